@@ -1,0 +1,95 @@
+"""Identifiers: UUIDv7 inside, prefixed text outside.
+
+The text form is `<prefix>_` and 26 characters of Crockford base 32 (lower case), so ids of one kind
+sort by the time they were made. Parse at the edge; a wrong prefix is `Invalid`.
+"""
+
+from uuid import UUID
+
+import uuid_utils
+
+from bursar.kernel.errors import Invalid
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {c: i for i, c in enumerate(_ALPHABET)}
+_LENGTH = 26
+
+TENANT = "ten"
+API_KEY = "key"
+GATEWAY_ACCOUNT = "gwa"
+EVENT = "evt"
+CUSTOMER = "cus"
+PRODUCT = "prod"
+PRICE = "price"
+ORDER = "ord"
+PURCHASE = "pur"
+PAYMENT = "pay"
+REFUND = "re"
+DISPUTE = "dp"
+INVOICE = "inv"
+INVOICE_LINE = "il"
+SUBSCRIPTION = "sub"
+CHECKOUT = "cs"
+PAYMENT_METHOD = "pm"
+GRANT = "gra"
+LOT = "lot"
+MOVEMENT = "mov"
+SPEND = "spd"
+ENTITLEMENT = "ent"
+LICENCE = "lic"
+ACTIVATION = "act"
+LEDGER_TRANSACTION = "ltx"
+AUDIT = "aud"
+OUTBOX = "obx"
+
+
+class IdInvalid(Invalid):
+    """The text is not an id of the expected kind."""
+
+    code = "id_invalid"
+    status = 400
+
+
+def new() -> UUID:
+    """Return a fresh UUIDv7: unique, and sorted by creation time to the millisecond."""
+    return UUID(int=uuid_utils.uuid7().int)
+
+
+def encode(value: UUID) -> str:
+    """Return the 26 characters that name this UUID."""
+    number, out = value.int, []
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, 32)
+        out.append(_ALPHABET[digit])
+    return "".join(reversed(out))
+
+
+def decode(text: str) -> UUID:
+    """Return the UUID that 26 characters name. Raises ValueError."""
+    if len(text) != _LENGTH:
+        raise ValueError(text)
+    number = 0
+    for char in text:
+        try:
+            number = number * 32 + _VALUES[char]
+        except KeyError as error:
+            raise ValueError(text) from error
+    if number >> 128:
+        raise ValueError(text)
+    return UUID(int=number)
+
+
+def show(prefix: str, value: UUID) -> str:
+    """Return the public text of an id, for instance `pay_01h…`."""
+    return f"{prefix}_{encode(value)}"
+
+
+def parse(prefix: str, text: str) -> UUID:
+    """Return the UUID behind a public id. Raises IdInvalid."""
+    head, _, tail = text.partition("_")
+    if head == prefix:
+        try:
+            return decode(tail)
+        except ValueError:
+            pass
+    raise IdInvalid(f"this is not an id of the kind {prefix}_…", hint=f"Pass the id as you received it; it begins with {prefix}_.")
