@@ -1,0 +1,25 @@
+"""A real PostgreSQL server of our own, started from a directory of binaries.
+
+It is not a pool and knows no schema: it gives addresses that asyncpg, psql or pg_dump can use.
+
+Invariants:
+- the server never runs as root, and no user is added and no directory of others changed to achieve that;
+- it listens on 127.0.0.1 only, and every connection needs a password;
+- an acknowledged commit survives SIGKILL of every process, in any order;
+- a directory made by another major version is refused, not touched.
+"""
+
+from bursar.kernel.postgres.binaries import Binaries, BinariesMissing, wheel_bin
+from bursar.kernel.postgres.cluster import Cluster, DataMissing, ServerFailed, VersionDiffers
+from bursar.kernel.postgres.place import NoPlace
+
+__all__ = [
+    "Binaries",
+    "BinariesMissing",
+    "Cluster",
+    "DataMissing",
+    "NoPlace",
+    "ServerFailed",
+    "VersionDiffers",
+    "wheel_bin",
+]
