@@ -1,0 +1,128 @@
+"""One real PostgreSQL for the whole run, one database of its own for every test that asks for one.
+
+The server is started by the process that runs or distributes the tests, without fsync; a database migrated once is
+the template from which each test's database is copied in some 30 ms.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from bursar.kernel import migrations
+from bursar.kernel.db import Database
+from bursar.kernel.postgres import Cluster
+
+TEMPLATE = "bursar_template"
+
+_started: list[tuple[Cluster, Path]] = []
+
+
+def start_cluster(**options: str) -> tuple[Cluster, Path]:
+    """Start a server in a new directory, which PostgreSQL's user can reach although pytest's own are private."""
+    directory = Path(tempfile.mkdtemp(prefix="bursar-test-"))
+    cluster = Cluster(directory, durable=False, options={"max_connections": "300", **options})
+    cluster.start()
+    return cluster, directory
+
+
+def end_cluster(cluster: Cluster, directory: Path) -> None:
+    cluster.stop("immediate")
+    shutil.rmtree(directory)
+
+
+def url_of(url: str, database: str) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def _shared() -> dict[str, str]:
+    """Start the run's server and make its template."""
+    if not _started:
+        _started.append(start_cluster())
+        asyncio.run(_make_template(_started[0][0]))
+    cluster = _started[0][0]
+    return {"admin": cluster.admin_url, "app": cluster.app_url}
+
+
+async def _make_template(cluster: Cluster) -> None:
+    await _administer(cluster.admin_url, f"create database {TEMPLATE}")
+    await migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app")
+    await _administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
+
+
+async def _administer(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url_of(url, "postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tell each worker of pytest-xdist where the one server is. It is the distributor's child and ends with it."""
+    node.workerinput["bursar_cluster"] = _shared()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    while _started:
+        end_cluster(*_started.pop())
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Addresses of the shared server: `admin` (superuser) and `app` (bursar_app), both of a database nobody uses."""
+    given = getattr(request.config, "workerinput", {}).get("bursar_cluster")
+    return given or _shared()
+
+
+@pytest.fixture
+async def admin_url(cluster: dict[str, str]) -> AsyncIterator[str]:
+    """The superuser's address of a fresh, migrated database of this test alone."""
+    name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
+    await _administer(cluster["admin"], f"create database {name} template {TEMPLATE} strategy file_copy")
+    yield url_of(cluster["admin"], name)
+    await _administer(cluster["admin"], f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database_url(cluster: dict[str, str], admin_url: str) -> str:
+    """The address of the same database as API and workers use it: role bursar_app."""
+    return url_of(cluster["app"], urlsplit(admin_url).path.removeprefix("/"))
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """The same database, opened."""
+    database = await Database.open(database_url, size=10)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def empty_url(cluster: dict[str, str]) -> AsyncIterator[str]:
+    """The superuser's address of a database without any schema."""
+    name = f"empty_{os.getpid()}_{secrets.token_hex(4)}"
+    await _administer(cluster["admin"], f"create database {name}")
+    yield url_of(cluster["admin"], name)
+    await _administer(cluster["admin"], f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """A server of this test alone, which it may kill."""
+    cluster, directory = start_cluster()
+    yield cluster
+    end_cluster(cluster, directory)
