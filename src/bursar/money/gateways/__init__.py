@@ -15,6 +15,7 @@ from bursar.money.gateways.port import (
     EnvelopeUnreadable,
     FieldMissing,
     Gateway,
+    SecretInvalid,
     SignatureInvalid,
     Translation,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "FieldMissing",
     "Gateway",
     "GatewayUnknown",
+    "SecretInvalid",
     "SignatureInvalid",
     "Translation",
     "gateway",

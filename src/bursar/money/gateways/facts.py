@@ -212,7 +212,10 @@ class DisputeFundsFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InvoiceFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """payments: gateway ids of payments known to settle it; charge: the old layout's charge id."""
+    """payments: gateway ids of payments known to settle it; charge: the old layout's charge id.
+
+    has_more_lines: the gateway cut the list (Stripe sends the first ten); the rest must be fetched.
+    """
 
     kind: ClassVar[str] = "invoice"
     status: InvoiceStatus
@@ -227,6 +230,7 @@ class InvoiceFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     number: str | None = None
     claim: Claim = Claim()
     lines: tuple[Line, ...] = ()
+    has_more_lines: bool = False
     billing_reason: str | None = None
     period_start: datetime | None = None
     period_end: datetime | None = None
@@ -252,6 +256,7 @@ class SubscriptionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     customer: str | None = None
     claim: Claim = Claim()
     lines: tuple[Line, ...] = ()
+    has_more_lines: bool = False
     current_period_start: datetime | None = None
     current_period_end: datetime | None = None
     is_ending: bool = False
@@ -278,6 +283,7 @@ class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     subscription: str | None = None
     claim: Claim = Claim()
     lines: tuple[Line, ...] = ()
+    has_more_lines: bool = False
     expires_at: datetime | None = None
     created_at: datetime | None = None
 

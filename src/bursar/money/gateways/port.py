@@ -19,6 +19,12 @@ class SignatureInvalid(Invalid):
     status = 400
 
 
+class SecretInvalid(Invalid):
+    """The signing secret cannot protect an account: it is empty or not in the gateway's form."""
+
+    code = "signing_secret_invalid"
+
+
 class EnvelopeUnreadable(ValueError):
     """A validly signed body does not name its event; it is kept, and rests as dead."""
 
@@ -55,7 +61,12 @@ class Translation:
 class Gateway(Protocol):
     """One payment gateway, receiving half. Stateless: secrets, clock and bodies are passed in."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name by which an account is configured with this gateway."""
+
+    def check_secret(self, secret: str) -> None:
+        """Raises SecretInvalid for a signing secret that cannot protect an account; ask before storing one."""
 
     def verify(
         self, *, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, tolerance_s: int
