@@ -114,6 +114,11 @@ def instant(value: object) -> datetime | None:
     return datetime.fromtimestamp(value, UTC)
 
 
+def period(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Return both ends of a period, or neither: one that ends before it starts is no period."""
+    return (start, end) if start is not None and end is not None and start <= end else (None, None)
+
+
 def is_true(parent: Json, key: str) -> bool:
     return parent.get(key) is True
 

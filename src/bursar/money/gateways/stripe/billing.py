@@ -34,6 +34,7 @@ from bursar.money.gateways.fields import (
     instant,
     is_cut,
     is_true,
+    period,
     quantity,
     ref,
     ref_of,
@@ -86,6 +87,7 @@ def invoice_facts(kind: str, invoice: Json) -> tuple[AnyFact, ...]:
         paid = due or 0
     payments, charge = _payments_of(invoice)
     lines = children(invoice, "lines")
+    start, end = period(instant(invoice.get("period_start")), instant(invoice.get("period_end")))
     return (
         InvoiceFact(
             ref=ref(invoice, "id", OBJECT),
@@ -103,8 +105,8 @@ def invoice_facts(kind: str, invoice: Json) -> tuple[AnyFact, ...]:
             lines=tuple(_line(item, code, f"{OBJECT}.lines.data[{i}]") for i, item in enumerate(lines)),
             has_more_lines=is_cut(invoice, "lines"),
             billing_reason=text(invoice.get("billing_reason")),
-            period_start=instant(invoice.get("period_start")),
-            period_end=instant(invoice.get("period_end")),
+            period_start=start,
+            period_end=end,
             due_at=instant(invoice.get("due_date")),
             paid_at=instant(child(invoice, "status_transitions").get("paid_at")),
             created_at=instant(invoice.get("created")) or instant(invoice.get("date")),
@@ -230,7 +232,8 @@ def _line(line: Json, code: str, at: str) -> Line:
     parent = child(line, "parent")
     details = child(parent, "subscription_item_details") if parent.get("type") != "invoice_item_details" else {}
     details = details or child(parent, "invoice_item_details")
-    period = child(line, "period")
+    told = child(line, "period")
+    start, end = period(instant(told.get("start")), instant(told.get("end")))
     return Line(
         ref=ref_of(line),
         prices=_prices_of(line),
@@ -238,19 +241,20 @@ def _line(line: Json, code: str, at: str) -> Line:
         amount_minor=minor_or_none(line, "amount", code, at),
         is_proration=is_true(line, "proration") or is_true(details, "proration"),
         subscription=ref_of(line.get("subscription")) or ref_of(details.get("subscription")),
-        period_start=instant(period.get("start")),
-        period_end=instant(period.get("end")),
+        period_start=start,
+        period_end=end,
         description=text(line.get("description")),
     )
 
 
 def _item(item: Json, at: str) -> Line:
+    start, end = _told_period(item)
     return Line(
         ref=ref_of(item),
         prices=_prices_of(item),
         quantity=quantity(item, "quantity", at),
-        period_start=instant(item.get("current_period_start")),
-        period_end=instant(item.get("current_period_end")),
+        period_start=start,
+        period_end=end,
     )
 
 
@@ -284,7 +288,11 @@ def _subscription_status(kind: str, subscription: Json) -> SubscriptionStatus:
 
 def _period_of(subscription: Json, items: list[Json]) -> tuple[datetime | None, datetime | None]:
     for holder in (subscription, *items):
-        start, end = instant(holder.get("current_period_start")), instant(holder.get("current_period_end"))
-        if start is not None and end is not None:
+        start, end = _told_period(holder)
+        if start is not None:
             return start, end
     return None, None
+
+
+def _told_period(holder: Json) -> tuple[datetime | None, datetime | None]:
+    return period(instant(holder.get("current_period_start")), instant(holder.get("current_period_end")))
