@@ -176,17 +176,29 @@ async def require_current(connection: Any, *, directory: Path = DIRECTORY) -> No
         )
 
 
-@asynccontextmanager
-async def _session(url: str, *, wait_s: float) -> AsyncIterator[Any]:
-    """Hold the only migrating connection of this database."""
+async def login_of(url: str) -> str:
+    """Return the role that an address logs in as. Raises: DatabaseUnavailable."""
+    connection = await _connect(url)
     try:
-        connection = await asyncpg.connect(
-            url, timeout=30, server_settings={**_TIMEOUTS, "application_name": "bursar-migrate"}
-        )
+        return str(await connection.fetchval("select session_user"))
+    finally:
+        await connection.close(timeout=10)
+
+
+async def _connect(url: str) -> Any:
+    settings = {**_TIMEOUTS, "application_name": "bursar-migrate"}
+    try:
+        return await asyncpg.connect(url, timeout=30, server_settings=settings)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnavailable(
             f"PostgreSQL does not answer: {error}", hint="Check the address and the password."
         ) from error
+
+
+@asynccontextmanager
+async def _session(url: str, *, wait_s: float) -> AsyncIterator[Any]:
+    """Hold the only migrating connection of this database."""
+    connection = await _connect(url)
     try:
         number = int(await connection.fetchval("select current_setting('server_version_num')"))
         if number < _POSTGRES_MIN:

@@ -1,0 +1,21 @@
+"""The commands there are, in the order in which help shows them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """module: where it is, below `bursar.cli`. purpose: one line for the overview."""
+
+    module: str
+    purpose: str
+
+
+COMMANDS = {
+    "up": Command("instance", "run everything on this machine: database, API, workers, demo"),
+    "migrate": Command("schema", "bring the database to this version's schema"),
+    "serve": Command("server", "run one API process"),
+    "worker": Command("workers", "run one worker process"),
+    "doctor": Command("health", "check the installation and say what to do"),
+    "test": Command("checks", "run every check of the source tree"),
+}

@@ -1,0 +1,153 @@
+"""`bursar doctor`: what is wrong with an installation, and what to do about it."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import typer
+
+from bursar.cli.connection import instance
+from bursar.cli.options import Data, Json, answer
+from bursar.kernel import migrations
+from bursar.kernel.db import ENGINE_ROLE, TENANT_ROLE
+from bursar.kernel.errors import DomainError
+from bursar.kernel.settings import Settings
+
+_POSTGRES_MIN = 150_000
+_FREE_BYTES_MIN = 1_000_000_000
+_SKEW_MAX_S = 2.0
+_DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+_PRIVILEGES = """
+select
+  r.rolsuper as is_superuser,
+  r.rolbypassrls as bypasses_policies,
+  pg_has_role(r.oid, $1, 'member') as acts_for_tenants,
+  pg_has_role(r.oid, $2, 'member') as acts_for_engine
+from pg_roles r
+where r.rolname = session_user"""
+
+_UNPROTECTED = """
+select c.relname
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull
+where c.relnamespace = 'public'::regnamespace
+  and c.relkind in ('r', 'p')
+  and not c.relispartition
+  and not (c.relrowsecurity and c.relforcerowsecurity)
+order by c.relname"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was found, and what to do where it is not well."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+Check = Callable[[Any, Settings], Awaitable[Finding]]
+
+
+def doctor(data: Data = None, *, as_json: Json = False) -> None:
+    """Check the database, its schema, its durability, the roles, the disk and the clock."""
+    with instance(data) as settings:
+        findings = asyncio.run(examine(settings))
+    ok = all(finding.ok for finding in findings)
+    answer({"ok": ok, "checks": [asdict(f) for f in findings]}, "\n".join(map(_line, findings)), as_json=as_json)
+    raise typer.Exit(0 if ok else 1)
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Return every finding; only the first one when the database cannot be reached."""
+    try:
+        connection = await asyncpg.connect(settings.database_direct_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        return [Finding("database", ok=False, found=str(error), advice="Start it, or correct BURSAR_DATABASE_URL.")]
+    try:
+        return [Finding("database", ok=True, found="reachable"), *[await ask(connection, settings) for ask in _CHECKS]]
+    finally:
+        await connection.close(timeout=10)
+
+
+async def _version(connection: Any, _: Settings) -> Finding:
+    number = int(await connection.fetchval("select current_setting('server_version_num')"))
+    found = f"PostgreSQL {await connection.fetchval('show server_version')}"
+    return Finding("version", number >= _POSTGRES_MIN, found, "Upgrade the server to PostgreSQL 15 or newer.")
+
+
+async def _schema(connection: Any, _: Settings) -> Finding:
+    try:
+        await migrations.require_current(connection)
+    except DomainError as refusal:
+        return Finding("schema", ok=False, found=refusal.message, advice=refusal.hint)
+    return Finding("schema", ok=True, found="current")
+
+
+async def _durability(connection: Any, _: Settings) -> Finding:
+    values = {name: await connection.fetchval("select current_setting($1)", name) for name in _DURABLE}
+    off = [name for name, value in values.items() if value in ("off", "local")]
+    found = ", ".join(f"{name} {value}" for name, value in values.items())
+    return Finding("durability", not off, found, f"Turn on {', '.join(off)}: what is acknowledged may be lost.")
+
+
+async def _roles(connection: Any, _: Settings) -> Finding:
+    known = await connection.fetchval(
+        "select count(*) from pg_roles where rolname = any($1)", [TENANT_ROLE, ENGINE_ROLE]
+    )
+    if known < 2:  # noqa: PLR2004 - the two of them
+        return Finding("roles", ok=False, found="the roles do not exist", advice="Run bursar migrate.")
+    row = await connection.fetchrow(_PRIVILEGES, TENANT_ROLE, ENGINE_ROLE)
+    if not (row["acts_for_tenants"] and row["acts_for_engine"]):
+        return Finding("roles", ok=False, found="the login may not act as Bursar's roles", advice="Run bursar migrate.")
+    if row["is_superuser"] or row["bypasses_policies"]:
+        advice = "Let BURSAR_DATABASE_URL name an ordinary role, and BURSAR_DATABASE_ADMIN_URL this one."
+        return Finding("roles", ok=False, found="the login bypasses row-level security", advice=advice)
+    return Finding("roles", ok=True, found="the login owns nothing and acts as Bursar's roles")
+
+
+async def _policies(connection: Any, _: Settings) -> Finding:
+    open_tables = [row["relname"] for row in await connection.fetch(_UNPROTECTED)]
+    found = f"not forced on {', '.join(open_tables)}" if open_tables else "forced on every tenant table"
+    return Finding("row-level security", not open_tables, found, "Restore the schema: bursar migrate, or a backup.")
+
+
+async def _disk(_: Any, settings: Settings) -> Finding:
+    place = next(path for path in (settings.data, *settings.data.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    return Finding("disk", free >= _FREE_BYTES_MIN, f"{free / 1e9:.1f} GB free at {place}", "Make room; 1 GB at least.")
+
+
+async def _clock(connection: Any, _: Settings) -> Finding:
+    before = time.time()
+    theirs = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
+    skew_s = theirs - (before + time.time()) / 2
+    advice = "Run a time service on both machines; signatures are refused by a wrong clock."
+    return Finding("clock", abs(skew_s) <= _SKEW_MAX_S, f"the database's differs by {skew_s:+.3f} s", advice)
+
+
+async def _secret(_: Any, settings: Settings) -> Finding:
+    path = settings.data / "secret.key"
+    mode = await asyncio.to_thread(_mode_of, path)
+    ok = mode is None or mode & 0o077 == 0
+    found = "from the environment" if mode is None else f"in {path}"
+    return Finding("secret key", ok, found, f"chmod 600 {path}")
+
+
+def _mode_of(path: Path) -> int | None:
+    return path.stat().st_mode if path.exists() else None
+
+
+def _line(finding: Finding) -> str:
+    mark = "ok  " if finding.ok else "BAD "
+    return f"{mark} {finding.check}: {finding.found}" + ("" if finding.ok else f"\n     {finding.advice}")
+
+
+_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _disk, _clock, _secret)

@@ -1,0 +1,35 @@
+"""Run one command: its options are parsed by typer, its refusals become one line and an exit code."""
+
+import json
+import sys
+from importlib import import_module
+
+import typer
+
+from bursar.cli.commands import COMMANDS
+from bursar.kernel.errors import DomainError
+
+
+def run(name: str, arguments: list[str]) -> None:
+    """Run a command and exit."""
+    root = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    root.callback()(lambda: None)
+    module = import_module(f"bursar.cli.{COMMANDS[name].module}")
+    if hasattr(module, "app"):
+        root.add_typer(module.app, name=name)
+    else:
+        root.command(name, **getattr(module, "OPTIONS", {}))(getattr(module, name))
+    try:
+        root(arguments, prog_name="bursar")
+    except DomainError as refusal:
+        _report(refusal, as_json="--json" in arguments)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _report(refusal: DomainError, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}}))
+    sentence = " ".join(f"{refusal.message.rstrip('.')}. {refusal.hint}".split())
+    print(f"bursar: {sentence}", file=sys.stderr)

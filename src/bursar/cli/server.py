@@ -1,0 +1,60 @@
+"""`bursar serve`: one API process."""
+
+import socket
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from bursar.cli.connection import instance, settings_for
+from bursar.cli.lifetime import end_orderly, follow_supervisor
+from bursar.cli.listening import base_url, listen
+from bursar.cli.options import Data, Json, answer
+from bursar.web.app import create_app
+
+_GRACE_S = 3
+"""How long open answers, live pages among them, may go on after SIGTERM."""
+
+
+def serve(
+    data: Data = None,
+    port: Annotated[int | None, typer.Option(help="Port (BURSAR_PORT).", min=1, max=65535)] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (BURSAR_HOST).")] = None,
+    fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket.", hidden=True)] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run one API process until SIGTERM or Ctrl-C."""
+    follow_supervisor()
+    end_orderly()
+    wanted = settings_for(data, port=port, host=host)
+    with instance(data) as settings, _socket(wanted.host, wanted.port, fd) as listening:
+        url = base_url(wanted.host, listening.getsockname()[1])
+        public_url = settings.public_url or url
+        app = create_app(
+            settings.model_copy(update={"host": wanted.host, "port": wanted.port, "public_url": public_url})
+        )
+        if fd is None:
+            answer({"url": url}, f"listening on {url}", as_json=as_json)
+        run(app, listening)
+
+
+def run(app: FastAPI, listening: socket.socket) -> None:
+    """Serve the application on a socket until a signal."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _socket(host: str, port: int, fd: int | None) -> socket.socket:
+    return listen(host, port, fixed=True) if fd is None else socket.socket(fileno=fd)

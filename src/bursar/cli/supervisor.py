@@ -1,0 +1,184 @@
+"""The parent of all processes of `bursar up`: starts them, starts again those that die, stops them in order.
+
+Invariants:
+- the API's listening socket belongs to the supervisor, so callers wait during a restart instead of being refused;
+- every child ends when the supervisor dies, even by SIGKILL, and the next `up` begins cleanly;
+- the database stops last, after everybody who writes to it.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import ExitStack
+from importlib.util import find_spec
+
+from bursar.cli.children import Child, end_all, end_leftovers
+from bursar.cli.connection import ADDRESSES, cluster_of, of_cluster, of_external
+from bursar.cli.listening import answer_of, base_url, listen
+from bursar.cli.options import answer, tell
+from bursar.cli.signals import Stop
+from bursar.kernel import migrations
+from bursar.kernel.errors import DomainError, Unavailable
+from bursar.kernel.files import read_json, write_private_json
+from bursar.kernel.postgres import Cluster
+from bursar.kernel.settings import Settings
+
+_READY_WAIT_S = 90
+_TICK_S = 0.2
+_EARLY_DEATHS_MAX = 3
+
+
+class NotReady(Unavailable):
+    """The API did not become ready."""
+
+    code = "not_ready"
+
+
+class Supervisor:
+    """One run of `bursar up`."""
+
+    def __init__(self, settings: Settings, *, port_is_fixed: bool, demo: bool, as_json: bool) -> None:
+        self._settings = settings
+        self._port_is_fixed = port_is_fixed
+        self._demo = demo
+        self._as_json = as_json
+        self._cluster: Cluster | None = None
+        self._children: list[Child] = []
+        self._stop = Stop()
+
+    def run(self) -> None:
+        """Run until somebody asks to stop. Raises what keeps it from starting."""
+        with ExitStack() as stack:
+            stack.enter_context(self._stop.listening())
+            stack.callback((self._settings.data / ADDRESSES).unlink, missing_ok=True)
+            end_leftovers(read_json(self._settings.data / "processes.json") or {})
+            self._socket = stack.enter_context(
+                listen(self._settings.host, self._settings.port, fixed=self._port_is_fixed)
+            )
+            self._url = base_url(self._settings.host, self._socket.getsockname()[1])
+            self._open_database(stack)
+            self._start_children(stack)
+            self._wait_until_ready()
+            if not self._stop.is_asked:
+                self._announce()
+            while not self._stop.wait(_TICK_S):
+                self._keep_running()
+            tell("stopping")
+
+    def _open_database(self, stack: ExitStack) -> None:
+        if self._settings.database_url:
+            self._settings = of_external(self._settings)
+        else:
+            self._cluster = cluster_of(self._settings)
+            stack.callback(self._close_database)
+            self._cluster.start()
+            if self._cluster.is_elsewhere:
+                tell(
+                    f"PostgreSQL's files are in {self._cluster.data}: "
+                    f"the user it runs as cannot reach {self._settings.data}"
+                )
+            self._settings = of_cluster(self._settings, self._cluster)
+        asyncio.run(migrate(self._settings))
+
+    def _close_database(self) -> None:
+        assert self._cluster is not None
+        self._cluster.stop("fast")
+
+    def _start_children(self, stack: ExitStack) -> None:
+        serve = ("serve", "--fd", str(self._socket.fileno()))
+        self._children = [
+            Child("API", serve, pass_fds=(self._socket.fileno(),)),
+            *(Child(f"worker {n + 1}", ("worker",)) for n in range(self._settings.workers)),
+        ]
+        stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
+        for child in self._children:
+            child.start(self._environment())
+        self._write_down()
+
+    def _environment(self) -> dict[str, str]:
+        """What children get: the addresses and the key, which would otherwise be found out again by each."""
+        settings = self._settings
+        return {
+            **os.environ,
+            "BURSAR_DATA": str(settings.data),
+            "BURSAR_DATABASE_URL": settings.database_url,
+            "BURSAR_DATABASE_DIRECT_URL": settings.database_direct_url,
+            "BURSAR_DATABASE_ADMIN_URL": settings.database_admin_url,
+            "BURSAR_HOST": settings.host,
+            "BURSAR_PORT": str(self._socket.getsockname()[1]),
+            "BURSAR_PUBLIC_URL": settings.public_url or self._url,
+            "BURSAR_SECRET_KEY": settings.secret_key,
+            "BURSAR_SUPERVISOR": str(os.getpid()),
+        }
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _READY_WAIT_S
+        while not self._stop.wait(0.05):
+            status, said = answer_of(f"{self._url}/health/ready")
+            if status == 200:  # noqa: PLR2004 - the contract's own number
+                return
+            self._keep_running()
+            broken = next((child for child in self._children if child.early_deaths >= _EARLY_DEATHS_MAX), None)
+            if broken:
+                raise NotReady(f"the {broken.name} process ends as soon as it starts", hint="The lines above say why.")
+            if time.monotonic() > deadline:
+                raise NotReady(
+                    f"{self._url}/health/ready answers {status or 'nothing'} after {_READY_WAIT_S} s: {said}"
+                )
+
+    def _announce(self) -> None:
+        self._write_down()
+        facts = self._facts()
+        write_private_json(self._settings.data / ADDRESSES, facts)
+        answer(facts, f"Bursar is ready: {self._url}/", as_json=self._as_json)
+        if self._demo and find_spec("bursar.operations.demo") and not self._settings.production:
+            demo = Child("demo", ("demo", "--json") if self._as_json else ("demo",), once=True)
+            self._children.append(demo)
+            demo.start(self._environment())
+
+    def _facts(self) -> dict[str, object]:
+        settings = self._settings
+        return {
+            "url": self._url,
+            "pid": os.getpid(),
+            "database_url": settings.database_url,
+            "admin_url": settings.database_admin_url,
+            "api_pid": self._children[0].pid,
+            "worker_pids": [child.pid for child in self._children if child.name.startswith("worker")],
+            "postgres_pid": self._cluster.pid if self._cluster else None,
+        }
+
+    def _keep_running(self) -> None:
+        """Start again whatever has died since the last look."""
+        if self._cluster and not self._cluster.is_running:
+            tell("PostgreSQL ended; starting it again")
+            self._revive(self._cluster)
+        restarted = [child.revive(self._environment()) for child in self._children]
+        if any(restarted):
+            self._write_down()
+
+    def _revive(self, cluster: Cluster) -> None:
+        try:
+            cluster.start()
+        except DomainError as failure:
+            tell(f"{failure.message}; trying again")
+            self._stop.wait(1)
+            return
+        before, self._settings = self._settings.database_url, of_cluster(self._settings, cluster)
+        if before != self._settings.database_url:
+            # Somebody took the port meanwhile. The children know only the old address.
+            end_all([child for child in self._children if not child.once], hurry=lambda: True)
+        self._write_down()
+
+    def _write_down(self) -> None:
+        """Keep who belongs to us, for the `up` after a crash, and for commands that ask for the addresses."""
+        mine = [child.pid for child in self._children if child.pid]
+        write_private_json(self._settings.data / "processes.json", {"pids": mine})
+        if (self._settings.data / ADDRESSES).exists():
+            write_private_json(self._settings.data / ADDRESSES, self._facts())
+
+
+async def migrate(settings: Settings) -> migrations.Migrated:
+    """Bring a database to this version's schema and let its login role work there."""
+    login = await migrations.login_of(settings.database_url)
+    return await migrations.migrate(settings.database_admin_url, login=login)

@@ -1,0 +1,18 @@
+"""`bursar worker`: one process that applies events and runs jobs."""
+
+import uvloop
+
+from bursar.cli.connection import instance
+from bursar.cli.lifetime import end_orderly, follow_supervisor
+from bursar.cli.options import Data, Json, answer
+from bursar.worker import run
+
+
+def worker(data: Data = None, *, as_json: Json = False) -> None:
+    """Run one worker process until SIGTERM or Ctrl-C."""
+    is_supervised = follow_supervisor()
+    end_orderly()
+    with instance(data) as settings:
+        if not is_supervised:
+            answer({"worker": "running"}, "worker is running", as_json=as_json)
+        uvloop.run(run(settings))
