@@ -46,23 +46,34 @@ def _shared() -> dict[str, str]:
     """Start the run's server and make its template."""
     if not _started:
         _started.append(start_cluster())
-        asyncio.run(_make_template(_started[0][0]))
+        _make_template(_started[0][0])
     cluster = _started[0][0]
     return {"admin": cluster.admin_url, "app": cluster.app_url}
 
 
-async def _make_template(cluster: Cluster) -> None:
-    await _administer(cluster.admin_url, f"create database {TEMPLATE}")
-    await migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app")
-    await _administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
+def _make_template(cluster: Cluster) -> None:
+    _administer(cluster.admin_url, f"create database {TEMPLATE}")
+    asyncio.run(migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app"))
+    _administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
 
 
-async def _administer(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url_of(url, "postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+def _administer(url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url_of(url, "postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a browser its tests are skipped, and say so."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -89,12 +100,12 @@ def cluster(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-async def admin_url(cluster: dict[str, str]) -> AsyncIterator[str]:
+def admin_url(cluster: dict[str, str]) -> Iterator[str]:
     """The superuser's address of a fresh, migrated database of this test alone."""
     name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
-    await _administer(cluster["admin"], f"create database {name} template {TEMPLATE} strategy file_copy")
+    _administer(cluster["admin"], f"create database {name} template {TEMPLATE} strategy file_copy")
     yield url_of(cluster["admin"], name)
-    await _administer(cluster["admin"], f"drop database {name} with (force)")
+    _administer(cluster["admin"], f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -112,12 +123,12 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def empty_url(cluster: dict[str, str]) -> AsyncIterator[str]:
+def empty_url(cluster: dict[str, str]) -> Iterator[str]:
     """The superuser's address of a database without any schema."""
     name = f"empty_{os.getpid()}_{secrets.token_hex(4)}"
-    await _administer(cluster["admin"], f"create database {name}")
+    _administer(cluster["admin"], f"create database {name}")
     yield url_of(cluster["admin"], name)
-    await _administer(cluster["admin"], f"drop database {name} with (force)")
+    _administer(cluster["admin"], f"drop database {name} with (force)")
 
 
 @pytest.fixture

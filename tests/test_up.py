@@ -1,0 +1,262 @@
+"""`bursar up`: one command starts everything, survives the death of any part, and leaves nothing behind."""
+
+import asyncio
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from bursar.kernel.postgres.ports import free_port
+from bursar.kernel.processes import is_alive
+
+READY_WITHIN_S = 60
+DEFAULT_PORT = 8420
+
+
+def bursar(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "bursar", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**clean, **environment},
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    said, complained = process.communicate(timeout=READY_WITHIN_S)
+    return process.returncode, said, complained
+
+
+class Up:
+    """A running `bursar up` on a directory of its own."""
+
+    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
+        self.directory = directory
+        self.process = bursar("up", "--data", str(directory), "--no-demo", "--json", *arguments, **environment)
+        ready, _, _ = select.select([self.process.stdout], [], [], READY_WITHIN_S)
+        assert ready, "not ready in time"
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        self.facts = json.loads(line)
+
+    @property
+    def now(self) -> dict:
+        return json.loads((self.directory / "bursar.json").read_text())
+
+    @property
+    def pids(self) -> list[int]:
+        facts = self.now
+        return [facts["pid"], facts["api_pid"], *facts["worker_pids"], *filter(None, [facts["postgres_pid"]])]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, complained = self.process.communicate(timeout=30)
+        return self.process.returncode, complained
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="bursar-test-"))
+    path.chmod(0o711)
+    yield path / "data"
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(directory: Path) -> Iterator[type[Up]]:
+    started: list[Up] = []
+
+    def run(*arguments: str, **environment: str) -> Up:
+        started.append(Up(directory, *arguments, **environment))
+        return started[-1]
+
+    yield run
+    for up in started:
+        if up.process.poll() is None:
+            up.stop()
+        up.process.stdout.close()
+        up.process.stderr.close()
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return refusal.code
+
+
+def eventually(is_true, within_s: float = 20) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if is_true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def ask(url: str, statement: str):
+    async def run():
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_one_command_starts_everything_and_a_second_one_on_the_same_directory_is_refused(start, directory):
+    up = start("--port", str(free_port()))
+
+    assert status_of(up.facts["url"] + "/health/ready") == 200
+    assert up.now == up.facts
+    assert up.facts["pid"] == up.process.pid
+    assert all(map(is_alive, up.pids))
+    for name in ("bursar.json", "secret.key", "postgres.json", "processes.json"):
+        assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
+
+    code, said, complained = finish(bursar("up", "--data", str(directory), "--json"))
+    assert code == 1
+    assert json.loads(said)["error"]["code"] == "already_up"
+    assert up.facts["url"] in complained
+
+    code, said, complained = finish(bursar("doctor", "--data", str(directory), "--json"))
+    assert (code, json.loads(said)["ok"]) == (0, True), said + complained
+    code, said, _ = finish(bursar("migrate", "--data", str(directory), "--json"))
+    assert (code, json.loads(said)["applied"]) == (0, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_stops_everything_and_says_nothing_failed(start, directory, number):
+    up = start("--port", str(free_port()), "--workers", "2")
+    pids = up.pids
+    began = time.monotonic()
+
+    code, complained = up.stop(number)
+
+    assert (code, time.monotonic() - began < 10) == (0, True)
+    assert "Traceback" not in complained
+    assert not any(map(is_alive, pids))
+    assert len(pids) == 5
+    assert not (directory / "bursar.json").exists()
+
+
+def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data(start):
+    port = str(free_port())
+    first = start("--port", port)
+    ask(first.facts["admin_url"], "create table kept as select 42 as n")
+    pids = first.pids
+    first.process.kill()
+    first.process.wait()
+
+    second = start("--port", port)
+
+    assert not any(map(is_alive, pids))
+    assert second.facts["url"] == first.facts["url"]
+    assert ask(second.facts["admin_url"], "select n from kept") == 42
+
+
+def test_killed_parts_are_started_again(start):
+    up = start("--port", str(free_port()))
+    ask(up.facts["admin_url"], "create table kept as select 42 as n")
+
+    os.kill(up.facts["api_pid"], signal.SIGKILL)
+    # The listening socket outlives the API process, so this waits instead of being refused.
+    assert status_of(up.facts["url"] + "/health/live") == 200
+    os.kill(up.facts["worker_pids"][0], signal.SIGKILL)
+    assert eventually(lambda: not set(up.now["worker_pids"]) & {None, *up.facts["worker_pids"]})
+
+    os.kill(up.facts["postgres_pid"], signal.SIGKILL)
+    assert eventually(lambda: up.now["postgres_pid"] not in {None, up.facts["postgres_pid"]})
+    assert eventually(lambda: status_of(up.facts["url"] + "/health/ready") == 200)
+    assert ask(up.now["admin_url"], "select n from kept") == 42
+
+
+def test_taken_port_that_was_asked_for_is_refused_by_name(directory):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        code, _, complained = finish(bursar("up", "--data", str(directory), "--port", str(port)))
+
+    assert code == 1
+    assert complained == (
+        f"bursar: port {port} of 127.0.0.1 cannot be used: Address already in use. Choose another one with --port.\n"
+    )
+
+
+def test_taken_default_port_gives_way_to_the_next_free_one(start):
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        holder.bind(("127.0.0.1", DEFAULT_PORT))
+        holder.listen()
+    except OSError:
+        pass  # somebody else holds it, which is as good
+
+    up = start()
+    _, complained = up.stop()
+    holder.close()
+
+    assert f"port {DEFAULT_PORT} is taken; using" in complained
+    assert not up.facts["url"].endswith(f":{DEFAULT_PORT}")
+
+
+def test_data_of_a_newer_version_is_refused(start, directory):
+    up = start("--port", str(free_port()))
+    ask(up.facts["admin_url"], "insert into bursar_migration (version, name, sha256) values ('999912312359', 'x', '')")
+    up.stop()
+
+    code, _, complained = finish(bursar("up", "--data", str(directory), "--port", str(free_port())))
+
+    assert code == 1
+    assert "migrated by a newer Bursar (migration 999912312359)" in complained
+    assert "Traceback" not in complained
+
+
+def test_with_a_database_of_your_own_no_server_is_started(start, directory, database_url, admin_url):
+    addresses = {"BURSAR_DATABASE_URL": database_url, "BURSAR_DATABASE_ADMIN_URL": admin_url}
+
+    up = start("--port", str(free_port()), **addresses)
+
+    assert up.facts["database_url"] == database_url
+    assert up.facts["postgres_pid"] is None
+    assert not (directory / "postgres").exists()
+
+
+def test_command_without_a_running_instance_starts_the_server_for_itself(directory):
+    code, said, complained = finish(bursar("migrate", "--data", str(directory), "--json"))
+
+    assert code == 0, complained
+    assert json.loads(said)["applied"]
+    assert not (directory / "postgres" / "postmaster.pid").exists()
+
+
+def test_unknown_command_and_unreachable_database_are_one_line_each(directory):
+    nobody = f"postgresql://bursar@127.0.0.1:{free_port()}/bursar"
+
+    unknown = finish(bursar("pay"))
+    unreachable = finish(bursar("migrate", "--data", str(directory), BURSAR_DATABASE_URL=nobody))
+
+    assert unknown[0] == 2
+    assert unknown[2] == "bursar: there is no command 'pay'; see bursar --help\n"
+    assert unreachable[0] == 1
+    assert unreachable[2].startswith("bursar: PostgreSQL does not answer: ")
+    assert unreachable[2].count("\n") == 1
