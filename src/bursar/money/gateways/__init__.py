@@ -7,9 +7,12 @@ What it is not: it stores nothing and decides nothing; facts go to the floors ab
 Invariants:
 - a signature is checked on the raw bytes, before anything is parsed;
 - hostile input raises SignatureInvalid, EnvelopeUnreadable or FieldMissing and nothing else;
-- translation is pure: the same body gives the same facts.
+- translation is pure: the same body gives the same facts;
+- only Bursar writes events of types `bursar.…` (`operator`) and `manual.…` (`manual`); no delivery can be one.
 """
 
+from bursar.money.gateways import manual, operator
+from bursar.money.gateways.own_events import OwnEvent
 from bursar.money.gateways.port import (
     Envelope,
     EnvelopeUnreadable,
@@ -28,8 +31,11 @@ __all__ = [
     "FieldMissing",
     "Gateway",
     "GatewayUnknown",
+    "OwnEvent",
     "SecretInvalid",
     "SignatureInvalid",
     "Translation",
     "gateway",
+    "manual",
+    "operator",
 ]

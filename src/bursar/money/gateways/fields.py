@@ -20,6 +20,8 @@ QUANTITY_MAX: Final = 2**31 - 1
 INSTANT_END: Final = 253_402_300_800
 """First second after the year 9999: the end of what a datetime holds."""
 
+_INSTANT_LENGTH_MAX: Final = 40
+
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]+")
 _CURRENCY = re.compile("[A-Za-z]{3}")
 _NOTHING: Final[Json] = {}
@@ -89,6 +91,14 @@ def whole(parent: Json, key: str, at: str) -> int | None:
     return value
 
 
+def amount(parent: Json, key: str, at: str) -> int:
+    """Return ISO minor units that must be there and not negative. Raises FieldMissing."""
+    value = whole(parent, key, at)
+    if value is None or value < 0:
+        raise FieldMissing(f"{at}.{key}", "a whole number of minor units, not negative")
+    return value
+
+
 def quantity(parent: Json, key: str, at: str) -> int:
     """Return how many; 1 where it is not said. Raises FieldMissing."""
     value = whole(parent, key, at)
@@ -112,6 +122,17 @@ def instant(value: object) -> datetime | None:
     if type(value) is not int or not 0 <= value < INSTANT_END:
         return None
     return datetime.fromtimestamp(value, UTC)
+
+
+def instant_of_text(value: object) -> datetime | None:
+    """Return the instant of an ISO 8601 text (UTC where it names no zone), or None where there is no such instant."""
+    if not isinstance(value, str) or len(value) > _INSTANT_LENGTH_MAX:
+        return None
+    try:
+        told = datetime.fromisoformat(value)
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def period(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:

@@ -3,11 +3,15 @@
 from typing import Final
 
 from bursar.kernel.errors import Invalid
+from bursar.money.gateways.dodo import Dodo
+from bursar.money.gateways.manual import Manual
 from bursar.money.gateways.port import Gateway
 from bursar.money.gateways.stripe import Stripe
 
 GATEWAYS: Final[dict[str, Gateway]] = {
     "stripe": Stripe("stripe"),
+    "dodo": Dodo(),
+    "manual": Manual(),
     "sandbox": Stripe("sandbox"),
 }
 
