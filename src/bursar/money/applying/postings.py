@@ -1,0 +1,47 @@
+"""What the books ought to say about a purchase. Pure."""
+
+from collections.abc import Sequence
+
+from bursar.money.gateways.facts import DisputeStatus, PaymentStatus, RefundStatus
+from bursar.money.ledger import Cause, Posting
+from bursar.money.merging import Snapshot
+from bursar.money.payments import Assessed
+from bursar.money.purchases import Assessment, DisputeView
+from uuid import UUID
+
+
+def postings_of(assessment: Assessment, *, gateway: str) -> list[Posting]:
+    """Return the sums that ought to stand for every payment, refund and dispute of a purchase."""
+    holding = f"gateway:{gateway}"
+    income = "unmatched" if assessment.unmatched_reason else "sales"
+    postings = [
+        Posting("payment", p.ref, holding, income, p.amount_minor, p.currency)
+        for p in assessment.payments
+        if p.status is PaymentStatus.succeeded and p.amount_minor
+    ]
+    postings += [
+        Posting("refund", r.ref, "refunds", holding, r.amount_minor, r.currency)
+        for r in assessment.refunds
+        if r.status is RefundStatus.succeeded and r.amount_minor
+    ]
+    postings += [
+        Posting("dispute", d.ref, "disputes", holding, gone, d.currency) for d in assessment.disputes if (gone := _withdrawn(d))
+    ]
+    return postings
+
+
+def causes_of(assessed: Assessed, *, members: Sequence[Snapshot], event_id: UUID) -> dict[str, Cause]:
+    """Return every gateway id whose books belong to this purchase, with why they move."""
+    cause = Cause(assessed.customer_id, event_id, assessed.assessment.paid_at)
+    view = assessed.assessment
+    refs = {fact.ref for fact, _ in members}
+    refs |= {p.ref for p in view.payments} | {p.charge_ref for p in view.payments if p.charge_ref}
+    refs |= {r.ref for r in view.refunds} | {d.ref for d in view.disputes}
+    return dict.fromkeys(sorted(refs), cause)
+
+
+def _withdrawn(dispute: DisputeView) -> int:
+    """Return what a dispute keeps from us: what the gateway says it moved, else the sum of a lost one."""
+    if dispute.withdrawn_minor or dispute.reinstated_minor:
+        return dispute.withdrawn_minor - dispute.reinstated_minor
+    return dispute.amount_minor if dispute.status is DisputeStatus.lost else 0

@@ -1,0 +1,13 @@
+"""Customers: who pays. One row for each customer of a gateway account.
+
+What it is not: an account to sign in with. Where the gateway names nobody, the e-mail address names the
+customer (`email:…`), and where there is none either, the purchase does (`guest:…`).
+
+Invariants:
+- a gateway's customer is one row, however many reports name it;
+- a deleted customer stays, with what was bought.
+"""
+
+from bursar.money.customers.directory import Directory, know_customers
+
+__all__ = ["Directory", "know_customers"]

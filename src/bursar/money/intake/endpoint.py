@@ -1,0 +1,144 @@
+"""`POST /v1/webhooks/{account}`: the hot path, a bare ASGI application in front of everything else.
+
+Order of checks, cheapest first: method, account, length, body (counted as it streams, under a deadline),
+signature, envelope; then one durable insert; then the answer.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from bursar.kernel import ids
+from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound
+from bursar.kernel.http import correlation_id_of, problem_body
+from bursar.kernel.settings import Settings
+from bursar.money.intake.receiving import Delivery, Intake
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PREFIX = "/v1/webhooks/"
+log = structlog.get_logger(__name__)
+
+
+class BodyTooLarge(LimitExceeded):
+    """The body is longer than the limit."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class BodyIncomplete(Invalid):
+    """The body did not arrive whole, or not in time."""
+
+    code = "body_incomplete"
+    status = 400
+
+
+class BodyTimeout(Invalid):
+    """The body took too long to arrive."""
+
+    code = "body_timeout"
+    status = 408
+
+
+class BodyEncoded(Invalid):
+    """The body is compressed; a signature covers the raw bytes, so gateways never do that."""
+
+    code = "content_encoding_refused"
+    status = 415
+
+
+class MethodRefused(Invalid):
+    """Only POST delivers."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class WebhookEndpoint:
+    """The ASGI application of the webhook route."""
+
+    def __init__(self, intake: Intake, settings: Settings) -> None:
+        self._intake = intake
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        try:
+            status, body, extra = 200, await self._deliver(scope, headers, receive), ()
+        except DomainError as error:
+            status, body, extra = _refusal(error, headers=headers, path=scope["path"])
+        except Exception:
+            log.exception("intake.unexpected")
+            error = DomainError("something went wrong here; the event was not stored", retry_after_s=5)
+            status, body, extra = _refusal(error, headers=headers, path=scope["path"])
+        kind = b"application/json" if status == 200 else b"application/problem+json"  # noqa: PLR2004
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _deliver(self, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:
+        if scope["method"] != "POST":
+            raise MethodRefused("deliveries are posted", hint="Use POST.")
+        try:
+            account_id = ids.parse(ids.GATEWAY_ACCOUNT, scope["path"][len(PREFIX) :].rstrip("/"))
+        except ids.IdInvalid as error:
+            raise NotFound("no gateway account has this address", hint="Copy the address that `bursar gateway add` printed.") from error
+        await self._intake.account(account_id)
+        body = await self._body(headers, receive)
+        receipt = await self._intake.receive(Delivery(account_id, headers, body), now=datetime.now(UTC))
+        event = ids.show(ids.EVENT, receipt.event_id)
+        return json.dumps({"received": True, "event": event, "duplicate": receipt.is_duplicate}, separators=(",", ":")).encode()
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        limit = self._settings.body_bytes_max
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise BodyEncoded("the body is compressed", hint="Deliver the body as it was signed.")
+        told = headers.get("content-length")
+        if told is not None and told.isascii() and told.isdigit() and int(told[:19]) > limit:
+            raise BodyTooLarge(f"the body is longer than {limit} bytes")
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await _read(receive, limit)
+        except TimeoutError as error:
+            raise BodyTimeout(f"the body did not arrive within {self._settings.body_timeout_s:g} s") from error
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    """Read the body, counting bytes as they come; a told length is not trusted."""
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete("the body did not arrive whole")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(f"the body is longer than {limit} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _refusal(error: DomainError, *, headers: dict[str, str], path: str) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
+    correlation_id = correlation_id_of(headers)
+    log.info("intake.refused", code=error.code, status=error.status, path=path, correlation_id=correlation_id)
+    extra: list[tuple[bytes, bytes]] = [(b"x-correlation-id", correlation_id.encode())]
+    if error.retry_after_s:
+        extra.append((b"retry-after", str(error.retry_after_s).encode()))
+    if error.status == 405:  # noqa: PLR2004
+        extra.append((b"allow", b"POST"))
+    if error.status in (408, 413):
+        extra.append((b"connection", b"close"))
+    return error.status, problem_body(error, path=path, correlation_id=correlation_id), tuple(extra)

@@ -1,0 +1,223 @@
+"""The queue between the event store and the appliers: who may work on what, and what became of it.
+
+A bucket is owned by a *session* advisory lock, and everything its owner writes goes through that session:
+when the session ends, the lock is free and nothing of it can ever commit. A worker that is frozen loses its
+session to the server's idle timeouts. Before a batch is begun its events are written into `worker_bucket`;
+whoever finds them there later knows that their owner died inside them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.intake.filing import BUCKETS
+
+LOCK_CLASS = 72_001
+CRASHES_MAX = 3
+ERROR_LENGTH_MAX = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A due event of one account."""
+
+    id: UUID
+    type: str
+    origin: str
+    occurred_at: datetime
+    body: bytes
+    tries: int
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One account with due events. gateway: its adapter's name."""
+
+    bucket: int
+    tenant_id: UUID
+    account_id: UUID
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an event was not applied, and when it may be tried again (None: it rests as dead)."""
+
+    event_id: UUID
+    error: str
+    retry_at: datetime | None
+    reason: str = "retries_exhausted"
+
+
+# The oldest due work of each bucket, live before replayed; the first bucket that is free.
+_CLAIM = f"""
+with due as materialized (
+  select b::smallint as bucket, m.priority, m.run_at from generate_series(0, {BUCKETS - 1}) b
+  cross join lateral (
+    select priority, run_at from gateway_event_queue q where q.bucket = b and q.run_at <= clock_timestamp()
+    order by priority, run_at limit 1
+  ) m order by m.priority, m.run_at
+)
+select bucket from due where pg_try_advisory_lock({LOCK_CLASS}, bucket) limit 1
+"""
+
+_RELEASE = f"select pg_advisory_unlock({LOCK_CLASS}, $1)"
+
+_CRASHED = "select tenant_id, events from worker_bucket where bucket = $1 and cardinality(events) > 0"
+
+_COUNT_CRASHES = """
+update gateway_event_queue set crashes = crashes + 1 where tenant_id = $1 and event_id = any($2::uuid[])
+"""
+
+_LANE = """
+select q.tenant_id, q.gateway_account_id, a.gateway from gateway_event_queue q
+join gateway_account a on a.tenant_id = q.tenant_id and a.id = q.gateway_account_id
+where q.bucket = $1 and q.run_at <= clock_timestamp()
+order by q.priority, q.run_at limit 1
+"""
+
+_DUE = """
+with due as materialized (
+  select event_id, priority, run_at, tries, crashes from gateway_event_queue
+  where tenant_id = $1 and gateway_account_id = $2 and run_at <= clock_timestamp()
+  order by priority, run_at, event_id limit $3
+)
+select e.id, e.type, e.origin, e.occurred_at, e.received_at, d.tries, d.crashes, b.body
+from due d
+join gateway_event e on e.tenant_id = $1 and e.id = d.event_id
+left join gateway_event_body b on b.tenant_id = $1 and b.event_id = e.id and b.received_at = e.received_at
+order by d.priority, d.run_at, e.id
+"""
+
+_MARK = "update worker_bucket set tenant_id = $2, events = $3, worker = $4, since = clock_timestamp() where bucket = $1"
+_UNMARK = "update worker_bucket set events = '{}', worker = null where bucket = $1"
+
+_FINISH = """
+with gone as (
+  delete from gateway_event_queue where tenant_id = $1 and event_id = any($2::uuid[]) returning event_id, tries
+), run as (
+  select o.event_id, max(o.run) + 1 as run from gateway_event_outcome o
+  where o.tenant_id = $1 and o.event_id = any($2::uuid[]) group by o.event_id
+), kept as (
+  insert into gateway_event_outcome (tenant_id, event_id, run, outcome, attempts)
+  select $1, g.event_id, coalesce(r.run, 0), w.outcome, g.tries + 1
+  from gone g join unnest($2::uuid[], $3::text[]) as w (event_id, outcome) using (event_id) left join run r using (event_id)
+), unmarked as (
+  update worker_bucket set events = '{}', worker = null where bucket = $4
+)
+select count(*) from gone
+"""
+
+_FAIL = """
+with failed as (
+  select * from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) as f (event_id, error, retry_at, reason)
+), dead as (
+  delete from gateway_event_queue q using failed f
+  where q.tenant_id = $1 and q.event_id = f.event_id and f.retry_at is null
+  returning q.event_id, q.tries, q.crashes
+), buried as (
+  insert into gateway_event_dead (tenant_id, event_id, reason, error, attempts, crashes)
+  select $1, d.event_id, f.reason, f.error, d.tries + 1, d.crashes from dead d join failed f using (event_id)
+), waiting as (
+  update gateway_event_queue q set tries = q.tries + 1, run_at = f.retry_at, error = f.error, error_at = clock_timestamp()
+  from failed f where q.tenant_id = $1 and q.event_id = f.event_id and f.retry_at is not null
+  returning q.event_id, q.tries
+)
+insert into gateway_event_attempt (tenant_id, id, event_id, attempt, error)
+select $1, n.id, f.event_id, coalesce(w.tries, d.tries + 1), f.error
+from failed f join unnest($2::uuid[], $6::uuid[]) as n (event_id, id) using (event_id)
+left join waiting w using (event_id) left join dead d using (event_id)
+where w.event_id is not null or d.event_id is not null
+"""
+
+
+async def claim(connection: Any) -> int | None:
+    """Take the bucket with the oldest due work; None when there is none, or all of it is owned."""
+    bucket = await connection.fetchval(_CLAIM)
+    return None if bucket is None else int(bucket)
+
+
+async def release(connection: Any, bucket: int) -> None:
+    """Give a bucket back."""
+    await connection.execute(_RELEASE, bucket)
+
+
+async def crashed_in(connection: Any, bucket: int) -> tuple[UUID, list[UUID]] | None:
+    """Return the tenant and events inside which this bucket's last owner died, after counting the crash."""
+    row = await connection.fetchrow(_CRASHED, bucket)
+    if row is None:
+        return None
+    await connection.execute(_COUNT_CRASHES, row["tenant_id"], row["events"])
+    await connection.execute(_UNMARK, bucket)
+    return row["tenant_id"], list(row["events"])
+
+
+async def next_lane(connection: Any, bucket: int) -> Lane | None:
+    """Return the account of this bucket whose due event is oldest."""
+    row = await connection.fetchrow(_LANE, bucket)
+    return Lane(bucket, row["tenant_id"], row["gateway_account_id"], row["gateway"]) if row else None
+
+
+async def due_events(connection: Any, lane: Lane, *, limit: int) -> list[Queued]:
+    """Return the account's due events, oldest first."""
+    rows = await connection.fetch(_DUE, lane.tenant_id, lane.account_id, limit)
+    return [
+        Queued(
+            id=row["id"],
+            type=row["type"],
+            origin=row["origin"],
+            occurred_at=row["occurred_at"],
+            body=row["body"] or b"",
+            tries=row["tries"],
+            crashes=row["crashes"],
+        )
+        for row in rows
+    ]
+
+
+async def mark(connection: Any, lane: Lane, *, events: Sequence[UUID], worker: str) -> None:
+    """Write down, durably, which events are about to be worked on."""
+    await connection.execute(_MARK, lane.bucket, lane.tenant_id, list(events), worker)
+
+
+async def unmark(connection: Any, bucket: int) -> None:
+    """Nothing is being worked on any more."""
+    await connection.execute(_UNMARK, bucket)
+
+
+async def finish(tx: Transaction, lane: Lane, *, outcomes: Mapping[UUID, str]) -> None:
+    """Take events out of the queue and record what became of them, in the transaction of their effects.
+
+    outcomes: `applied` or `ignored`. A count that differs means that they are not ours any more: the caller rolls back.
+    """
+    count = await tx.fetchval(_FINISH, lane.tenant_id, list(outcomes.keys()), list(outcomes.values()), lane.bucket)
+    if count != len(outcomes):
+        raise AssertionError(f"{len(outcomes)} events were applied, {count} were in the queue")
+
+
+async def fail(tx: Transaction, *, tenant_id: UUID, failures: Sequence[Failure]) -> None:
+    """Schedule the next attempt of failed events, or let them rest as dead; keep each attempt's error."""
+    if failures:
+        await tx.execute(
+            _FAIL,
+            tenant_id,
+            [f.event_id for f in failures],
+            [f.error[:ERROR_LENGTH_MAX].replace("\x00", "") for f in failures],
+            [f.retry_at for f in failures],
+            [f.reason for f in failures],
+            [ids.new() for _ in failures],
+        )
+
+
+def retry_after(tries: int, *, spread: float) -> timedelta:
+    """Return the wait before the next attempt: 10 s, 30 s, 90 s, … at most 6 h, spread by ±20 %.
+
+    tries: attempts that failed before this one. spread: a random number from 0 to 1.
+    """
+    seconds = min(10.0 * 3.0 ** min(tries, 12), 21_600.0)
+    return timedelta(seconds=seconds * (0.8 + 0.4 * spread))

@@ -1,0 +1,303 @@
+"""The registers: replace if newer, and join what belongs together. Set-based: one batch, a handful of statements."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.gateways.facts import KINDS, AnyFact, SubscriptionFact, Version, version_of
+from bursar.money.merging.links import member_names
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+HISTORY = "subscription_at"
+"""Kind under which every snapshot of a subscription is kept: what a period bought is what the plan was then."""
+
+_DECODERS = {kind: msgspec.json.Decoder(fact_type) for kind, fact_type in (KINDS | {HISTORY: SubscriptionFact}).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A snapshot, the event that told it, and the gateway's time of the telling."""
+
+    event_id: UUID
+    fact: AnyFact
+    at: datetime
+
+
+class Snapshot(NamedTuple):
+    """The newest snapshot of an object and when the gateway took it."""
+
+    fact: AnyFact
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a batch touched, as it stands after merging.
+
+    purchases: every member of every touched purchase. loose: touched objects that belong to none, by (kind, ref).
+    told_by: the last event of the batch that spoke of a purchase or a loose object.
+    absorbed: purchases that turned out to be another one (old id to surviving id).
+    """
+
+    purchases: dict[UUID, list[Snapshot]]
+    loose: dict[tuple[str, str], Snapshot]
+    told_by: dict[UUID | tuple[str, str], UUID]
+    absorbed: dict[UUID, UUID]
+
+
+class _Row(NamedTuple):
+    fact: AnyFact
+    version: Version
+    tie: int
+    state: bytes
+    event_id: UUID
+
+
+_PURCHASES_OF = """
+select ref, purchase_id from purchase_ref
+where tenant_id = $1 and gateway_account_id = $2 and ref = any($3::text[])
+"""
+
+_OPEN_PURCHASES = """
+insert into purchase (tenant_id, id, gateway_account_id)
+select $1, id, $2 from unnest($3::uuid[]) as new (id)
+"""
+
+_FILE_REFS = """
+insert into purchase_ref (tenant_id, gateway_account_id, ref, purchase_id)
+select $1, $2, ref, purchase_id from unnest($3::text[], $4::uuid[]) as new (ref, purchase_id)
+on conflict (tenant_id, gateway_account_id, ref) do update set purchase_id = excluded.purchase_id
+where purchase_ref.purchase_id <> excluded.purchase_id
+"""
+
+_ABSORB = [
+    f"""
+    update {table} as t set {column} = a.kept
+    from unnest($2::uuid[], $3::uuid[]) as a (gone, kept)
+    where t.tenant_id = $1 and t.{column} = a.gone
+    """
+    for table, column in (
+        ("purchase_ref", "purchase_id"),
+        ("gateway_object", "purchase_id"),
+        ("payment", "purchase_id"),
+        ("refund", "purchase_id"),
+        ("dispute", "purchase_id"),
+        ("invoice", "purchase_id"),
+        ("checkout_session", "purchase_id"),
+    )
+]
+
+_MARK_ABSORBED = """
+update purchase as p
+set merged_into = a.kept, is_paid = false, is_disputed = false, subscription_ref = null, paid_minor = 0, refunded_minor = 0,
+    lost_minor = 0, lines = '[]', unmatched_reason = null, unmatched_refs = '{}', touched_at = clock_timestamp()
+from unnest($2::uuid[], $3::uuid[]) as a (gone, kept)
+where p.tenant_id = $1 and p.id = a.gone
+"""
+
+_MERGE = """
+insert into gateway_object (tenant_id, gateway_account_id, kind, ref, is_final, version_at, version_rank, version_tie, state, purchase_id, event_id)
+select $1, $2, kind, ref, is_final, version_at, version_rank, version_tie, state::jsonb, purchase_id, event_id
+from unnest($3::text[], $4::text[], $5::bool[], $6::timestamptz[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::uuid[])
+  as new (kind, ref, is_final, version_at, version_rank, version_tie, state, purchase_id, event_id)
+on conflict (tenant_id, gateway_account_id, kind, ref) do update
+set is_final = excluded.is_final, version_at = excluded.version_at, version_rank = excluded.version_rank,
+    version_tie = excluded.version_tie, state = excluded.state, event_id = excluded.event_id
+where (gateway_object.is_final, gateway_object.version_at, gateway_object.version_rank, gateway_object.version_tie)
+    < (excluded.is_final, excluded.version_at, excluded.version_rank, excluded.version_tie)
+"""
+
+_MEMBERS = """
+select kind, version_at, state::text as state, purchase_id from gateway_object
+where tenant_id = $1 and purchase_id = any($2::uuid[])
+"""
+
+_LOOSE = """
+select o.kind, o.ref, o.version_at, o.state::text as state
+from unnest($3::text[], $4::text[]) as wanted (kind, ref)
+join gateway_object o on o.tenant_id = $1 and o.gateway_account_id = $2 and o.kind = wanted.kind and o.ref = wanted.ref
+"""
+
+
+async def merge(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, reported: Sequence[Reported], revisit: Iterable[UUID] = ()
+) -> Merged:
+    """Merge a batch of snapshots of one gateway account and return what it touched, as it now stands.
+
+    revisit: purchases to be read again although nothing new was said of them (the catalogue changed).
+    """
+    newest = _newest(reported)
+    purchase_of, absorbed, told_by = await _join(tx, tenant_id=tenant_id, account_id=account_id, reported=reported)
+    await _replace(tx, tenant_id=tenant_id, account_id=account_id, newest=newest, purchase_of=purchase_of)
+    touched = {*purchase_of.values(), *(absorbed.get(p, p) for p in revisit)}
+    purchases: dict[UUID, list[Snapshot]] = {purchase_id: [] for purchase_id in touched}
+    if touched:
+        for row in await tx.fetch(_MEMBERS, tenant_id, list(touched)):
+            purchases[row["purchase_id"]].append(_snapshot(row))
+    loose_keys = [key for key, row in newest.items() if key[0] != HISTORY and not member_names(row.fact)]
+    for key in loose_keys:
+        told_by[key] = newest[key].event_id
+    return Merged(
+        purchases=purchases,
+        loose=await objects(tx, tenant_id=tenant_id, account_id=account_id, names=loose_keys),
+        told_by=told_by,
+        absorbed=absorbed,
+    )
+
+
+async def objects(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Snapshot]:
+    """Return the newest snapshots of the named objects (kind, gateway id); unknown ones are left out."""
+    wanted = list(names)
+    if not wanted:
+        return {}
+    rows = await tx.fetch(_LOOSE, tenant_id, account_id, [kind for kind, _ in wanted], [ref for _, ref in wanted])
+    return {(row["kind"], row["ref"]): _snapshot(row) for row in rows}
+
+
+_HISTORIES = f"""
+select s.ref as subscription, o.version_at, o.state::text as state
+from unnest($3::text[]) as s (ref)
+join gateway_object o on o.tenant_id = $1 and o.gateway_account_id = $2 and o.kind = '{HISTORY}'
+  and o.ref >= s.ref || '@' and o.ref < s.ref || 'A'
+order by o.ref
+"""
+
+
+async def subscription_histories(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, refs: Iterable[str]
+) -> dict[str, list[tuple[SubscriptionFact, datetime]]]:
+    """Return every snapshot of the named subscriptions, oldest first; unknown ones are left out."""
+    histories: dict[str, list[tuple[SubscriptionFact, datetime]]] = {}
+    if wanted := sorted(set(refs)):
+        for row in await tx.fetch(_HISTORIES, tenant_id, account_id, wanted):
+            histories.setdefault(row["subscription"], []).append((_DECODERS[HISTORY].decode(row["state"]), row["version_at"]))
+    return histories
+
+
+def _snapshot(row: dict[str, object]) -> Snapshot:
+    return Snapshot(_DECODERS[str(row["kind"])].decode(str(row["state"])), row["version_at"])  # type: ignore[arg-type]
+
+
+def _newest(reported: Sequence[Reported]) -> dict[tuple[str, str], _Row]:
+    """Reduce a batch to the newest snapshot of each object, so that one statement may write them all."""
+    newest: dict[tuple[str, str], _Row] = {}
+    for report in reported:
+        state = _encode(report.fact)
+        # The content breaks the last tie, so that two different snapshots of one second always end alike.
+        tie = int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "big", signed=True)
+        row = _Row(report.fact, version_of(report.fact, report.at), tie, state, report.event_id)
+        keys = [(report.fact.kind, report.fact.ref)]
+        if isinstance(report.fact, SubscriptionFact):
+            keys.append((HISTORY, f"{report.fact.ref}@{report.at.timestamp():015.3f}"))
+        for key in keys:
+            known = newest.get(key)
+            if known is None or (known.version, known.tie) < (row.version, row.tie):
+                newest[key] = row
+    return newest
+
+
+async def _join(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, reported: Sequence[Reported]
+) -> tuple[dict[str, UUID], dict[UUID, UUID], dict[UUID | tuple[str, str], UUID]]:
+    """Find, open and unite the purchases of the batch: purchase of each name, absorbed ones, who told last."""
+    groups = [(names, report.event_id) for report in reported if (names := member_names(report.fact))]
+    if not groups:
+        return {}, {}, {}
+    every_name = sorted({name for names, _ in groups for name in names})
+    rows = await tx.fetch(_PURCHASES_OF, tenant_id, account_id, every_name)
+    known: dict[str, UUID] = {row["ref"]: row["purchase_id"] for row in rows}
+    root = _united(groups, known)
+    purchase_of, opened, absorbed = _chosen(every_name, known, root)
+    if opened:
+        await tx.execute(_OPEN_PURCHASES, tenant_id, account_id, opened)
+    if absorbed:
+        gone, kept = list(absorbed.keys()), list(absorbed.values())
+        for statement in _ABSORB:
+            await tx.execute(statement, tenant_id, gone, kept)
+        await tx.execute(_MARK_ABSORBED, tenant_id, gone, kept)
+    unfiled = [name for name in every_name if known.get(name) != purchase_of[name]]
+    if unfiled:
+        await tx.execute(_FILE_REFS, tenant_id, account_id, unfiled, [purchase_of[name] for name in unfiled])
+    told_by: dict[UUID | tuple[str, str], UUID] = {purchase_of[names[0]]: event_id for names, event_id in groups}
+    return purchase_of, absorbed, told_by
+
+
+def _united(groups: Sequence[tuple[tuple[str, ...], UUID]], known: dict[str, UUID]) -> dict[str, str]:
+    """Return the root of each name's group: names of one snapshot, and names already in one purchase, share a root."""
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        root = name
+        while parent.setdefault(root, root) != root:
+            root = parent[root]
+        while parent[name] != root:
+            parent[name], name = root, parent[name]
+        return root
+
+    for names, _ in groups:
+        first = find(names[0])
+        for other in names[1:]:
+            parent[find(other)] = first
+            first = find(first)
+    anchor: dict[UUID, str] = {}
+    for name, purchase_id in known.items():
+        parent[find(name)] = find(anchor.setdefault(purchase_id, name))
+    return {name: find(name) for name in list(parent)}
+
+
+def _chosen(
+    every_name: Sequence[str], known: dict[str, UUID], root: dict[str, str]
+) -> tuple[dict[str, UUID], list[UUID], dict[UUID, UUID]]:
+    """Choose each group's purchase: its oldest known one, or a new one."""
+    candidates: dict[str, set[UUID]] = {}
+    for name in every_name:
+        found = candidates.setdefault(root[name], set())
+        if name in known:
+            found.add(known[name])
+    chosen: dict[str, UUID] = {}
+    opened: list[UUID] = []
+    absorbed: dict[UUID, UUID] = {}
+    for group, found in candidates.items():
+        if not found:
+            chosen[group] = ids.new()
+            opened.append(chosen[group])
+            continue
+        chosen[group] = min(found)
+        absorbed.update({gone: chosen[group] for gone in found if gone != chosen[group]})
+    return {name: chosen[root[name]] for name in every_name}, opened, absorbed
+
+
+async def _replace(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    account_id: UUID,
+    newest: dict[tuple[str, str], _Row],
+    purchase_of: dict[str, UUID],
+) -> None:
+    if not newest:
+        return
+    rows = [(key, newest[key]) for key in sorted(newest)]
+    await tx.execute(
+        _MERGE,
+        tenant_id,
+        account_id,
+        [kind for (kind, _), _ in rows],
+        [ref for (_, ref), _ in rows],
+        [row.version.is_final for _, row in rows],
+        [row.version.at for _, row in rows],
+        [row.version.rank for _, row in rows],
+        [row.tie for _, row in rows],
+        [row.state.decode() for _, row in rows],
+        [purchase_of.get(f"{kind}:{ref}") for (kind, ref), _ in rows],
+        [row.event_id for _, row in rows],
+    )

@@ -1,0 +1,196 @@
+"""Assess a purchase: the one pure function between what gateways reported and what Bursar does about it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from bursar.money.catalog import Catalogue
+from bursar.money.gateways.facts import (
+    AssignmentFact,
+    ChargeFact,
+    DisputeStatus,
+    InvoiceFact,
+    InvoiceStatus,
+    PaymentStatus,
+    RefundStatus,
+    SessionFact,
+    SessionPayment,
+    SubscriptionFact,
+)
+from bursar.money.merging import Snapshot
+from bursar.money.purchases.bought import Bought, bought_by
+from bursar.money.purchases.members import Members
+from bursar.money.purchases.payments import PaymentView, payments_of
+from bursar.money.purchases.returns import DisputeView, RefundView, returns_of
+
+__all__ = ["Assessment", "Bought", "CustomerName", "DisputeView", "PaymentView", "RefundView", "assess", "names_in"]
+
+
+History = Sequence[tuple[SubscriptionFact, datetime]]
+
+
+class CustomerName(NamedTuple):
+    """Who bought. ref: the gateway's customer id, or `email:…` / `guest:…` where the gateway names nobody."""
+
+    ref: str
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a purchase means. Amounts in minor units of `currency`.
+
+    paid_minor: what succeeded. refunded_minor and lost_minor: what went back, and to disputes, at most what was paid together.
+    bought: prices and quantities. unmatched_reason: why (part of) the money names nothing we sell; None when all does.
+    """
+
+    customer: CustomerName
+    subscription_ref: str | None
+    leans_on_subscription: bool
+    is_paid: bool
+    is_disputed: bool
+    paid_minor: int
+    refunded_minor: int
+    lost_minor: int
+    currency: str | None
+    paid_at: datetime
+    period_start: datetime | None
+    bought: tuple[Bought, ...]
+    unmatched_reason: str | None
+    unmatched_refs: tuple[str, ...]
+    payments: tuple[PaymentView, ...]
+    refunds: tuple[RefundView, ...]
+    disputes: tuple[DisputeView, ...]
+    invoices: tuple[InvoiceFact, ...]
+    sessions: tuple[SessionFact, ...]
+
+
+class Names(NamedTuple):
+    """What a set of snapshots names in the catalogue: gateway references, prices, orders."""
+
+    refs: set[str]
+    prices: set[str]
+    orders: set[str]
+
+
+def names_in(snapshots: Iterable[Snapshot]) -> Names:
+    """Return everything in the snapshots that the catalogue may know."""
+    names = Names(set(), set(), set())
+    for fact, _ in snapshots:
+        for line in getattr(fact, "lines", ()):
+            names.refs.update(line.prices)
+        if (claim := getattr(fact, "claim", None)) is not None:
+            if claim.price:
+                names.prices.add(claim.price)
+            if claim.order:
+                names.orders.add(claim.order)
+        if isinstance(fact, AssignmentFact):
+            names.prices.add(fact.price)
+    return names
+
+
+def assess(
+    snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], catalogue: Catalogue
+) -> Assessment:
+    """Say what a purchase means.
+
+    snapshots: every member, at least one. histories: the snapshots of each subscription that the members name
+    and we know, oldest first: what a period bought is what the subscription was then.
+    """
+    members = Members.of(snapshots)
+    payments = payments_of(members)
+    paid_at = _paid_at(members)
+    subscriptions = _as_of(histories, members.subscription_ref, paid_at)
+    payments, refunds, disputes = returns_of(members, payments, at=paid_at)
+    succeeded = [p for p in payments if p.status is PaymentStatus.succeeded]
+    paid_minor = sum(p.amount_minor for p in succeeded)
+    is_paid = _is_paid(members, paid_minor=paid_minor, has_payment=bool(succeeded))
+    currency = next((p.currency for p in (*succeeded, *payments)), None)
+    refunded = min(paid_minor, sum(r.amount_minor for r in refunds if r.status is RefundStatus.succeeded))
+    lost = min(paid_minor - refunded, sum(_loss(d, paid_minor, currency) for d in disputes))
+    bought = bought_by(members, subscriptions=subscriptions, catalogue=catalogue)
+    return Assessment(
+        customer=_customer(members, payments, subscriptions),
+        subscription_ref=members.subscription_ref,
+        leans_on_subscription=members.subscription_ref is not None and not members.own_lines,
+        is_paid=is_paid,
+        is_disputed=any(d.is_open for d in disputes),
+        paid_minor=paid_minor,
+        refunded_minor=refunded,
+        lost_minor=lost,
+        currency=currency,
+        paid_at=paid_at,
+        period_start=_period_start(members),
+        bought=bought.lines,
+        unmatched_reason=bought.unmatched_reason if is_paid and paid_minor > 0 else None,
+        unmatched_refs=bought.unmatched_refs,
+        payments=payments,
+        refunds=tuple(r for r in refunds),
+        disputes=disputes,
+        invoices=tuple(members.invoices),
+        sessions=tuple(members.sessions),
+    )
+
+
+def _as_of(histories: Mapping[str, History], ref: str | None, at: datetime) -> dict[str, SubscriptionFact]:
+    """Return the subscription as it was: its last snapshot up to `at`, else its first after."""
+    history = histories.get(ref or "", ())
+    if not ref or not history:
+        return {}
+    before = [fact for fact, taken_at in history if taken_at <= at]
+    return {ref: before[-1] if before else history[0][0]}
+
+
+def _is_paid(members: Members, *, paid_minor: int, has_payment: bool) -> bool:
+    """True when money (or the agreement that none is due) is proven.
+
+    A part payment of an open invoice does not pay it; a payment of its whole total does, whichever is told first.
+    """
+    invoice, session = members.invoice, members.session
+    if invoice:
+        return invoice.status is InvoiceStatus.paid or (has_payment and paid_minor >= invoice.total_minor)
+    if has_payment:
+        return True
+    return bool(session and session.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required))
+
+
+def _loss(dispute: DisputeView, paid_minor: int, currency: str | None) -> int:
+    """Return what a lost dispute took; one told in another currency took the whole payment."""
+    if dispute.status is not DisputeStatus.lost:
+        return 0
+    return dispute.amount_minor if dispute.currency == currency else paid_minor
+
+
+def _paid_at(members: Members) -> datetime:
+    invoice = members.invoice
+    if invoice and invoice.paid_at:
+        return invoice.paid_at
+    charges: list[ChargeFact] = members.succeeded_charges()
+    holders = (*charges, *members.payments, *([invoice] if invoice else ()), *members.sessions, *(r for r, _ in members.refunds), *members.disputes)
+    told = next((h.created_at for h in holders if h.created_at), members.first_at)
+    if told is None:
+        raise AssertionError("a purchase has at least one member")
+    return told
+
+
+def _period_start(members: Members) -> datetime | None:
+    invoice = members.invoice
+    starts = [line.period_start for line in (invoice.lines if invoice else ()) if line.period_start and not line.is_proration]
+    return max(starts, default=invoice.period_start if invoice else None)
+
+
+def _customer(
+    members: Members, payments: tuple[PaymentView, ...], subscriptions: Mapping[str, SubscriptionFact]
+) -> CustomerName:
+    subscription = subscriptions.get(members.subscription_ref or "")
+    holders = (*members.assignments, *members.invoices, *members.sessions, *members.payments, *(c for c, _ in members.charges))
+    mailing = (*members.sessions, *members.invoices, *(c for c, _ in members.charges), *members.payments)
+    email = next((h.email for h in mailing if h.email), None)
+    ref = next((h.customer for h in holders if h.customer), None) or (subscription.customer if subscription else None)
+    if ref:
+        return CustomerName(ref, None)
+    if email:
+        return CustomerName(f"email:{email.strip().lower()}", email)
+    anchor = payments[0].ref if payments else (members.session or members.invoice or members.links[0]).ref
+    return CustomerName(f"guest:{anchor}", None)

@@ -1,0 +1,118 @@
+"""The snapshots of one purchase, sorted by kind."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bursar.money.gateways.facts import (
+    AssignmentFact,
+    ChargeFact,
+    Claim,
+    DisputeFact,
+    DisputeFundsFact,
+    InvoiceFact,
+    InvoicePaymentFact,
+    InvoiceStatus,
+    Line,
+    PaymentFact,
+    PaymentStatus,
+    RefundFact,
+    SessionFact,
+    SessionPayment,
+    SubscriptionFact,
+)
+from bursar.money.merging import Snapshot
+
+Claiming = SessionFact | PaymentFact | InvoiceFact | ChargeFact | SubscriptionFact
+
+
+@dataclass(slots=True)
+class Members:
+    """Lists are in the order of the gateway's ids, so that reading them never depends on arrival."""
+
+    payments: list[PaymentFact] = field(default_factory=list)
+    charges: list[tuple[ChargeFact, datetime]] = field(default_factory=list)
+    refunds: list[tuple[RefundFact, datetime]] = field(default_factory=list)
+    disputes: list[DisputeFact] = field(default_factory=list)
+    funds: list[DisputeFundsFact] = field(default_factory=list)
+    invoices: list[InvoiceFact] = field(default_factory=list)
+    sessions: list[SessionFact] = field(default_factory=list)
+    links: list[InvoicePaymentFact] = field(default_factory=list)
+    assignments: list[AssignmentFact] = field(default_factory=list)
+    first_at: datetime | None = None
+
+    @classmethod
+    def of(cls, snapshots: Iterable[Snapshot]) -> "Members":
+        found = cls()
+        for fact, at in sorted(snapshots, key=lambda s: s.fact.ref):
+            found.first_at = at if found.first_at is None else min(found.first_at, at)
+            match fact:
+                case PaymentFact():
+                    found.payments.append(fact)
+                case ChargeFact():
+                    found.charges.append((fact, at))
+                case RefundFact():
+                    found.refunds.append((fact, at))
+                case DisputeFact():
+                    found.disputes.append(fact)
+                case DisputeFundsFact():
+                    found.funds.append(fact)
+                case InvoiceFact():
+                    found.invoices.append(fact)
+                case SessionFact():
+                    found.sessions.append(fact)
+                case InvoicePaymentFact():
+                    found.links.append(fact)
+                case AssignmentFact():
+                    found.assignments.append(fact)
+                case _:
+                    pass
+        return found
+
+    @property
+    def invoice(self) -> InvoiceFact | None:
+        """The invoice that was paid, else the first."""
+        paid = [i for i in self.invoices if i.status is InvoiceStatus.paid]
+        return (paid or self.invoices or [None])[0]
+
+    @property
+    def session(self) -> SessionFact | None:
+        """The checkout that was paid, else the first."""
+        paid = [s for s in self.sessions if s.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required)]
+        return (paid or self.sessions or [None])[0]
+
+    @property
+    def subscription_ref(self) -> str | None:
+        """The subscription this purchase pays for."""
+        for holder in (*self.invoices, *self.sessions, *self.payments):
+            if holder.subscription:
+                return holder.subscription
+        return next((line.subscription for i in self.invoices for line in i.lines if line.subscription), None)
+
+    def claiming(self, subscriptions: Mapping[str, SubscriptionFact]) -> Iterator[Claiming]:
+        """Yield what may carry a claim, most telling first. A paid checkout speaks before a payment, a payment before its invoice."""
+        yield from self.sessions
+        yield from self.payments
+        yield from self.invoices
+        yield from (charge for charge, _ in self.charges)
+        if self.subscription_ref in subscriptions:
+            yield subscriptions[self.subscription_ref]
+
+    def claims(self, subscriptions: Mapping[str, SubscriptionFact]) -> list[Claim]:
+        return [holder.claim for holder in self.claiming(subscriptions)]
+
+    @property
+    def own_lines(self) -> tuple[Line, ...]:
+        """The lines that the purchase's own objects tell: the invoice's, else the checkout's, else the payment's cart."""
+        holders = (self.invoice, self.session, *self.payments)
+        return next((holder.lines for holder in holders if holder and holder.lines), ())
+
+    def lines(self, subscriptions: Mapping[str, SubscriptionFact]) -> tuple[Line, ...]:
+        """Return the lines that say what was bought: its own, else the subscription's items at the time."""
+        if self.own_lines:
+            return self.own_lines
+        subscription = subscriptions.get(self.subscription_ref or "")
+        return subscription.lines if subscription else ()
+
+    def succeeded_charges(self) -> list[ChargeFact]:
+        return [c for c, _ in self.charges if c.status is PaymentStatus.succeeded and c.is_captured]

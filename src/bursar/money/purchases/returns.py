@@ -1,0 +1,134 @@
+"""What went back to the customer or was lost to a dispute, payment by payment. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bursar.money.gateways.facts import DisputeStatus, RefundStatus
+from bursar.money.purchases.members import Members
+from bursar.money.purchases.payments import PaymentView, charges_of
+
+_OPEN = (DisputeStatus.needs_response, DisputeStatus.under_review)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    ref: str
+    payment_ref: str
+    status: RefundStatus
+    amount_minor: int
+    currency: str
+    reason: str | None
+    created_at: datetime
+    is_itemised: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeView:
+    """withdrawn_minor, reinstated_minor: what the gateway says it moved. is_open: suspends what was granted."""
+
+    ref: str
+    payment_ref: str
+    status: DisputeStatus
+    is_inquiry: bool
+    amount_minor: int
+    currency: str
+    reason: str | None
+    due_by: datetime | None
+    withdrawn_minor: int
+    reinstated_minor: int
+    created_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in _OPEN and not self.is_inquiry
+
+
+def returns_of(
+    members: Members, payments: tuple[PaymentView, ...], *, at: datetime
+) -> tuple[tuple[PaymentView, ...], tuple[RefundView, ...], tuple[DisputeView, ...]]:
+    """Return the payments with their returned sums, the refunds, and the disputes.
+
+    at: time of the purchase, for refunds and disputes that tell none.
+    """
+    refunds = (*_itemised(members, payments, at), *_not_itemised(members, payments, at))
+    disputes = tuple(
+        DisputeView(
+            ref=d.ref,
+            payment_ref=_payment_named(d.payment, d.charge, payments),
+            status=d.status,
+            is_inquiry=d.is_inquiry,
+            amount_minor=d.amount_minor,
+            currency=d.currency,
+            reason=d.reason,
+            due_by=d.due_by,
+            withdrawn_minor=sum(f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "withdrawn"),
+            reinstated_minor=sum(f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "reinstated"),
+            created_at=d.created_at or at,
+        )
+        for d in members.disputes
+    )
+    settled = tuple(
+        replace(
+            p,
+            refunded_minor=sum(r.amount_minor for r in refunds if r.payment_ref == p.ref and r.status is RefundStatus.succeeded),
+            is_disputed=any(d.is_open for d in disputes if d.payment_ref == p.ref),
+        )
+        for p in payments
+    )
+    return settled, refunds, disputes
+
+
+def _itemised(members: Members, payments: tuple[PaymentView, ...], at: datetime) -> list[RefundView]:
+    return [
+        RefundView(
+            ref=r.ref,
+            payment_ref=_payment_named(r.payment, r.charge, payments),
+            status=r.status,
+            amount_minor=r.amount_minor,
+            currency=r.currency,
+            reason=r.reason,
+            created_at=r.created_at or at,
+        )
+        for r, _ in members.refunds
+    ]
+
+
+def _not_itemised(members: Members, payments: tuple[PaymentView, ...], at: datetime) -> list[RefundView]:
+    """Return what charges report as refunded beyond the refunds we know one by one.
+
+    A charge's running total counts every refund made before its snapshot was taken, and drops one that
+    failed before it. Source: Stripe, Charge `amount_refunded`; charges no longer list their refunds since 2022-11-15.
+    """
+    views = []
+    for payment in payments:
+        for charge, taken_at in charges_of(payment.ref, members, is_only=len(payments) == 1):
+            known = sum(
+                r.amount_minor
+                for r, r_at in members.refunds
+                if (r.charge == charge.ref or (r.charge is None and r.payment == payment.ref))
+                and (r.created_at is None or r.created_at <= taken_at)
+                and (r.status in (RefundStatus.pending, RefundStatus.succeeded) or r_at > taken_at)
+            )
+            if charge.refunded_minor > known:
+                views.append(
+                    RefundView(
+                        ref=charge.ref,
+                        payment_ref=payment.ref,
+                        status=RefundStatus.succeeded,
+                        amount_minor=charge.refunded_minor - known,
+                        currency=charge.currency,
+                        reason=None,
+                        created_at=at,
+                        is_itemised=False,
+                    )
+                )
+    return views
+
+
+def _payment_named(payment: str | None, charge: str | None, payments: tuple[PaymentView, ...]) -> str:
+    for view in payments:
+        if view.ref in (payment, charge) or (charge and view.charge_ref == charge):
+            return view.ref
+    if not payments:
+        raise AssertionError("a refund or dispute names its payment, so there is one")
+    return payments[0].ref

@@ -1,0 +1,75 @@
+"""The money behind subscriptions, read from their purchases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.catalog import Catalogue, Price, catalogue_for
+from bursar.money.fulfilment import Standing
+from bursar.money.subscriptions.recording import Subscribed
+
+# The latest period decides what was returned; an open dispute of any period suspends.
+_PAID_PERIODS = """
+select s.ref, p.paid_minor, p.refunded_minor + p.lost_minor as taken_minor, p.is_disputed, p.lines::text as lines,
+  coalesce(p.period_start, p.paid_at) as started_at, p.customer_id
+from unnest($3::text[]) as s (ref)
+join purchase p on p.tenant_id = $1 and p.gateway_account_id = $2 and p.subscription_ref = s.ref and p.is_paid
+order by s.ref, started_at desc, p.paid_at desc, p.paid_minor desc
+"""
+
+
+async def standings_of(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    account_id: UUID,
+    subscribed: Sequence[Subscribed],
+    rows: Mapping[str, tuple[UUID, UUID | None]],
+) -> list[Standing]:
+    """Return the subscriptions that have a customer, with their paid periods summed up."""
+    periods: dict[str, list[Any]] = {}
+    for row in await tx.fetch(_PAID_PERIODS, tenant_id, account_id, [s.ref for s in subscribed]) if subscribed else ():
+        periods.setdefault(row["ref"], []).append(row)
+    undescribed = [periods[s.ref][0] for s in subscribed if not s.fact and s.ref in periods]
+    prices = await _prices_of_lines(tx, tenant_id=tenant_id, account_id=account_id, periods=undescribed)
+    standings = []
+    for s in subscribed:
+        of_subscription = periods.get(s.ref, [])
+        subscription_id, customer_id = rows[s.ref]
+        customer_id = customer_id or (of_subscription[0]["customer_id"] if of_subscription else None)
+        if customer_id is None:
+            continue
+        latest = of_subscription[0] if of_subscription else None
+        standings.append(
+            Standing(
+                subscription_id=subscription_id,
+                customer_id=customer_id,
+                event_id=s.event_id,
+                fact=s.fact,
+                at=s.at,
+                bought=s.bought if s.fact else _standing_lines(latest, prices),
+                is_paid=latest is not None,
+                is_disputed=any(row["is_disputed"] for row in of_subscription),
+                taken_minor=latest["taken_minor"] if latest else 0,
+                paid_minor=latest["paid_minor"] if latest else 0,
+                since=of_subscription[-1]["started_at"] if of_subscription else s.at,
+            )
+        )
+    return standings
+
+
+async def _prices_of_lines(tx: Transaction, *, tenant_id: UUID, account_id: UUID, periods: Sequence[Any]) -> Catalogue:
+    names = {ids.show(ids.PRICE, UUID(line["price"])) for row in periods for line in msgspec.json.decode(row["lines"])}
+    return await catalogue_for(tx, tenant_id=tenant_id, account_id=account_id, refs=(), names=names, orders=())
+
+
+def _standing_lines(latest: Any, prices: Catalogue) -> tuple[tuple[Price, int], ...]:
+    """What the latest paid period says the subscription is for, while the subscription itself is not told."""
+    if latest is None:
+        return ()
+    lines = [line for line in msgspec.json.decode(latest["lines"]) if line["standing"]]
+    return tuple((prices.by_name[ids.show(ids.PRICE, UUID(line["price"]))], line["quantity"]) for line in lines)

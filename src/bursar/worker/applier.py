@@ -1,0 +1,156 @@
+"""The applier: one session, one bucket at a time, batches first and single events where a batch fails."""
+
+import os
+import random
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from bursar.kernel.db import become_tenant
+from bursar.kernel.settings import Settings
+from bursar.money.applying import EventInvalid, Pending, Translated, apply_batch, translate
+from bursar.money.applying.batch import Account
+from bursar.money.fulfilment import Registry
+from bursar.money.intake import queue
+from bursar.money.intake.queue import Failure, Lane, Queued
+
+BATCH_MAX = 200
+BATCHES_OF_A_BUCKET = 20
+_RETRY_WHOLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+log = structlog.get_logger(__name__)
+
+SESSION_SETTINGS = {
+    "application_name": "bursar-worker",
+    # A frozen worker must lose its session, and with it its bucket: the server ends a silent one.
+    "idle_in_transaction_session_timeout": "5000",
+    "idle_session_timeout": "8000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "client_connection_check_interval": "2000",
+    "statement_timeout": "30000",
+    "lock_timeout": "5000",
+    "jit": "off",
+}
+
+
+class Applier:
+    """Applies what is due. connection: the worker's own, never pooled; it holds the locks and does the writing."""
+
+    def __init__(self, connection: Any, *, settings: Settings, registry: Registry) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._registry = registry
+        self._grace = timedelta(days=settings.grace_days)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    @classmethod
+    async def open(cls, *, settings: Settings, registry: Registry) -> "Applier":
+        """Connect past any pooler. Raises OSError, asyncpg.PostgresError."""
+        url = settings.database_direct_url or settings.database_url
+        connection = await asyncpg.connect(url, server_settings=SESSION_SETTINGS, timeout=5, command_timeout=40)
+        await connection.execute("select set_config('role', 'bursar_engine', false)")
+        return cls(connection, settings=settings, registry=registry)
+
+    def terminate(self) -> None:
+        """Drop the session: its locks are free and nothing of it can commit."""
+        self._connection.terminate()
+
+    async def work(self) -> int:
+        """Apply what is due in one bucket; return how many events were finished (0: nothing was due)."""
+        bucket = await queue.claim(self._connection)
+        if bucket is None:
+            return 0
+        done = 0
+        suspects: set[UUID] = set()
+        if crashed := await queue.crashed_in(self._connection, bucket):
+            suspects.update(crashed[1])
+            log.warning("worker.crash_found", bucket=bucket, events=len(crashed[1]))
+        for _ in range(BATCHES_OF_A_BUCKET):
+            lane = await queue.next_lane(self._connection, bucket)
+            if lane is None:
+                break
+            done += await self._work_lane(lane, suspects)
+        await queue.release(self._connection, bucket)
+        return done
+
+    async def _work_lane(self, lane: Lane, suspects: set[UUID]) -> int:
+        events = await queue.due_events(self._connection, lane, limit=BATCH_MAX)
+        worn = [e for e in events if e.crashes >= queue.CRASHES_MAX]
+        if worn:
+            await self._bury(lane, worn)
+            events = [e for e in events if e.crashes < queue.CRASHES_MAX]
+        alone = [e for e in events if e.id in suspects or e.crashes]
+        together = [e for e in events if not (e.id in suspects or e.crashes)]
+        done = len(worn)
+        if together:
+            done += await self._apply(lane, together)
+        for event in alone:
+            done += await self._apply(lane, [event])
+        return done
+
+    async def _apply(self, lane: Lane, events: Sequence[Queued]) -> int:
+        """Apply events in one transaction; where that fails, one at a time, so that only the failing one waits."""
+        await queue.mark(self._connection, lane, events=[e.id for e in events], worker=self._name)
+        translated, failures = self._translate(lane, events)
+        try:
+            await self._commit(lane, translated, failures)
+        except _RETRY_WHOLE as error:
+            log.info("worker.batch_retried", error=type(error).__name__, events=len(events))
+            await queue.unmark(self._connection, lane.bucket)
+            return 0
+        except (asyncpg.PostgresError, AssertionError, LookupError, TypeError, ValueError) as error:
+            if self._connection.is_closed() or isinstance(error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError):
+                raise
+            if len(events) == 1:
+                log.exception("worker.event_failed", event=str(events[0].id), type=events[0].type)
+                await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
+                return 1
+            log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
+            return sum([await self._apply(lane, [event]) for event in events])
+        return len(events)
+
+    async def _commit(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
+        async with self._connection.transaction():
+            await become_tenant(self._connection, lane.tenant_id)
+            if translated:
+                await apply_batch(
+                    self._connection,
+                    account=Account(lane.tenant_id, lane.account_id, lane.gateway),
+                    events=translated,
+                    registry=self._registry,
+                    grace=self._grace,
+                    now=datetime.now(UTC),
+                )
+                outcomes = {t.event.id: "ignored" if t.translation.is_ignored else "applied" for t in translated}
+                await queue.finish(self._connection, lane, outcomes=outcomes)
+            else:
+                await queue.unmark(self._connection, lane.bucket)
+            await queue.fail(self._connection, tenant_id=lane.tenant_id, failures=failures)
+
+    def _translate(self, lane: Lane, events: Sequence[Queued]) -> tuple[list[Translated], list[Failure]]:
+        translated: list[Translated] = []
+        failures: list[Failure] = []
+        for event in events:
+            pending = Pending(event.id, event.type, event.origin, event.occurred_at, event.body)
+            try:
+                translated.append(translate(pending, gateway_name=lane.gateway))
+            except EventInvalid as error:
+                failures.append(self._failure(event, str(error)))
+        return translated, failures
+
+    def _failure(self, event: Queued, error: str) -> Failure:
+        if event.tries + 1 >= self._settings.retries_max:
+            return Failure(event.id, error, None)
+        wait = queue.retry_after(event.tries, spread=random.random())  # noqa: S311
+        return Failure(event.id, error, datetime.now(UTC) + wait)
+
+    async def _bury(self, lane: Lane, worn: Sequence[Queued]) -> None:
+        error = f"a worker died {queue.CRASHES_MAX} times while applying this event"
+        log.error("worker.event_buried", events=[str(e.id) for e in worn])
+        await self._commit(lane, [], [Failure(e.id, error, None, "crashed_worker") for e in worn])

@@ -1,0 +1,69 @@
+"""Run a worker until it is told to stop: apply, and once a minute the chores. A lost database is waited for."""
+
+import asyncio
+import contextlib
+import signal
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+
+from bursar.bootstrap import registry
+from bursar.kernel.db import Database, DatabaseUnavailable
+from bursar.kernel.settings import Settings
+from bursar.worker.applier import Applier
+from bursar.worker.chores import chores
+
+IDLE_S = 0.02
+RECONNECT_S = 0.25
+CHORES_EVERY_S = 60.0
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; the batch under way is finished first."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    tasks = [asyncio.create_task(_apply_forever(settings, stopping)), asyncio.create_task(_chores_forever(settings, stopping))]
+    log.info("worker.started")
+    await asyncio.gather(*tasks)
+    log.info("worker.stopped")
+
+
+async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
+    applier: Applier | None = None
+    while not stopping.is_set():
+        try:
+            applier = applier or await Applier.open(settings=settings, registry=registry())
+            if not await applier.work():
+                await _pause(stopping, IDLE_S)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError) as error:
+            log.warning("worker.session_lost", error=type(error).__name__, detail=str(error)[:200])
+            if applier:
+                applier.terminate()
+            applier = None
+            await _pause(stopping, RECONNECT_S)
+    if applier:
+        applier.terminate()
+
+
+async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            db = await Database.open(settings.database_url, size=2)
+            try:
+                while not stopping.is_set():
+                    await chores(db, settings=settings, now=datetime.now(UTC))
+                    await _pause(stopping, CHORES_EVERY_S)
+            finally:
+                await db.close()
+        except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            log.warning("worker.chores_failed", error=type(error).__name__, detail=str(error)[:200])
+            await _pause(stopping, 2.0)
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
