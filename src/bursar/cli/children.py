@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bursar.cli.options import tell
@@ -113,11 +112,7 @@ def end_leftovers(written: dict[str, Any]) -> None:
 
 def _is_ours(pid: int) -> bool:
     """A number may mean another process by now; ours run the module `bursar` and lost their parent."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return words[1:3] == [b"-m", b"bursar"] and os.getpid() != pid
+    return processes.command_of(pid)[1:3] == ["-m", "bursar"] and os.getpid() != pid
 
 
 def _ending(code: int) -> str:

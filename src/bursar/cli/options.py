@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,4 +19,5 @@ def answer(value: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 def tell(text: str) -> None:
     """Say something to the person watching; standard output stays for the answer."""
-    print(f"bursar: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # the terminal may be gone, which is no reason to fail
+        print(f"bursar: {text}", file=sys.stderr, flush=True)

@@ -53,7 +53,20 @@ def run(app: FastAPI, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells the application's live pages that it is stopping; they would keep their connections open otherwise.
+
+    They watch `app.state.stopping`, an asyncio.Event that the application's lifespan makes.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        stopping = getattr(getattr(self.config.app, "state", None), "stopping", None)
+        if stopping is not None:
+            stopping.set()
+        await super().shutdown(sockets)
 
 
 def _socket(host: str, port: int, fd: int | None) -> socket.socket:

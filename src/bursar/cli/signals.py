@@ -31,7 +31,8 @@ class Stop:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the signals while the block runs; give them back afterwards."""
-        before = {number: signal.signal(number, self._ask) for number in _ASKING}
+        asking = [number for number in _ASKING if not _is_nohup(number)]
+        before = {number: signal.signal(number, self._ask) for number in asking}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         waker = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         try:
@@ -53,3 +54,8 @@ class Stop:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
         self._times += 1
+
+
+def _is_nohup(number: signal.Signals) -> bool:
+    """Whoever started us with `nohup` wants us to outlive the terminal."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN

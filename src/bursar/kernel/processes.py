@@ -39,17 +39,24 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def program_of(pid: int) -> str:
-    """Return the file name of the program a process runs; empty when it may not be known."""
+def command_of(pid: int) -> list[str]:
+    """Return the command line of a process, which every user may read; empty when there is none."""
     try:
-        return Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")[:-1]
     except OSError:
-        return ""
+        return []
 
 
 def working_in(directory: Path, *, program: str) -> list[int]:
-    """Return the processes that run `program` with `directory` as their working directory."""
-    return [pid for pid in _pids() if program_of(pid) == program and _directory_of(pid) == str(directory)]
+    """Return the processes that run `program` with `directory` as their working directory, as far as we may know.
+
+    In a container without CAP_SYS_PTRACE even root is not told this of other users' processes.
+    """
+    return [
+        pid
+        for pid in _pids()
+        if _link(pid, "cwd") == str(directory) and _link(pid, "exe").rpartition("/")[2].split(" ")[0] == program
+    ]
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -64,8 +71,8 @@ def _pids() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names, not paths
 
 
-def _directory_of(pid: int) -> str:
+def _link(pid: int, name: str) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - compared as text: the directory may be gone
+        return os.readlink(f"/proc/{pid}/{name}")  # noqa: PTH115 - compared as text: the target may be gone
     except OSError:
         return ""

@@ -24,7 +24,8 @@ Mode = Literal["smart", "fast", "immediate"]
 
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _LOG_BYTES_MAX = 16 * 1024 * 1024
-_PORT_ATTEMPTS_MAX = 5
+_ATTEMPTS_MAX = 20
+_IN_USE = "pre-existing shared memory block"
 
 
 class ServerFailed(Unavailable):
@@ -152,16 +153,15 @@ class Cluster:
     def _clear_leftovers(self) -> None:
         """Stop what a killed owner left running, and remove a lock file whose process number means another by now."""
         postmaster = _postmaster_of(self.data)
-        running = processes.working_in(self.data, program="postgres")
-        if postmaster in running:
+        if _serves(postmaster, self.data):
             _end(postmaster, "fast", lambda: not processes.is_alive(postmaster), 60)
         _wait_until(lambda: not processes.working_in(self.data, program="postgres"), 5)
         for orphan in processes.working_in(self.data, program="postgres"):
             processes.send(orphan, signal.SIGKILL)
-        if not _wait_until(lambda: not processes.working_in(self.data, program="postgres"), 10):
-            raise ServerFailed(f"processes of an earlier PostgreSQL still use {self.data}")
-        # Nothing of PostgreSQL runs here, so the number in the file, if alive, is somebody else's.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        if postmaster and processes.is_alive(postmaster):
+            # The number is somebody else's by now. PostgreSQL would take it for a server and refuse to start; that
+            # none runs it finds out by itself too, from the shared memory that a server's processes keep in use.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _refuse_other_version(self) -> None:
         made_by = int((self.data / "PG_VERSION").read_text(encoding="ascii").strip())
@@ -222,7 +222,8 @@ class Cluster:
 
     def _launch(self, timeout_s: float) -> None:
         """Start the server on the port it had, or on another one if somebody took it."""
-        for _ in range(_PORT_ATTEMPTS_MAX):
+        said = ""
+        for _ in range(_ATTEMPTS_MAX):
             memory = self._memory
             if not memory.state.port or not is_free(memory.state.port):
                 memory.keep(port=free_port())
@@ -231,9 +232,11 @@ class Cluster:
                 return
             self.stop("immediate", timeout_s=10)
             said = self._said_since(written)
-            if "could not bind" not in said and "could not create any TCP/IP sockets" not in said:
-                raise ServerFailed(f"PostgreSQL does not start; {self.log} says: {said[-800:]}")
-        raise ServerFailed("no free port was found for PostgreSQL")
+            if _IN_USE in said:
+                time.sleep(0.5)  # sessions of a killed server are about to notice that it is gone
+            elif "could not bind" not in said and "could not create any TCP/IP sockets" not in said:
+                break
+        raise ServerFailed(f"PostgreSQL does not start; {self.log} says: {said[-800:]}")
 
     def _spawn(self, port: int) -> int:
         """Start the process. Return how long the log was before."""
@@ -272,6 +275,12 @@ def _postmaster_of(data: Path) -> int:
     with suppress(OSError, ValueError, IndexError):
         return int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
     return 0
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Return whether this process is a server of ours on this directory."""
+    command = processes.command_of(pid) if pid else []
+    return command[1:3] == ["-D", str(data)] and command[0].endswith("/postgres")
 
 
 def _is_ready(data: Path, pid: int) -> bool:
