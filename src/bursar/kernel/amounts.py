@@ -38,7 +38,7 @@ class NotRepresentable(ValueError):
 def from_gateway(amount: int, *, gateway_exponent: int, iso_exponent: int) -> int:
     """Return ISO minor units for an amount in a gateway's units. Exact, or raises NotRepresentable."""
     if gateway_exponent <= iso_exponent:
-        return int(amount * 10 ** (iso_exponent - gateway_exponent))
+        return amount * int(10 ** (iso_exponent - gateway_exponent))
     whole, rest = divmod(amount, 10 ** (gateway_exponent - iso_exponent))
     if rest:
         raise NotRepresentable(f"{amount} has more digits than the currency")

@@ -6,21 +6,16 @@ signature, envelope; then one durable insert; then the answer.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
+from starlette.types import Receive, Scope, Send
 
 from bursar.kernel import ids
 from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound
-from bursar.kernel.http import correlation_id_of, problem_body
+from bursar.kernel.http import correlation_id_of, send_problem
 from bursar.kernel.settings import Settings
-from bursar.money.intake.receiving import Delivery, Intake
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from bursar.money.intake.receiving import Delivery, Intake, NotStored
 
 PREFIX = "/v1/webhooks/"
 log = structlog.get_logger(__name__)
@@ -69,26 +64,21 @@ class WebhookEndpoint:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         try:
-            status, body, extra = 200, await self._deliver(scope, headers, receive), ()
+            body = await self._deliver(scope, receive)
         except DomainError as error:
-            status, body, extra = _refusal(error, headers=headers, path=scope["path"])
+            await _refuse(error, scope, send)
         except Exception:
             log.exception("intake.unexpected")
-            error = DomainError("something went wrong here; the event was not stored", retry_after_s=5)
-            status, body, extra = _refusal(error, headers=headers, path=scope["path"])
-        kind = b"application/json" if status == 200 else b"application/problem+json"  # noqa: PLR2004
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
+            await _refuse(NotStored("something went wrong here; the event was not stored", retry_after_s=5), scope, send)
+        else:
+            length = str(len(body)).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
-    async def _deliver(self, scope: Scope, headers: dict[str, str], receive: Receive) -> bytes:
+    async def _deliver(self, scope: Scope, receive: Receive) -> bytes:
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         if scope["method"] != "POST":
             raise MethodRefused("deliveries are posted", hint="Use POST.")
         try:
@@ -131,14 +121,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-def _refusal(error: DomainError, *, headers: dict[str, str], path: str) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
-    correlation_id = correlation_id_of(headers)
-    log.info("intake.refused", code=error.code, status=error.status, path=path, correlation_id=correlation_id)
-    extra: list[tuple[bytes, bytes]] = [(b"x-correlation-id", correlation_id.encode())]
-    if error.retry_after_s:
-        extra.append((b"retry-after", str(error.retry_after_s).encode()))
-    if error.status == 405:  # noqa: PLR2004
-        extra.append((b"allow", b"POST"))
-    if error.status in (408, 413):
-        extra.append((b"connection", b"close"))
-    return error.status, problem_body(error, path=path, correlation_id=correlation_id), tuple(extra)
+async def _refuse(error: DomainError, scope: Scope, send: Send) -> None:
+    correlation_id = correlation_id_of(scope)
+    log.info("intake.refused", code=error.code, status=error.status, path=scope["path"], correlation_id=correlation_id)
+    await send_problem(error, send, path=scope["path"], correlation_id=correlation_id)

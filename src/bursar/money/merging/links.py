@@ -26,6 +26,7 @@ def member_names(fact: AnyFact) -> tuple[str, ...]:
     Empty for objects that are no part of a purchase (customers, subscriptions, payment methods): a
     subscription is paid for by many purchases.
     """
+    others: tuple[tuple[str, str | None], ...]
     match fact:
         case PaymentFact():
             others = (("invoice", fact.invoice), ("charge", fact.charge))

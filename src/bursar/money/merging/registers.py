@@ -18,6 +18,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 HISTORY = "subscription_at"
 """Kind under which every snapshot of a subscription is kept: what a period bought is what the plan was then."""
 
+_decode_subscription = msgspec.json.Decoder(SubscriptionFact).decode
 _DECODERS = {kind: msgspec.json.Decoder(fact_type) for kind, fact_type in (KINDS | {HISTORY: SubscriptionFact}).items()}
 
 
@@ -179,7 +180,7 @@ async def subscription_histories(
     histories: dict[str, list[tuple[SubscriptionFact, datetime]]] = {}
     if wanted := sorted(set(refs)):
         for row in await tx.fetch(_HISTORIES, tenant_id, account_id, wanted):
-            histories.setdefault(row["subscription"], []).append((_DECODERS[HISTORY].decode(row["state"]), row["version_at"]))
+            histories.setdefault(row["subscription"], []).append((_decode_subscription(row["state"]), row["version_at"]))
     return histories
 
 

@@ -12,6 +12,7 @@ from bursar.money.gateways.facts import (
     DisputeStatus,
     InvoiceFact,
     InvoiceStatus,
+    PaymentFact,
     PaymentStatus,
     RefundStatus,
     SessionFact,
@@ -166,12 +167,7 @@ def _paid_at(members: Members) -> datetime:
     invoice = members.invoice
     if invoice and invoice.paid_at:
         return invoice.paid_at
-    charges: list[ChargeFact] = members.succeeded_charges()
-    holders = (*charges, *members.payments, *([invoice] if invoice else ()), *members.sessions, *(r for r, _ in members.refunds), *members.disputes)
-    told = next((h.created_at for h in holders if h.created_at), members.first_at)
-    if told is None:
-        raise AssertionError("a purchase has at least one member")
-    return told
+    return next((c.created_at for c in members.succeeded_charges() if c.created_at), members.created_at)
 
 
 def _period_start(members: Members) -> datetime | None:
@@ -184,13 +180,25 @@ def _customer(
     members: Members, payments: tuple[PaymentView, ...], subscriptions: Mapping[str, SubscriptionFact]
 ) -> CustomerName:
     subscription = subscriptions.get(members.subscription_ref or "")
-    holders = (*members.assignments, *members.invoices, *members.sessions, *members.payments, *(c for c, _ in members.charges))
-    mailing = (*members.sessions, *members.invoices, *(c for c, _ in members.charges), *members.payments)
-    email = next((h.email for h in mailing if h.email), None)
-    ref = next((h.customer for h in holders if h.customer), None) or (subscription.customer if subscription else None)
+    charges = [charge for charge, _ in members.charges]
+    naming: list[AssignmentFact | InvoiceFact | SessionFact | PaymentFact | ChargeFact] = [
+        *members.assignments,
+        *members.invoices,
+        *members.sessions,
+        *members.payments,
+        *charges,
+    ]
+    mailing: list[SessionFact | InvoiceFact | ChargeFact | PaymentFact] = [
+        *members.sessions,
+        *members.invoices,
+        *charges,
+        *members.payments,
+    ]
+    email = next((holder.email for holder in mailing if holder.email), None)
+    ref = next((holder.customer for holder in naming if holder.customer), None) or (subscription.customer if subscription else None)
     if ref:
         return CustomerName(ref, None)
     if email:
         return CustomerName(f"email:{email.strip().lower()}", email)
-    anchor = payments[0].ref if payments else (members.session or members.invoice or members.links[0]).ref
+    anchor = payments[0].ref if payments else next(fact.ref for fact in (*members.sessions, *members.invoices, *members.links))
     return CustomerName(f"guest:{anchor}", None)

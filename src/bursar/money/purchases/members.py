@@ -73,18 +73,19 @@ class Members:
     def invoice(self) -> InvoiceFact | None:
         """The invoice that was paid, else the first."""
         paid = [i for i in self.invoices if i.status is InvoiceStatus.paid]
-        return (paid or self.invoices or [None])[0]
+        return next(iter(paid or self.invoices), None)
 
     @property
     def session(self) -> SessionFact | None:
         """The checkout that was paid, else the first."""
         paid = [s for s in self.sessions if s.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required)]
-        return (paid or self.sessions or [None])[0]
+        return next(iter(paid or self.sessions), None)
 
     @property
     def subscription_ref(self) -> str | None:
         """The subscription this purchase pays for."""
-        for holder in (*self.invoices, *self.sessions, *self.payments):
+        holders: list[InvoiceFact | SessionFact | PaymentFact] = [*self.invoices, *self.sessions, *self.payments]
+        for holder in holders:
             if holder.subscription:
                 return holder.subscription
         return next((line.subscription for i in self.invoices for line in i.lines if line.subscription), None)
@@ -95,8 +96,8 @@ class Members:
         yield from self.payments
         yield from self.invoices
         yield from (charge for charge, _ in self.charges)
-        if self.subscription_ref in subscriptions:
-            yield subscriptions[self.subscription_ref]
+        if subscription := subscriptions.get(self.subscription_ref or ""):
+            yield subscription
 
     def claims(self, subscriptions: Mapping[str, SubscriptionFact]) -> list[Claim]:
         return [holder.claim for holder in self.claiming(subscriptions)]
@@ -113,6 +114,22 @@ class Members:
             return self.own_lines
         subscription = subscriptions.get(self.subscription_ref or "")
         return subscription.lines if subscription else ()
+
+    @property
+    def created_at(self) -> datetime:
+        """When the purchase began, as its most telling object says."""
+        told: list[PaymentFact | ChargeFact | InvoiceFact | SessionFact | RefundFact | DisputeFact] = [
+            *self.payments,
+            *(c for c, _ in self.charges),
+            *self.invoices,
+            *self.sessions,
+            *(r for r, _ in self.refunds),
+            *self.disputes,
+        ]
+        created = next((holder.created_at for holder in told if holder.created_at), self.first_at)
+        if created is None:
+            raise AssertionError("a purchase has at least one member")
+        return created
 
     def succeeded_charges(self) -> list[ChargeFact]:
         return [c for c, _ in self.charges if c.status is PaymentStatus.succeeded and c.is_captured]

@@ -5,10 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bursar.money.gateways.facts import (
+    AssignmentFact,
     ChargeFact,
+    DisputeFact,
+    DisputeFundsFact,
+    InvoicePaymentFact,
     InvoiceStatus,
-    PaymentFact,
     PaymentStatus,
+    RefundFact,
+    SessionFact,
     SessionPayment,
 )
 from bursar.money.purchases.members import Members
@@ -68,7 +73,7 @@ def charges_of(payment_ref: str, members: Members, *, is_only: bool) -> list[tup
 def _payment_refs(members: Members) -> list[str]:
     refs = {p.ref for p in members.payments}
     refs.update(ref for i in members.invoices for ref in i.payments)
-    named_by = (
+    naming: list[SessionFact | InvoicePaymentFact | ChargeFact | RefundFact | DisputeFact | DisputeFundsFact | AssignmentFact] = [
         *members.sessions,
         *members.links,
         *(c for c, _ in members.charges),
@@ -76,8 +81,8 @@ def _payment_refs(members: Members) -> list[str]:
         *members.disputes,
         *members.funds,
         *members.assignments,
-    )
-    refs.update(holder.payment for holder in named_by if holder.payment)
+    ]
+    refs.update(holder.payment for holder in naming if holder.payment)
     # An assignment may name the charge or invoice that stands in for the payment.
     others = {c.ref for c, _ in members.charges} | {i.ref for i in members.invoices} | {s.ref for s in members.sessions}
     return sorted(refs - others)
@@ -85,7 +90,13 @@ def _payment_refs(members: Members) -> list[str]:
 
 def _charge_refs(members: Members) -> list[str]:
     refs = {c.ref for c, _ in members.charges} | {i.charge for i in members.invoices if i.charge}
-    refs |= {holder.charge for holder in (*(r for r, _ in members.refunds), *members.disputes, *members.funds, *members.links) if holder.charge}
+    naming: list[RefundFact | DisputeFact | DisputeFundsFact | InvoicePaymentFact] = [
+        *(r for r, _ in members.refunds),
+        *members.disputes,
+        *members.funds,
+        *members.links,
+    ]
+    refs |= {holder.charge for holder in naming if holder.charge}
     return sorted(refs)
 
 
@@ -153,8 +164,8 @@ def _told_amount(members: Members) -> tuple[int, str]:
         return invoice.paid_minor or max(invoice.total_minor, 0), invoice.currency
     if session and session.amount_minor is not None and session.currency:
         return session.amount_minor, session.currency
-    holders = (*(r for r, _ in members.refunds), *members.disputes, *members.funds)
-    return 0, next((h.currency for h in holders), "XXX")
+    returned: list[RefundFact | DisputeFact | DisputeFundsFact] = [*(r for r, _ in members.refunds), *members.disputes, *members.funds]
+    return 0, next((told.currency for told in returned), "XXX")
 
 
 def _proven_elsewhere(views: list[PaymentView], members: Members) -> list[PaymentView]:
@@ -191,10 +202,4 @@ def _is_settled(members: Members) -> bool:
 
 
 def _time(members: Members) -> datetime:
-    holders = (*members.payments, *(c for c, _ in members.charges), *members.invoices, *members.sessions, *(r for r, _ in members.refunds), *members.disputes)
-    times = [h.created_at for h in holders if h.created_at]
-    if times:
-        return times[0]
-    if members.first_at is None:
-        raise AssertionError("a purchase has at least one member")
-    return members.first_at
+    return members.created_at
