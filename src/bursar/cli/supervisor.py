@@ -10,9 +10,9 @@ import asyncio
 import os
 import time
 from contextlib import ExitStack
-from importlib.util import find_spec
 
 from bursar.cli.children import Child, end_all, end_leftovers
+from bursar.cli.commands import COMMANDS
 from bursar.cli.connection import ADDRESSES, cluster_of, of_cluster, of_external
 from bursar.cli.listening import answer_of, base_url, listen
 from bursar.cli.options import answer, tell
@@ -131,7 +131,7 @@ class Supervisor:
         facts = self._facts()
         write_private_json(self._settings.data / ADDRESSES, facts)
         answer(facts, f"Bursar is ready: {self._url}/", as_json=self._as_json)
-        if self._demo and find_spec("bursar.operations.demo") and not self._settings.production:
+        if self._demo and "demo" in COMMANDS and not self._settings.production:
             demo = Child("demo", ("demo", "--json") if self._as_json else ("demo",), once=True)
             self._children.append(demo)
             demo.start(self._environment())

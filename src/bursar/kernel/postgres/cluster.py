@@ -155,7 +155,7 @@ class Cluster:
         postmaster = _postmaster_of(self.data)
         if _serves(postmaster, self.data):
             _end(postmaster, "fast", lambda: not processes.is_alive(postmaster), 60)
-        _wait_until(lambda: not processes.working_in(self.data, program="postgres"), 5)
+        _wait_until(lambda: not processes.working_in(self.data, program="postgres"), 2)
         for orphan in processes.working_in(self.data, program="postgres"):
             processes.send(orphan, signal.SIGKILL)
         if postmaster and processes.is_alive(postmaster):
