@@ -1,0 +1,221 @@
+"""Each table as canonical lines: the statements behind the fingerprint.
+
+Every statement returns a column `line`, sorted by code point, one line for each row that is part of the present truth.
+Not part of it: superseded payments and grants, absorbed purchases, and customers whom no row names any more.
+"""
+
+from typing import Final
+
+_NAMES: Final = """
+with account as (
+  select id, gateway || ' ' || row_number() over (partition by gateway order by created_at, id) as name
+  from gateway_account where tenant_id = $1
+), price_name as (
+  select p.id, coalesce('key ' || p.lookup_key,
+    'ref ' || (select min(a.name || ' ' || r.ref) from price_gateway_ref r join account a on a.id = r.gateway_account_id
+               where r.tenant_id = $1 and r.price_id = p.id),
+    jsonb_build_array(p.amount_minor, p.currency, p.interval, p.interval_count, p.grants)::text) as name
+  from price p where p.tenant_id = $1
+), customer_name as (
+  select c.id, a.name || ' ' || c.gateway_ref as name
+  from customer c join account a on a.id = c.gateway_account_id where c.tenant_id = $1
+), purchase_name as (
+  select r.purchase_id as id, min(a.name) || ' ' || string_agg(r.ref, ' ' order by r.ref) as name
+  from purchase_ref r join account a on a.id = r.gateway_account_id where r.tenant_id = $1 group by r.purchase_id
+), grant_name as (
+  select g.id, g.source_kind || ' ' || coalesce(pn.name, s.name) || ' ' || rn.name || ' ' || g.position as name
+  from fulfilment_grant g
+  join price_name rn on rn.id = g.price_id
+  left join purchase_name pn on g.source_kind = 'purchase' and pn.id = g.source_id
+  left join (
+    select s.id, a.name || ' ' || s.gateway_ref as name
+    from subscription s join account a on a.id = s.gateway_account_id where s.tenant_id = $1
+  ) s on g.source_kind = 'subscription' and s.id = g.source_id
+  where g.tenant_id = $1 and g.status <> 'superseded'
+)
+"""
+
+
+def _at(column: str) -> str:
+    """Return a time as text that does not depend on the session's zone."""
+    return f"{column} at time zone 'UTC'"
+
+
+def _lines(columns: str, source: str) -> str:
+    return f"""{_NAMES}
+select jsonb_build_array({columns})::text collate "C" as line
+{source}
+order by 1
+"""
+
+
+_REFERRED = """
+exists (select from payment x where x.tenant_id = $1 and x.customer_id = c.id and x.superseded_by is null)
+or exists (select from purchase x where x.tenant_id = $1 and x.customer_id = c.id and x.merged_into is null)
+or exists (select from subscription x where x.tenant_id = $1 and x.customer_id = c.id)
+or exists (select from payment_method x where x.tenant_id = $1 and x.customer_id = c.id)
+or exists (select from licence x where x.tenant_id = $1 and x.customer_id = c.id and x.status <> 'superseded')
+or exists (select from credit_spend x where x.tenant_id = $1 and x.customer_id = c.id)
+or exists (select from gateway_object x where x.tenant_id = $1 and x.gateway_account_id = c.gateway_account_id
+           and x.kind = 'customer' and x.ref = c.gateway_ref)
+"""
+
+LINES: Final[dict[str, str]] = {
+    "customer": _lines(
+        "n.name, c.email, c.name, c.phone, c.is_deleted",
+        f"from customer c join customer_name n on n.id = c.id where c.tenant_id = $1 and ({_REFERRED})",
+    ),
+    "purchase": _lines(
+        "n.name, cn.name, p.subscription_ref, p.leans_on_subscription, p.is_paid, p.is_disputed, p.paid_minor, p.refunded_minor, "
+        f"p.lost_minor, p.currency, {_at('p.paid_at')}, {_at('p.period_start')}, l.lines, p.unmatched_reason, p.unmatched_refs",
+        """
+from purchase p
+join purchase_name n on n.id = p.id
+left join customer_name cn on cn.id = p.customer_id
+cross join lateral (
+  select jsonb_agg(jsonb_build_array(rn.name, line -> 'quantity', line -> 'standing', line -> 'free')
+                   order by rn.name collate "C", line::text collate "C") as lines
+  from jsonb_array_elements(p.lines) as line left join price_name rn on rn.id = (line ->> 'price')::uuid
+) as l
+where p.tenant_id = $1 and p.merged_into is null
+""",
+    ),
+    "payment": _lines(
+        "a.name, p.gateway_ref, p.charge_ref, n.name, cn.name, p.status, p.amount_minor, p.currency, p.refunded_minor, p.is_disputed, "
+        f"p.failure_code, p.failure_message, p.description, {_at('p.created_at')}",
+        """
+from payment p join account a on a.id = p.gateway_account_id
+left join purchase_name n on n.id = p.purchase_id left join customer_name cn on cn.id = p.customer_id
+where p.tenant_id = $1 and p.superseded_by is null
+""",
+    ),
+    "refund": _lines(
+        f"a.name, r.gateway_ref, p.gateway_ref, n.name, r.status, r.amount_minor, r.currency, r.reason, {_at('r.created_at')}",
+        """
+from refund r join account a on a.id = r.gateway_account_id
+left join payment p on p.tenant_id = r.tenant_id and p.id = r.payment_id left join purchase_name n on n.id = r.purchase_id
+where r.tenant_id = $1
+""",
+    ),
+    "dispute": _lines(
+        "a.name, d.gateway_ref, p.gateway_ref, n.name, d.status, d.is_inquiry, d.amount_minor, d.currency, d.reason, "
+        f"{_at('d.due_by')}, d.withdrawn_minor, d.reinstated_minor, {_at('d.created_at')}",
+        """
+from dispute d join account a on a.id = d.gateway_account_id
+left join payment p on p.tenant_id = d.tenant_id and p.id = d.payment_id left join purchase_name n on n.id = d.purchase_id
+where d.tenant_id = $1
+""",
+    ),
+    "invoice": _lines(
+        "a.name, i.gateway_ref, n.name, cn.name, i.subscription_ref, i.number, i.status, i.total_minor, i.paid_minor, i.currency, "
+        f"i.billing_reason, i.lines, {_at('i.due_at')}, {_at('i.paid_at')}, {_at('i.created_at')}",
+        """
+from invoice i join account a on a.id = i.gateway_account_id
+left join purchase_name n on n.id = i.purchase_id left join customer_name cn on cn.id = i.customer_id
+where i.tenant_id = $1
+""",
+    ),
+    "subscription": _lines(
+        f"a.name, s.gateway_ref, cn.name, rn.name, s.status, {_at('s.current_period_start')}, {_at('s.current_period_end')}, "
+        f"s.cancel_at_period_end, {_at('s.cancel_at')}, {_at('s.canceled_at')}, {_at('s.ended_at')}, {_at('s.trial_end')}, "
+        f"{_at('s.created_at')}",
+        """
+from subscription s join account a on a.id = s.gateway_account_id
+left join price_name rn on rn.id = s.price_id left join customer_name cn on cn.id = s.customer_id
+where s.tenant_id = $1
+""",
+    ),
+    "checkout_session": _lines(
+        "a.name, s.gateway_ref, n.name, cn.name, s.mode, s.status, s.payment_status, s.amount_minor, s.currency, "
+        f"{_at('s.expires_at')}, {_at('s.created_at')}",
+        """
+from checkout_session s join account a on a.id = s.gateway_account_id
+left join purchase_name n on n.id = s.purchase_id left join customer_name cn on cn.id = s.customer_id
+where s.tenant_id = $1
+""",
+    ),
+    "payment_method": _lines(
+        "a.name, m.gateway_ref, cn.name, m.method, m.brand, m.last4, m.exp_month, m.exp_year, m.is_detached",
+        """
+from payment_method m join account a on a.id = m.gateway_account_id left join customer_name cn on cn.id = m.customer_id
+where m.tenant_id = $1
+""",
+    ),
+    "fulfilment_grant": _lines(
+        "n.name, cn.name, g.kind, g.quantity, g.spec, g.status, g.taken_minor, g.paid_minor, "
+        f"{_at('g.starts_at')}, {_at('g.ends_at')}",
+        """
+from fulfilment_grant g join grant_name n on n.id = g.id left join customer_name cn on cn.id = g.customer_id
+where g.tenant_id = $1
+""",
+    ),
+    "credit_lot": _lines(
+        "n.name, cn.name, l.pool, l.granted - l.taken, l.spent, l.is_suspended, l.is_expired, l.recovers_shortfall, "
+        f"{_at('l.effective_at')}, {_at('l.expires_at')}",
+        """
+from credit_lot l left join grant_name n on n.id = l.grant_id left join customer_name cn on cn.id = l.customer_id
+where l.tenant_id = $1 and (l.grant_id is null or n.id is not null)
+""",
+    ),
+    "credit_spend": _lines(
+        "s.reference, cn.name, s.pool, s.amount, s.returned",
+        "from credit_spend s left join customer_name cn on cn.id = s.customer_id where s.tenant_id = $1",
+    ),
+    "entitlement": _lines(
+        f"n.name, cn.name, e.kind, e.key, e.amount_max, e.per, e.status, {_at('e.starts_at')}, {_at('e.ends_at')}",
+        """
+from entitlement e join grant_name n on n.id = e.grant_id left join customer_name cn on cn.id = e.customer_id
+where e.tenant_id = $1
+""",
+    ),
+    # A key that we made is random; one that the gateway issued is a fact.
+    "licence": _lines(
+        "n.name, a.name, l.gateway_ref, case when l.gateway_ref is not null then l.key end, cn.name, l.product, l.activations_max, "
+        f"l.activations, l.status, {_at('l.expires_at')}, devices.fingerprints",
+        """
+from licence l
+left join entitlement e on e.tenant_id = l.tenant_id and e.id = l.entitlement_id left join grant_name n on n.id = e.grant_id
+left join account a on a.id = l.gateway_account_id left join customer_name cn on cn.id = l.customer_id
+cross join lateral (
+  select array_agg(v.fingerprint order by v.fingerprint) as fingerprints
+  from licence_activation v where v.tenant_id = l.tenant_id and v.licence_id = l.id
+) as devices
+where l.tenant_id = $1 and (l.entitlement_id is null or n.id is not null)
+""",
+    ),
+    "ledger_entry": _lines(
+        "booked.name, booked.source_kind, booked.source_ref, booked.account, booked.currency, booked.minor",
+        """
+from (
+  select a.name, t.source_kind, t.source_ref, e.account, e.currency, sum(e.amount_minor) as minor
+  from ledger_transaction t
+  join ledger_entry e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+  join account a on a.id = t.gateway_account_id
+  where t.tenant_id = $1 group by a.name, t.source_kind, t.source_ref, e.account, e.currency having sum(e.amount_minor) <> 0
+) as booked
+""",
+    ),
+    "ledger_balance": _lines(
+        "b.account, b.currency, b.balance_minor", "from ledger_balance b where b.tenant_id = $1 and b.balance_minor <> 0"
+    ),
+    "gateway_object": _lines(
+        f"a.name, o.kind, o.ref, o.is_final, {_at('o.version_at')}, o.version_rank, o.version_tie, o.state, n.name",
+        """
+from gateway_object o join account a on a.id = o.gateway_account_id left join purchase_name n on n.id = o.purchase_id
+where o.tenant_id = $1
+""",
+    ),
+    "gateway_event": _lines(
+        "a.name, e.gateway_event_id, e.type, place.word",
+        f"""
+from gateway_event e join account a on a.id = e.gateway_account_id
+cross join lateral (
+  select coalesce(
+    (select 'dead' from gateway_event_dead d where d.tenant_id = $1 and d.event_id = e.id),
+    (select o.outcome from gateway_event_outcome o where o.tenant_id = $1 and o.event_id = e.id order by o.run desc limit 1),
+    'waiting') as word
+) as place
+where e.tenant_id = $1 and e.origin = 'gateway'
+""",
+    ),
+}
