@@ -207,3 +207,53 @@ def refund(n: str = "1", **more: Any) -> dict[str, Any]:
     } | more
 
 
+
+
+def invoice(n: str = "1", *, layout: str = "old", **more: Any) -> dict[str, Any]:
+    """A paid invoice of the membership, in the layout of 2020 (`old`) or of today (`new`)."""
+    line: dict[str, Any] = {
+        "id": f"il_{n}",
+        "object": "line_item",
+        "amount": 2000,
+        "currency": "eur",
+        "quantity": 1,
+        "period": {"start": 1_760_000_000, "end": 1_762_592_000},
+    }
+    made: dict[str, Any] = {
+        "id": f"in_{n}",
+        "object": "invoice",
+        "status": "paid",
+        "total": 2000,
+        "amount_due": 2000,
+        "amount_paid": 2000,
+        "currency": "eur",
+        "customer": "cus_ann",
+        "billing_reason": "subscription_create",
+        "created": 1_760_000_000,
+        "status_transitions": {"paid_at": 1_760_000_002},
+    }
+    if layout == "old":
+        line |= {"type": "subscription", "proration": False, "price": {"id": "price_member"}, "subscription": "sub_1"}
+        made |= {"paid": True, "subscription": "sub_1", "payment_intent": f"pi_{n}", "charge": f"ch_{n}"}
+    else:
+        line |= {
+            "pricing": {"type": "price_details", "price_details": {"price": "price_member", "product": "prod_member"}},
+            "parent": {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_1", "proration": False}},
+        }
+        made |= {"parent": {"type": "subscription_details", "subscription_details": {"subscription": "sub_1", "metadata": {}}}}
+    return made | {"lines": {"object": "list", "data": [line]}} | more
+
+
+def subscription(status: str = "active", **more: Any) -> dict[str, Any]:
+    return {
+        "id": "sub_1",
+        "object": "subscription",
+        "status": status,
+        "customer": "cus_ann",
+        "created": 1_760_000_000,
+        "current_period_start": 1_760_000_000,
+        "current_period_end": 1_762_592_000,
+        "cancel_at_period_end": False,
+        "metadata": {},
+        "items": {"object": "list", "data": [{"id": "si_1", "quantity": 1, "price": {"id": "price_member"}}]},
+    } | more

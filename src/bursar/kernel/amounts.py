@@ -37,9 +37,10 @@ class NotRepresentable(ValueError):
 
 def from_gateway(amount: int, *, gateway_exponent: int, iso_exponent: int) -> int:
     """Return ISO minor units for an amount in a gateway's units. Exact, or raises NotRepresentable."""
+    scale: int = 10 ** abs(iso_exponent - gateway_exponent)
     if gateway_exponent <= iso_exponent:
-        return amount * int(10 ** (iso_exponent - gateway_exponent))
-    whole, rest = divmod(amount, 10 ** (gateway_exponent - iso_exponent))
+        return amount * scale
+    whole, rest = divmod(amount, scale)
     if rest:
         raise NotRepresentable(f"{amount} has more digits than the currency")
     return whole
