@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
+from bursar.kernel.logs import configure_logs
 from bursar.web.app import create_app
 
 _GRACE_S = 3
@@ -28,6 +29,7 @@ def serve(
     """Run one API process until SIGTERM or Ctrl-C."""
     follow_supervisor()
     end_orderly()
+    configure_logs()
     wanted = settings_for(data, port=port, host=host)
     with instance(data) as settings, _socket(wanted.host, wanted.port, fd) as listening:
         url = base_url(wanted.host, listening.getsockname()[1])
@@ -40,7 +42,7 @@ def serve(
         run(app, listening)
 
 
-def run(app: FastAPI, listening: socket.socket) -> None:
+def run(app: ASGIApp, listening: socket.socket) -> None:
     """Serve the application on a socket until a signal."""
     config = uvicorn.Config(
         app,

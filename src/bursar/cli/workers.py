@@ -5,6 +5,7 @@ import uvloop
 from bursar.cli.connection import instance
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.options import Data, Json, answer
+from bursar.kernel.logs import configure_logs
 from bursar.worker import run
 
 
@@ -12,6 +13,7 @@ def worker(data: Data = None, *, as_json: Json = False) -> None:
     """Run one worker process until SIGTERM or Ctrl-C."""
     is_supervised = follow_supervisor()
     end_orderly()
+    configure_logs()
     with instance(data) as settings:
         if not is_supervised:
             answer({"worker": "running"}, "worker is running", as_json=as_json)
