@@ -237,6 +237,12 @@ def test_empty_signing_secret_is_refused_before_it_is_stored(name, secret):
     assert refused.value.code == "signing_secret_invalid"
 
 
+@pytest.mark.parametrize("secret", ["whsec_a", "whsec_not base64", "whsec_MfKQ9r8!", "whsec_ü"])
+def test_signing_secret_that_is_not_base64_is_refused_where_the_scheme_needs_it(secret):
+    with pytest.raises(SecretInvalid):
+        gateway("dodo").check_secret(secret)
+
+
 @pytest.mark.parametrize("name", SIGNED)
 def test_usable_signing_secret_is_accepted(name):
     gateway(name).check_secret(SECRET)

@@ -11,8 +11,6 @@ Sources: Stripe "Verify webhook signatures manually"; Standard Webhooks specific
 """
 
 import base64
-import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -55,7 +53,7 @@ def verify_stripe(
         raise _malformed("stripe-signature must be t=<seconds>,v1=<signature>.")
     signed = times[0].encode() + b"." + body
     expected = [
-        hmac.new(_bytes(secret), signed, hashlib.sha256).hexdigest().encode()
+        hmac.digest(_bytes(secret), signed, "sha256").hex().encode()
         for secret in secrets
         if secret.removeprefix(_PREFIX).strip()
     ]
@@ -66,7 +64,7 @@ def verify_stripe(
 def sign_stripe(*, body: bytes, secret: str, now: datetime) -> dict[str, str]:
     """Return the header with which Stripe would deliver the body at `now`."""
     seconds = b"%d" % int(now.timestamp())
-    digest = hmac.new(_bytes(secret), seconds + b"." + body, hashlib.sha256).hexdigest()
+    digest = hmac.digest(_bytes(secret), seconds + b"." + body, "sha256").hex()
     return {"stripe-signature": f"t={seconds.decode()},v1={digest}"}
 
 
@@ -118,15 +116,17 @@ def _bytes(value: str) -> bytes:
 
 
 def _standard_key(secret: str) -> bytes:
+    """Return the key in a secret, padded or not; empty where it holds none."""
+    encoded = secret.strip().removeprefix(_PREFIX).rstrip("=")
     try:
-        return base64.b64decode(secret.removeprefix(_PREFIX).rstrip("=") + "==", validate=False)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
         return b""
 
 
 def _standard_signature(key: bytes, name: str, seconds: str, body: bytes) -> bytes:
     signed = _bytes(f"{name}.{seconds}.") + body
-    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
+    return base64.b64encode(hmac.digest(key, signed, "sha256"))
 
 
 def _match(expected: list[bytes], offered: list[bytes]) -> None:

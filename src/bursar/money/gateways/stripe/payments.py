@@ -224,6 +224,7 @@ def _dispute(dispute: Json, *, at: str, charge: str | None, payment: str | None,
     if status is None:
         raise FieldMissing(f"{at}.status", "a status of a dispute")
     is_inquiry = word.startswith("warning_") or word == "prevented"
+    # A closed inquiry has one ending. How a closed chargeback ended only the status can say.
     if is_closed and is_inquiry:
         status = DisputeStatus.closed
     charge = charge or ref_of(dispute.get("charge"))
