@@ -171,10 +171,12 @@ class ChargeFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RefundFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """amount_minor: None is all of the payment that was not returned otherwise; currency: None is the payment's."""
+
     kind: ClassVar[str] = "refund"
     status: RefundStatus
-    amount_minor: int
-    currency: str
+    amount_minor: int | None = None
+    currency: str | None = None
     payment: str | None = None
     charge: str | None = None
     reason: str | None = None
@@ -182,12 +184,12 @@ class RefundFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DisputeFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """is_inquiry: an early warning; no money is withdrawn yet (Stripe's `warning_…` states)."""
+    """amount_minor, currency: None is the whole payment's. is_inquiry: an early warning; no money is withdrawn yet (Stripe's `warning_…` states)."""
 
     kind: ClassVar[str] = "dispute"
     status: DisputeStatus
-    amount_minor: int
-    currency: str
+    amount_minor: int | None = None
+    currency: str | None = None
     payment: str | None = None
     charge: str | None = None
     is_inquiry: bool = False

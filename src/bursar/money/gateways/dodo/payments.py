@@ -152,16 +152,19 @@ def _cart(payment: Json, subscription: str | None) -> tuple[Line, ...]:
 
 
 def _refund(refund: Json, *, at: str, proven: RefundStatus | None, payment: Json) -> RefundFact:
-    """Read a refund. One that is listed inside a payment and tells no currency was made in the payment's."""
+    """Read a refund. One that tells no amount and is not partial returned the whole payment (Dodo: `amount` may be null).
+
+    One that tells no currency was made in the payment's.
+    """
     status = proven or _REFUND.get(str(refund.get("status")))
     if status is None:
         raise FieldMissing(f"{at}.status", "a status of a refund")
-    has_own = refund.get("currency") is not None or not payment
+    is_whole = refund.get("amount") is None and (refund.get("is_partial") is False or status is not RefundStatus.succeeded)
     return RefundFact(
         ref=ref(refund, "refund_id", at),
         status=status,
-        amount_minor=amount(refund, "amount", at),
-        currency=currency(refund, "currency", at) if has_own else currency(payment, "currency", OBJECT),
+        amount_minor=None if is_whole else amount(refund, "amount", at),
+        currency=_currency_of(refund) or _currency_of(payment),
         payment=ref_of(refund.get("payment_id")) or ref_of(payment.get("payment_id")),
         reason=text(refund.get("reason")),
         created_at=instant_of_text(refund.get("created_at")),
@@ -176,7 +179,7 @@ def _dispute(dispute: Json, *, at: str, word: str, payment: str | None) -> Dispu
         ref=ref(dispute, "dispute_id", at),
         status=status,
         amount_minor=_dispute_amount(dispute, at),
-        currency=currency(dispute, "currency", at),
+        currency=_currency_of(dispute),
         payment=ref_of(dispute.get("payment_id")) or payment,
         is_inquiry=dispute.get("dispute_stage") == "pre_dispute",
         reason=text(dispute.get("reason")) or text(dispute.get("remarks")),
@@ -188,11 +191,18 @@ def _dispute_word(dispute: Json) -> str:
     return str(dispute.get("dispute_status")).removeprefix("dispute_")
 
 
-def _dispute_amount(dispute: Json, at: str) -> int:
+def _dispute_amount(dispute: Json, at: str) -> int | None:
+    """Return minor units; None where the text does not say them beyond doubt: then the whole payment is disputed."""
     told = dispute.get("amount")
     if not isinstance(told, str):
         return amount(dispute, "amount", at)
-    # A decimal point would leave open whether units or minor units are meant: refused, not guessed.
-    if not _DIGITS.fullmatch(told) or int(told) > MINOR_MAX:
-        raise FieldMissing(f"{at}.amount", "a whole number of minor units, not negative")
-    return int(told)
+    # A decimal point would leave open whether units or minor units are meant.
+    return int(told) if _DIGITS.fullmatch(told) and int(told) <= MINOR_MAX else None
+
+
+def _currency_of(told: Json) -> str | None:
+    try:
+        return currency(told, "currency", OBJECT)
+    except FieldMissing:
+        return None
+

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from bursar.kernel.amounts import exponent, from_gateway, stripe_exponent
 from bursar.money.gateways.fields import Json
@@ -142,6 +143,27 @@ def set_period(buyer: Buyer, subscribed: Json, *, start: int, end: int) -> None:
     holder |= {"current_period_start": start, "current_period_end": end}
 
 
+_INVOICE: Final[Json] = {
+    "account_country": "GB",
+    "account_name": "Bursar sandbox",
+    "amount_overpaid": 0,
+    "automatic_tax": {"enabled": False, "liability": None, "status": None},
+    "collection_method": "charge_automatically",
+    "customer_address": None,
+    "customer_tax_exempt": "none",
+    "default_payment_method": None,
+    "description": None,
+    "discounts": [],
+    "due_date": None,
+    "ending_balance": None,
+    "hosted_invoice_url": None,
+    "invoice_pdf": None,
+    "livemode": False,
+    "starting_balance": 0,
+}
+"""What every invoice of the sandbox has in common."""
+
+
 def invoice(
     buyer: Buyer,
     sold: SandboxPrice,
@@ -155,47 +177,31 @@ def invoice(
     reason: str,
 ) -> Json:
     """A draft invoice of one subscription line. reason: `subscription_create` or `subscription_cycle`."""
-    made: Json = {
+    made: Json = _INVOICE | {
         "id": ref,
         "object": "invoice",
-        "account_country": "GB",
-        "account_name": "Bursar sandbox",
         "amount_due": amount,
-        "amount_overpaid": 0,
         "amount_paid": 0,
         "amount_remaining": amount,
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
-        "automatic_tax": {"enabled": False, "liability": None, "status": None},
         "billing_reason": reason,
-        "collection_method": "charge_automatically",
         "created": created,
         "currency": sold.currency.lower(),
         "customer": buyer.id,
-        "customer_address": None,
         "customer_email": buyer.email,
         "customer_name": buyer.name,
-        "customer_tax_exempt": "none",
-        "default_payment_method": None,
-        "description": None,
-        "discounts": [],
-        "due_date": None,
         "effective_at": None,
-        "ending_balance": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
         "lines": listing(
             [_line(buyer, sold, ref=line, invoice=ref, subscription=subscription, amount=amount, period=period)],
             f"/v1/invoices/{ref}/lines",
         ),
-        "livemode": False,
         "metadata": {},
         "next_payment_attempt": created + 3600,
         "number": None,
         "period_end": created,
         "period_start": created,
-        "starting_balance": 0,
         "status": "draft",
         "status_transitions": {
             "finalized_at": None,
