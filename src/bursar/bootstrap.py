@@ -1,13 +1,25 @@
-"""The one composition root: who delivers what, and who listens to what, in one readable list."""
+"""The composition root: who listens to what, in one readable list."""
 
-from functools import cache
+from importlib import import_module
+
+from fastapi import APIRouter
 
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 
+FULFILLERS = (Credits, Features, Quotas, Licences)
+"""Who delivers which kind of grant. An app adds its own here."""
 
-@cache
+APIS = ("bursar.money.intake.api",)
+"""Verticals with routes, in the order in which the documentation shows them."""
+
+
 def registry() -> Registry:
-    """Return the fulfillers. An app adds its own line here."""
-    return Registry([Credits(), Features(), Quotas(), Licences()])
+    """Return the fulfillers of this installation, by kind of grant."""
+    return Registry(fulfiller() for fulfiller in FULFILLERS)
+
+
+def routers() -> list[APIRouter]:
+    """Return the API's routers. Imported only here, because a worker needs none of them."""
+    return [import_module(name).router for name in APIS]

@@ -16,6 +16,8 @@ COMMANDS = {
     "migrate": Command("schema", "bring the database to this version's schema"),
     "serve": Command("server", "run one API process"),
     "worker": Command("workers", "run one worker process"),
+    "tenant": Command("tenants", "add and list tenants"),
+    "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }

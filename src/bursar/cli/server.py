@@ -1,18 +1,18 @@
 """`bursar serve`: one API process."""
 
+import asyncio
 import socket
 from typing import Annotated
 
 import typer
 import uvicorn
-from starlette.types import ASGIApp
 
 from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel.logs import configure_logs
-from bursar.web.app import create_app
+from bursar.web.app import Application, create_app
 
 _GRACE_S = 3
 """How long open answers, live pages among them, may go on after SIGTERM."""
@@ -42,8 +42,10 @@ def serve(
         run(app, listening)
 
 
-def run(app: ASGIApp, listening: socket.socket) -> None:
+def run(app: Application, listening: socket.socket) -> None:
     """Serve the application on a socket until a signal."""
+    # Live pages watch this event; they would keep their connections open otherwise.
+    app.api.state.stopping = asyncio.Event()
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -55,19 +57,16 @@ def run(app: ASGIApp, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _Server(config).run(sockets=[listening])
+    _Server(config, app.api.state.stopping).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
-    """Tells the application's live pages that it is stopping; they would keep their connections open otherwise.
-
-    They watch `app.state.stopping`, an asyncio.Event that the application's lifespan makes.
-    """
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        stopping = getattr(getattr(self.config.app, "state", None), "stopping", None)
-        if stopping is not None:
-            stopping.set()
+        self._stopping.set()
         await super().shutdown(sockets)
 
 

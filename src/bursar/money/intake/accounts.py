@@ -61,8 +61,8 @@ class AccountView:
     created_at: datetime
 
 
-_COLUMNS = """a.id, a.gateway, a.name, cardinality(a.signing_secrets) as signing_secrets, a.api_key is not null as has_api_key,
-  a.tolerance_s, a.is_active, a.created_at"""
+_COLUMNS = """a.id, a.gateway, a.name, cardinality(a.signing_secrets) as signing_secrets,
+  a.api_key is not null as has_api_key, a.tolerance_s, a.is_active, a.created_at"""
 
 _ACCOUNT = f"select {_COLUMNS} from gateway_account a where a.tenant_id = $1 and a.id = $2"
 
@@ -106,13 +106,13 @@ async def add_account(
     """
     adapter = gateway(gateway_name)
     if is_production and gateway_name == "sandbox":
-        raise GatewayNotForProduction("the sandbox takes no real money", hint="Unset BURSAR_PRODUCTION, or use a real gateway.")
+        raise GatewayNotForProduction("the sandbox takes no real money", hint="Use a real gateway.")
     secrets = list(dict.fromkeys(signing_secrets))
     for index, secret in enumerate(secrets):
         _check(adapter, secret, field=f"signing_secrets.{index}")
     if not secrets and gateway_name not in UNSIGNED:
         raise SigningSecretMissing(
-            f"deliveries of {gateway_name} are signed", hint="Pass the endpoint's signing secret; it begins with whsec_."
+            f"deliveries of {gateway_name} are signed", hint="Pass the endpoint's signing secret."
         )
     if len(secrets) > SECRETS_MAX:
         raise _too_many()
@@ -156,7 +156,7 @@ async def rotate_secrets(
     after = {secret: sealed for secret, sealed in before.items() if secret not in remove}
     after |= {secret: seal.seal(secret, purpose=purpose) for secret in add if secret not in after}
     if not after and row["gateway"] not in UNSIGNED:
-        raise SigningSecretMissing("the last signing secret cannot be removed", hint="Add the new one in the same call.")
+        raise SigningSecretMissing("the last signing secret cannot be removed", hint="Add a new one first.")
     if len(after) > SECRETS_MAX:
         raise _too_many()
     await tx.execute(_SET_SECRETS, tenant_id, account_id, list(after.values()))
@@ -180,7 +180,9 @@ async def account(tx: Transaction, *, tenant_id: UUID, account_id: UUID) -> Acco
     return _view(row)
 
 
-async def accounts(tx: Transaction, *, tenant_id: UUID, page: Slice, gateway_name: str | None = None) -> Part[AccountView]:
+async def accounts(
+    tx: Transaction, *, tenant_id: UUID, page: Slice, gateway_name: str | None = None
+) -> Part[AccountView]:
     """Return the tenant's accounts, newest first."""
     return await part(tx, ACCOUNTS, tenant_id=tenant_id, given={"gateway": gateway_name}, page=page, view=_view)
 
@@ -192,11 +194,13 @@ def webhook_url(base: str, account_id: UUID) -> str:
 
 def _check(adapter: Any, secret: str, *, field: str) -> None:
     if len(secret) > SECRET_LENGTH_MAX:
-        raise SecretInvalid("the signing secret is too long", fields=(FieldError(field, "too_long", "at most 500 characters"),))
+        wrong = FieldError(field, "too_long", f"at most {SECRET_LENGTH_MAX} characters")
+        raise SecretInvalid("the signing secret is too long", fields=(wrong,))
     try:
         adapter.check_secret(secret)
     except SecretInvalid as error:
-        raise SecretInvalid(error.message, hint=error.hint, fields=(FieldError(field, "invalid", error.message),)) from error
+        wrong = FieldError(field, "invalid", error.message)
+        raise SecretInvalid(error.message, hint=error.hint, fields=(wrong,)) from error
 
 
 def _view(row: Any) -> AccountView:
@@ -208,4 +212,4 @@ def _unknown(account_id: UUID) -> GatewayAccountNotFound:
 
 
 def _too_many() -> SigningSecretsTooMany:
-    return SigningSecretsTooMany(f"an account has at most {SECRETS_MAX} signing secrets", hint="Remove an old one first.")
+    return SigningSecretsTooMany(f"an account has at most {SECRETS_MAX} signing secrets", hint="Remove one first.")

@@ -30,7 +30,7 @@ class GatewayAccount(View):
     webhook_url: str = Field(examples=["https://pay.example.org/v1/webhooks/gwa_01kapj5m6rfq1v5wx6h0b1a2c3"])
     signing_secrets: int = Field(description="How many are in force.", examples=[1])
     has_api_key: bool
-    tolerance_s: int = Field(description="How far a signed timestamp may be from our clock, either way.", examples=[300])
+    tolerance_s: int = Field(description="How far signed times may be from our clock.", examples=[300])
     is_active: bool
     created_at: datetime
 

@@ -1,0 +1,113 @@
+"""`bursar gateway`: a tenant's accounts at gateways, and the secrets that their deliveries are signed with."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bursar.cli.acting import ACTOR, TenantText, act, public_base, tenant_of
+from bursar.cli.options import Data, Json, answer
+from bursar.kernel import ids
+from bursar.kernel.db import Database
+from bursar.kernel.listing import LIMIT_MAX, Slice
+from bursar.kernel.seal import Seal
+from bursar.kernel.settings import Settings
+from bursar.money.intake import accounts
+from bursar.money.intake.accounts import AccountView
+
+app = typer.Typer(no_args_is_help=True, help="Add and list gateway accounts, and rotate their signing secrets.")
+
+Secrets = Annotated[list[str] | None, typer.Option("--signing-secret", help="Signing secret; may be repeated.")]
+Added = Annotated[list[str] | None, typer.Option("--add", help="Signing secret to put in force; may be repeated.")]
+Removed = Annotated[list[str] | None, typer.Option("--remove", help="Signing secret to take out; may be repeated.")]
+
+
+@app.command()
+def add(
+    tenant: TenantText,
+    gateway: Annotated[str, typer.Option(help="stripe, dodo, manual or sandbox.")],
+    signing_secret: Secrets = None,
+    api_key: Annotated[str | None, typer.Option(help="The gateway's API key, to fetch what was not delivered.")] = None,
+    data: Data = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="What the account is called.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add an account of a gateway, and show the address to give to the gateway."""
+
+    async def adding(db: Database, settings: Settings) -> dict[str, Any]:
+        tenant_id = await tenant_of(db, tenant)
+        async with db.tenant(tenant_id) as tx:
+            view = await accounts.add_account(
+                tx,
+                tenant_id=tenant_id,
+                gateway_name=gateway,
+                name=name or gateway,
+                signing_secrets=signing_secret or [],
+                api_key=api_key,
+                tolerance_s=settings.signature_tolerance_s,
+                seal=Seal(settings.secret_key),
+                actor=ACTOR,
+                is_production=settings.production,
+            )
+        return _shown(view, settings)
+
+    added = act(data, adding)
+    answer(added, f"{added['id']}\nDeliver to {added['webhook_url']}", as_json=as_json)
+
+
+@app.command("list")
+def list_accounts(tenant: TenantText, data: Data = None, *, as_json: Json = False) -> None:
+    """List a tenant's accounts, newest first."""
+
+    async def listing(db: Database, settings: Settings) -> list[dict[str, Any]]:
+        tenant_id = await tenant_of(db, tenant)
+        async with db.tenant(tenant_id) as tx:
+            found = await accounts.accounts(tx, tenant_id=tenant_id, page=Slice(LIMIT_MAX))
+        return [_shown(view, settings) for view in found.rows]
+
+    rows = act(data, listing)
+    lines = [f"{row['id']}  {row['gateway']:<8} {row['signing_secrets']} secrets  {row['name']}" for row in rows]
+    answer({"data": rows}, "\n".join(lines) or "no gateway accounts yet", as_json=as_json)
+
+
+@app.command()
+def rotate(
+    tenant: TenantText,
+    account: Annotated[str, typer.Option("--account", help="Which: gwa_…")],
+    add_secret: Added = None,
+    remove_secret: Removed = None,
+    data: Data = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Put signing secrets in force and take others out. Both count while both are there."""
+
+    async def rotating(db: Database, settings: Settings) -> dict[str, Any]:
+        tenant_id, account_id = await tenant_of(db, tenant), ids.parse(ids.GATEWAY_ACCOUNT, account)
+        async with db.tenant(tenant_id) as tx:
+            view = await accounts.rotate_secrets(
+                tx,
+                tenant_id=tenant_id,
+                account_id=account_id,
+                add=add_secret or [],
+                remove=remove_secret or [],
+                seal=Seal(settings.secret_key),
+                actor=ACTOR,
+            )
+        return _shown(view, settings)
+
+    rotated = act(data, rotating)
+    answer(rotated, f"{rotated['id']} has {rotated['signing_secrets']} signing secrets in force", as_json=as_json)
+
+
+def _shown(view: AccountView, settings: Settings) -> dict[str, Any]:
+    return {
+        "id": ids.show(ids.GATEWAY_ACCOUNT, view.id),
+        "gateway": view.gateway,
+        "name": view.name,
+        "webhook_url": accounts.webhook_url(public_base(settings), view.id),
+        "signing_secrets": view.signing_secrets,
+        "has_api_key": view.has_api_key,
+        "is_active": view.is_active,
+        "created_at": view.created_at.isoformat(),
+    }

@@ -1,0 +1,63 @@
+"""HTTP as every route speaks it: problem documents, correlation ids, strict bodies, pages of lists.
+
+What it is not: it knows no resource and no caller (`kernel.auth` does).
+
+Invariants:
+- every refusal is a problem document with a permanent code; no internals leak;
+- a body is read one way or refused: equal keys, NaN, numbers beyond 2^53, NUL and lone surrogates never pass;
+- no page of a list costs more than its first.
+"""
+
+from bursar.kernel.http.bodies import BodyTooLarge, JsonInvalid, MediaTypeUnsupported, StrictRoute, parse_json
+from bursar.kernel.http.edge import Edge, correlation_id_of
+from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
+from bursar.kernel.http.inputs import (
+    AmountMinor,
+    Currency,
+    Filters,
+    Input,
+    Instant,
+    Key,
+    Lines,
+    Name,
+    Positive,
+    PublicId,
+    Reason,
+    Whole,
+)
+from bursar.kernel.http.paging import Page, PageFilters, page_of
+from bursar.kernel.http.problems import MEDIA_TYPE, Problem, problem_body, problem_response, send_problem
+from bursar.kernel.http.views import View
+
+__all__ = [
+    "EXCEPTION_HANDLERS",
+    "MEDIA_TYPE",
+    "REFUSALS",
+    "AmountMinor",
+    "BodyTooLarge",
+    "Currency",
+    "Edge",
+    "Filters",
+    "Input",
+    "Instant",
+    "JsonInvalid",
+    "Key",
+    "Lines",
+    "MediaTypeUnsupported",
+    "Name",
+    "Page",
+    "PageFilters",
+    "Positive",
+    "Problem",
+    "PublicId",
+    "Reason",
+    "StrictRoute",
+    "View",
+    "Whole",
+    "correlation_id_of",
+    "page_of",
+    "parse_json",
+    "problem_body",
+    "problem_response",
+    "send_problem",
+]

@@ -1,0 +1,110 @@
+"""The outermost layer of HTTP: a correlation id and a log line for every request, safe headers, no escape for bugs."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bursar.kernel import ids
+from bursar.kernel.http.problems import CORRELATION_HEADER, internal_error, send_problem
+
+_SANE = re.compile(r"[A-Za-z0-9._:-]{8,128}", re.ASCII)
+_NAMES = (CORRELATION_HEADER, "x-request-id")
+_QUIET = ("/health", "/metrics", "/static")
+
+_SAFE_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+)
+_NOT_STORED = (b"cache-control", b"no-store")
+
+Observer = Callable[[str, str, int, float], None]
+"""Told of every answered request: method, route template, status, seconds."""
+
+_log = structlog.get_logger("bursar.http")
+
+
+class Edge:
+    """Wraps an application. The correlation id is in `scope["correlation_id"]`, in every log line and in the answer."""
+
+    def __init__(self, app: ASGIApp, *, observe: Observer | None = None) -> None:
+        self._app = app
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        correlation_id = correlation_id_of({k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]})
+        scope["correlation_id"] = correlation_id
+        answer = _Answer(send, correlation_id, is_api=scope["path"].startswith("/v1/"))
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+            try:
+                await self._app(scope, receive, answer)
+            except Exception:  # noqa: BLE001 - the edge: whatever escaped is logged here, once
+                _log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if not answer.status:
+                    await send_problem(internal_error(), answer, path=scope["path"], correlation_id=correlation_id)
+            self._tell(scope, answer.status, time.perf_counter() - began)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = _route_of(scope)
+        if self._observe:
+            self._observe(scope["method"], route, status, seconds)
+        if not scope["path"].startswith(_QUIET):
+            _log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                route=route,
+                status=status,
+                duration_ms=round(seconds * 1000, 2),
+                **scope.get("log", {}),
+            )
+
+
+class _Answer:
+    """Passes messages on, adding headers to the first, and remembers the status."""
+
+    def __init__(self, send: Send, correlation_id: str, *, is_api: bool) -> None:
+        self._send = send
+        self._correlation_id = correlation_id.encode()
+        self._is_api = is_api
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            message = {**message, "headers": self._with_defaults(list(message.get("headers", ())))}
+        await self._send(message)
+
+    def _with_defaults(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        present = {name.lower() for name, _ in headers}
+        wanted = [*_SAFE_HEADERS, (CORRELATION_HEADER.encode(), self._correlation_id)]
+        if self._is_api:
+            wanted.append(_NOT_STORED)
+        return headers + [(name, value) for name, value in wanted if name not in present]
+
+
+def correlation_id_of(headers: Mapping[str, str]) -> str:
+    """Return the caller's own correlation id where it is a sane one, else a new one. headers: lower-case names."""
+    for name in _NAMES:
+        if _SANE.fullmatch(headers.get(name, "")):
+            return headers[name]
+    return ids.encode(ids.new())
+
+
+def _route_of(scope: Scope) -> str:
+    """Return the template of the route that answered, so that labels stay few."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return str(path) if path else "unmatched"

@@ -1,0 +1,47 @@
+"""Pages of lists over HTTP: `limit` and `cursor` in, `{"data": […], "next_cursor": …}` out."""
+
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from bursar.kernel.http.inputs import Filters
+from bursar.kernel.listing import LIMIT_DEFAULT, LIMIT_MAX, CursorInvalid, Part, Slice, after_cursor, cursor
+
+Item = TypeVar("Item")
+
+
+def _cursor(text: object) -> UUID | None:
+    try:
+        return after_cursor(text) if isinstance(text, str) else None
+    except CursorInvalid as error:
+        raise PydanticCustomError("cursor_invalid", "This is not a cursor we gave") from error
+
+
+Cursor = Annotated[UUID, BeforeValidator(_cursor, json_schema_input_type=str)]
+
+
+class PageFilters(Filters):
+    """What every list takes."""
+
+    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="Rows of a page.")
+    cursor: Cursor | None = Field(default=None, description="`next_cursor` of the page before.")
+
+    @property
+    def slice(self) -> Slice:
+        return Slice(self.limit, self.cursor)
+
+
+class Page(BaseModel, Generic[Item]):
+    """A page of a list, newest first."""
+
+    data: list[Item]
+    next_cursor: str | None = Field(
+        examples=["AZxyz3k0cD2f9a0b1c2d3Q"], description="Pass it as `cursor`; null on the last page."
+    )
+
+
+def page_of(part: Part[Item]) -> Page[Item]:
+    """Return the answer for a part of a list."""
+    return Page(data=list(part.rows), next_cursor=cursor(part.next_after) if part.next_after else None)

@@ -1,0 +1,120 @@
+"""Lists: newest first, a page at a time, from the place where the last page ended.
+
+A list's statement is put together from constants, and holds only the conditions that were asked for, so that each
+combination has a plan of its own. A cursor is the id of the last row seen: no page costs more than the first.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Invalid
+
+LIMIT_DEFAULT: Final = 50
+LIMIT_MAX: Final = 200
+
+ASKED: Final = object()
+"""The value of a condition that takes no parameter."""
+
+View = TypeVar("View")
+
+
+class CursorInvalid(Invalid):
+    """The cursor is not one that we gave."""
+
+    code = "cursor_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which page: at most `limit` rows after the row `after`; None is the beginning."""
+
+    limit: int = LIMIT_DEFAULT
+    after: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[View]):
+    """A page of a list. next_after: the row after which the next page begins; None on the last page."""
+
+    rows: tuple[View, ...]
+    next_after: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list's statement in its parts.
+
+    select: `select … from payment p`, whose `p.tenant_id` is compared with $1. key: what it is sorted by, descending.
+    always: conditions of every page. filters: conditions by name; `{}` stands for the parameter.
+    """
+
+    select: str
+    key: str
+    tenant: str
+    always: tuple[str, ...] = ()
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+    def statement(self, names: tuple[str, ...], *, is_first: bool) -> str:
+        """Return the statement. $1 tenant, $2 limit, on later pages $3 the cursor, then one for each filter."""
+        conditions = [f"{self.tenant} = $1", *self.always]
+        number = 3
+        if not is_first:
+            conditions.append(f"{self.key} < $3")
+            number = 4
+        for name in names:
+            condition = self.filters[name]
+            if "{}" in condition:
+                conditions.append(condition.replace("{}", f"${number}"))
+                number += 1
+            else:
+                conditions.append(condition)
+        return f"{self.select}\nwhere {' and '.join(conditions)}\norder by {self.key} desc\nlimit $2"
+
+    def statements(self) -> Iterator[str]:
+        """Every statement with up to two filters, on first and later pages, for the test that prepares them."""
+        for count in range(3):
+            for names in combinations(self.filters, count):
+                yield self.statement(names, is_first=True)
+                yield self.statement(names, is_first=False)
+
+
+async def part(
+    tx: Transaction,
+    listing: Listing,
+    *,
+    tenant_id: UUID,
+    given: Mapping[str, Any],
+    page: Slice,
+    view: Callable[[Any], View],
+) -> Part[View]:
+    """Return one page. given: values by filter; None means not asked for, ASKED that the filter takes none."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    values = [value for value in asked.values() if value is not ASKED]
+    after = [] if page.after is None else [page.after]
+    statement = listing.statement(tuple(asked), is_first=page.after is None)
+    rows = await tx.fetch(statement, tenant_id, page.limit + 1, *after, *values)
+    shown = rows[: page.limit]
+    return Part(tuple(map(view, shown)), shown[-1]["id"] if len(rows) > page.limit else None)
+
+
+def cursor(after: UUID) -> str:
+    """Return the text that leads to the page after a row."""
+    return base64.urlsafe_b64encode(after.bytes).rstrip(b"=").decode()
+
+
+def after_cursor(text: str) -> UUID:
+    """Return the row that a cursor stands after. Raises CursorInvalid."""
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"==", altchars=b"-_", validate=True)
+        after = UUID(bytes=raw)
+    except (ValueError, binascii.Error) as error:
+        raise CursorInvalid("the cursor is not one we gave", hint="Begin again without a cursor.") from error
+    if cursor(after) != text:
+        raise CursorInvalid("the cursor is not one we gave", hint="Begin again without a cursor.")
+    return after

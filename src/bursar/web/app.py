@@ -1,0 +1,115 @@
+"""The application of an API process: deliveries to intake, everything else to FastAPI."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bursar import __version__, bootstrap
+from bursar.kernel.auth import Keys
+from bursar.kernel.db import Database, DatabaseUnavailable
+from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, send_problem
+from bursar.kernel.logs import configure_logs
+from bursar.kernel.resources import Resources, utc_now
+from bursar.kernel.settings import Settings
+from bursar.money.intake import Intake
+from bursar.money.intake.endpoint import WebhookEndpoint
+from bursar.web import operating, reference
+from bursar.web.metrics import Metrics
+
+WEBHOOKS: Final = "/v1/webhooks/"
+_PAGES = "bursar.web.pages"
+
+
+class Application:
+    """An ASGI application. Deliveries bypass FastAPI: they are most of the traffic and need none of it."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.metrics = Metrics()
+        self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
+        self.api = _api(self.resources, self.metrics, self._lifespan)
+        self._edge = Edge(self.api, observe=self.metrics.observe)
+        self._intake: Intake | None = None
+        self._webhooks: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(WEBHOOKS):
+            await self._deliver(scope, receive, send)
+        else:
+            await self._edge(scope, receive, send)
+
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status = time.perf_counter(), 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        if self._webhooks is None:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            refusal = DatabaseUnavailable("the database does not answer yet", retry_after_s=5)
+            await send_problem(refusal, counted, path=scope["path"], correlation_id=correlation_id_of(headers))
+        else:
+            await self._webhooks(scope, receive, counted)
+        self.metrics.observe("POST", f"{WEBHOOKS}{{account}}", status, time.perf_counter() - began)
+
+    async def _receive_on(self, db: Database) -> None:
+        """Begin to take deliveries: the database answers."""
+        self._intake = Intake(db, self.resources.seal, self.resources.settings)
+        await self._intake.start()
+        self._webhooks = WebhookEndpoint(self._intake, self.resources.settings)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.resources.open()
+        try:
+            yield
+        finally:
+            if self._intake:
+                await self._intake.stop()
+            await self.resources.close()
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Application:
+    """Return the application of an API process. clock: what time it is, for tests."""
+    configure_logs()
+    return Application(settings, clock=clock)
+
+
+def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], object]) -> FastAPI:
+    api = FastAPI(
+        title="Bursar",
+        version=__version__,
+        summary="Takes the money and delivers what was paid for, exactly once, and can prove it.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,  # type: ignore[arg-type]
+        exception_handlers=EXCEPTION_HANDLERS,
+        redirect_slashes=False,
+    )
+    api.state.resources = resources
+    api.state.keys = Keys()
+    api.state.metrics = metrics
+    api.include_router(operating.router)
+    for router in bootstrap.routers():
+        api.include_router(router, responses=REFUSALS)
+    reference.install(api)
+    pages = find_spec(_PAGES)
+    if pages and pages.origin:
+        _add_pages(api)
+    return api
+
+
+def _add_pages(api: FastAPI) -> None:
+    pages = import_module(_PAGES)
+    api.include_router(pages.router, include_in_schema=False)
+    if hasattr(pages, "static"):
+        api.mount("/static", pages.static, name="static")

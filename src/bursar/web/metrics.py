@@ -1,0 +1,50 @@
+"""Figures for Prometheus: what this process answered, how the queue stands. Labels are few, whatever callers send."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from bursar.web.standing import Standing
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The figures of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "bursar_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "bursar_http_request_seconds", "Time to answer.", ["route"], buckets=_BUCKETS, registry=self._registry
+        )
+        self._events = Gauge(
+            "bursar_gateway_events", "Unfinished events by status.", ["status"], registry=self._registry
+        )
+        self._age = Gauge(
+            "bursar_queue_oldest_seconds", "How long the oldest due event has waited.", registry=self._registry
+        )
+        self._stored = Gauge(
+            "bursar_stored_rows", "Rows of a table, as PostgreSQL estimates them.", ["table"], registry=self._registry
+        )
+        self._up = Gauge("bursar_database_up", "Whether the database answers.", registry=self._registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self, standing: Standing | None) -> bytes:
+        """Return everything in Prometheus' text format. standing: None while the database does not answer."""
+        self._up.set(standing is not None)
+        if standing:
+            counts = {"received": standing.waiting, "failed": standing.retrying, "dead": standing.dead}
+            for status, count in counts.items():
+                self._events.labels(status).set(count)
+            self._age.set(standing.oldest_s)
+            for table, rows in standing.stored.items():
+                self._stored.labels(table).set(rows)
+        return generate_latest(self._registry)

@@ -1,0 +1,115 @@
+"""How the installation stands: asked of the database at most once a second, whoever asks and how often."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from bursar.kernel import migrations
+from bursar.kernel.errors import DomainError, Unavailable
+from bursar.kernel.resources import Resources
+
+KEPT_S: Final = 1.0
+ANSWER_MAX_S: Final = 3.0
+COUNTED_MAX: Final = 100_000
+"""Rows counted at most, so that the question stays cheap when the answer is bad."""
+
+_QUEUE = f"""
+select count(*) filter (where tries = 0) as waiting, count(*) filter (where tries > 0) as retrying,
+  coalesce(extract(epoch from clock_timestamp() - min(run_at) filter (where run_at <= clock_timestamp())), 0)::float8
+    as oldest_s
+from (select tries, run_at from gateway_event_queue limit {COUNTED_MAX}) as q
+"""
+
+_DEAD = f"""
+select count(*) as dead, count(*) filter (where at > clock_timestamp() - interval '1 hour') as dead_lately
+from (select at from gateway_event_dead limit {COUNTED_MAX}) as d
+"""
+
+_STORED = """
+select relname, n_live_tup from pg_stat_user_tables where schemaname = 'public' and relname = any($1::text[])
+"""
+
+_TABLES = ["gateway_event", "gateway_event_outcome", "purchase", "payment", "refund", "dispute", "fulfilment_grant"]
+
+
+class DatabaseSlow(Unavailable):
+    """The database did not answer a small question in time."""
+
+    code = "database_slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """waiting, retrying, dead: events, counted up to 100,000. oldest_s: how long the oldest due event has waited.
+
+    dead_lately: within the last hour. stored: PostgreSQL's estimates. latency_s: of this question.
+    """
+
+    waiting: int
+    retrying: int
+    dead: int
+    dead_lately: int
+    oldest_s: float
+    stored: Mapping[str, int]
+    latency_s: float
+
+
+class Watch:
+    """Asks how things stand, and shares the answer among everybody who asks within a second."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._lock = asyncio.Lock()
+        self._until = 0.0
+        self._answer: Standing | DomainError | None = None
+
+    async def standing(self) -> Standing:
+        """Return how things stand.
+
+        Raises DatabaseUnavailable, DatabaseSlow, SchemaNewer, SchemaOlder, MigrationChanged.
+        """
+        async with self._lock:
+            if self._answer is None or time.monotonic() >= self._until:
+                self._answer = await self._ask()
+                self._until = time.monotonic() + KEPT_S
+            answer = self._answer
+        if isinstance(answer, DomainError):
+            raise answer.with_traceback(None)
+        return answer
+
+    async def _ask(self) -> Standing | DomainError:
+        try:
+            async with asyncio.timeout(ANSWER_MAX_S):
+                return await self._look()
+        except DomainError as refusal:
+            return refusal
+        except TimeoutError:
+            return DatabaseSlow(f"the database did not answer within {ANSWER_MAX_S:g} s", retry_after_s=2)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return DatabaseSlow(f"the database refused: {type(error).__name__}", retry_after_s=2)
+
+    async def _look(self) -> Standing:
+        began = time.perf_counter()
+        async with self._resources.db.engine() as tx:
+            await migrations.require_current(tx)
+            queue = await tx.fetchrow(_QUEUE)
+            dead = await tx.fetchrow(_DEAD)
+            stored = await tx.fetch(_STORED, _TABLES)
+        return Standing(
+            **dict(queue),
+            **dict(dead),
+            stored={row["relname"]: row["n_live_tup"] for row in stored},
+            latency_s=time.perf_counter() - began,
+        )
+
+
+def free_bytes(data: Path) -> int:
+    """Return the free space of the disk that holds the data directory, or what will hold it."""
+    place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
+    return shutil.disk_usage(place).free
