@@ -199,6 +199,8 @@ def _customer(
     if ref:
         return CustomerName(ref, None)
     if email:
-        return CustomerName(f"email:{email.strip().lower()}", email)
+        # In one spelling, or the first report to come would decide how the address is written.
+        address = email.strip().lower()
+        return CustomerName(f"email:{address}", address)
     anchor = payments[0].ref if payments else next(fact.ref for fact in (*members.sessions, *members.invoices, *members.links))
     return CustomerName(f"guest:{anchor}", None)
