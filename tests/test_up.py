@@ -55,6 +55,7 @@ class Up:
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         self.facts = json.loads(line)
+        assert "url" in self.facts, self.process.communicate()[1]
 
     @property
     def now(self) -> dict:
