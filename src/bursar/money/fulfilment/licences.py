@@ -77,10 +77,12 @@ from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::int[
 
 _FOLLOW = """
 update licence as l
-set customer_id = e.customer_id, status = e.status, expires_at = e.ends_at, activations_max = greatest(e.amount_max, l.activations)
+set customer_id = e.customer_id, status = e.status, expires_at = e.ends_at,
+    activations_max = case when e.amount_max is not null then greatest(e.amount_max, l.activations) end
 from entitlement e
 where e.tenant_id = $1 and e.grant_id = any($2::uuid[]) and l.tenant_id = e.tenant_id and l.entitlement_id = e.id
-  and (l.customer_id, l.status, l.expires_at) is distinct from (e.customer_id, e.status, e.ends_at)
+  and (l.customer_id, l.status, l.expires_at, l.activations_max) is distinct from
+      (e.customer_id, e.status, e.ends_at, case when e.amount_max is not null then greatest(e.amount_max, l.activations) end)
 """
 
 _BY_KEY = """
