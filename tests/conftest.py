@@ -19,6 +19,7 @@ import pytest
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.kernel.postgres import Cluster
+from bursar.money.intake.partitions import ensure_partitions
 
 TEMPLATE = "bursar_template"
 
@@ -53,7 +54,7 @@ def _shared() -> dict[str, str]:
 
 def _make_template(cluster: Cluster) -> None:
     _administer(cluster.admin_url, f"create database {TEMPLATE}")
-    asyncio.run(migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app"))
+    asyncio.run(migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app", hooks=[ensure_partitions]))
     _administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-
 from bursar.bootstrap import registry
 from bursar.kernel import ids
 from bursar.kernel.db import Database
@@ -38,7 +37,16 @@ class Stage:
             envelope = gateway(self.gateway).envelope(headers=headers or {"webhook-id": event.get("id", "")}, body=body)
             filings.append(
                 Filing(
-                    ids.new(), self.tenant_id, self.account_id, envelope.event_id, envelope.type, "gateway", envelope.occurred_at, {}, body, None
+                    ids.new(),
+                    self.tenant_id,
+                    self.account_id,
+                    envelope.event_id,
+                    envelope.type,
+                    "gateway",
+                    envelope.occurred_at,
+                    {},
+                    body,
+                    None,
                 )
             )
         async with self.db.engine() as tx:
@@ -47,7 +55,12 @@ class Stage:
     async def say(self, type: str, payload: dict[str, Any]) -> UUID:  # noqa: A002
         async with self.db.tenant(self.tenant_id) as tx:
             return await file_own_event(
-                tx, tenant_id=self.tenant_id, account_id=self.account_id, type=type, payload=payload, occurred_at=datetime.now(UTC)
+                tx,
+                tenant_id=self.tenant_id,
+                account_id=self.account_id,
+                type=type,
+                payload=payload,
+                occurred_at=datetime.now(UTC),
             )
 
     async def apply(self, **settings: Any) -> int:
@@ -99,18 +112,30 @@ async def set_stage(db: Database, url: str, *, gateway: str = "stripe", name: st
         stage,
         COURSE,
         9900,
-        [{"kind": "licence", "course": "python", "activations": 3}, {"kind": "quota", "meter": "messages", "amount": 1000}],
+        [
+            {"kind": "licence", "course": "python", "activations": 3},
+            {"kind": "quota", "meter": "messages", "amount": 1000},
+        ],
         refs=["price_course"],
     )
     return stage
 
 
 async def add_price(
-    stage: Stage, key: str, amount: int, grants: list[dict[str, Any]], *, interval: str | None = None, refs: list[str], recovers: bool = False
+    stage: Stage,
+    key: str,
+    amount: int,
+    grants: list[dict[str, Any]],
+    *,
+    interval: str | None = None,
+    refs: list[str],
+    recovers: bool = False,
 ) -> None:
     product_id, price_id = ids.new(), ids.new()
     async with stage.db.tenant(stage.tenant_id) as tx:
-        await tx.execute("insert into product (tenant_id, id, name) values ($1, $2, $3)", stage.tenant_id, product_id, key)
+        await tx.execute(
+            "insert into product (tenant_id, id, name) values ($1, $2, $3)", stage.tenant_id, product_id, key
+        )
         await tx.execute(
             """insert into price (tenant_id, id, product_id, lookup_key, amount_minor, currency, interval, grants, recovers_shortfall)
             values ($1, $2, $3, $4, $5, 'EUR', $6, $7::jsonb, $8)""",
@@ -207,8 +232,6 @@ def refund(n: str = "1", **more: Any) -> dict[str, Any]:
     } | more
 
 
-
-
 def invoice(n: str = "1", *, layout: str = "old", **more: Any) -> dict[str, Any]:
     """A paid invoice of the membership, in the layout of 2020 (`old`) or of today (`new`)."""
     line: dict[str, Any] = {
@@ -238,9 +261,17 @@ def invoice(n: str = "1", *, layout: str = "old", **more: Any) -> dict[str, Any]
     else:
         line |= {
             "pricing": {"type": "price_details", "price_details": {"price": "price_member", "product": "prod_member"}},
-            "parent": {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_1", "proration": False}},
+            "parent": {
+                "type": "subscription_item_details",
+                "subscription_item_details": {"subscription": "sub_1", "proration": False},
+            },
         }
-        made |= {"parent": {"type": "subscription_details", "subscription_details": {"subscription": "sub_1", "metadata": {}}}}
+        made |= {
+            "parent": {
+                "type": "subscription_details",
+                "subscription_details": {"subscription": "sub_1", "metadata": {}},
+            }
+        }
     return made | {"lines": {"object": "list", "data": [line]}} | more
 
 

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+
 from stage import charge, event, intent, refund, session, set_stage
 
 pytestmark = pytest.mark.anyio
@@ -62,8 +63,12 @@ async def test_any_order_ends_alike(db, database_url):
         for each in order:
             await stage.tell(each)
         lot = await stage.row(LOT)
-        payment = await stage.row("select gateway_ref, status, amount_minor, refunded_minor from payment where superseded_by is null")
-        books = await stage.rows("select account, balance_minor from ledger_balance where balance_minor <> 0 order by account")
+        payment = await stage.row(
+            "select gateway_ref, status, amount_minor, refunded_minor from payment where superseded_by is null"
+        )
+        books = await stage.rows(
+            "select account, balance_minor from ledger_balance where balance_minor <> 0 order by account"
+        )
         seen.add(repr((lot, payment, books)))
 
     assert len(seen) == 1, seen

@@ -105,7 +105,9 @@ class Applier:
             await queue.unmark(self._connection, lane.bucket)
             return 0
         except (asyncpg.PostgresError, AssertionError, LookupError, TypeError, ValueError) as error:
-            if self._connection.is_closed() or isinstance(error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError):
+            if self._connection.is_closed() or isinstance(
+                error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
+            ):
                 raise
             if len(events) == 1:
                 log.exception("worker.event_failed", event=str(events[0].id), type=events[0].type)

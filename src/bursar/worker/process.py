@@ -26,7 +26,10 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    tasks = [asyncio.create_task(_apply_forever(settings, stopping)), asyncio.create_task(_chores_forever(settings, stopping))]
+    tasks = [
+        asyncio.create_task(_apply_forever(settings, stopping)),
+        asyncio.create_task(_chores_forever(settings, stopping)),
+    ]
     log.info("worker.started")
     await asyncio.gather(*tasks)
     log.info("worker.stopped")
@@ -39,7 +42,13 @@ async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
             applier = applier or await Applier.open(settings=settings, registry=registry())
             if not await applier.work():
                 await _pause(stopping, IDLE_S)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            TimeoutError,
+        ) as error:
             log.warning("worker.session_lost", error=type(error).__name__, detail=str(error)[:200])
             if applier:
                 applier.terminate()

@@ -73,7 +73,15 @@ async def apply_batch(
     recorded = await record_purchases(tx, tenant_id=account.tenant_id, account_id=account.id, assessed=assessed)
     await _record_loose(tx, account=account, merged=merged, directory=directory, now=now)
     changes, subscriptions = await _fulfil(
-        tx, account=account, merged=merged, reading=reading, assessed=assessed, directory=directory, registry=registry, grace=grace, now=now
+        tx,
+        account=account,
+        merged=merged,
+        reading=reading,
+        assessed=assessed,
+        directory=directory,
+        registry=registry,
+        grace=grace,
+        now=now,
     )
     await post_differences(
         tx,
@@ -83,7 +91,9 @@ async def apply_batch(
         causes={
             ref: cause
             for a in assessed
-            for ref, cause in causes_of(a, members=merged.purchases[a.purchase_id], event_id=merged.told_by[a.purchase_id]).items()
+            for ref, cause in causes_of(
+                a, members=merged.purchases[a.purchase_id], event_id=merged.told_by[a.purchase_id]
+            ).items()
         },
     )
     effects = effects_of(recorded=recorded, subscriptions=subscriptions, changes=changes, told_by=merged.told_by)
@@ -101,9 +111,7 @@ class _Reading:
     customers: Mapping[str, str | None]
 
 
-async def _read(
-    tx: Transaction, *, account: Account, merged: Merged, events: Sequence[Translated]
-) -> _Reading:
+async def _read(tx: Transaction, *, account: Account, merged: Merged, events: Sequence[Translated]) -> _Reading:
     named = {
         ref: purchase_id
         for purchase_id, members in merged.purchases.items()
@@ -120,7 +128,9 @@ async def _read(
     every = [s for members in merged.purchases.values() for s in members]
     every += [Snapshot(fact, at) for history in histories.values() for fact, at in history]
     names = names_in([*every, *newest.values()])
-    catalogue = await catalogue_for(tx, **tenant, refs=sorted(names.refs), names=sorted(names.prices), orders=sorted(names.orders))
+    catalogue = await catalogue_for(
+        tx, **tenant, refs=sorted(names.refs), names=sorted(names.prices), orders=sorted(names.orders)
+    )
     assessments = {
         purchase_id: assess(members, histories=histories, catalogue=catalogue)
         for purchase_id, members in merged.purchases.items()
@@ -201,7 +211,11 @@ async def _fulfil(
         target
         for a in assessed
         for target in purchase_targets(
-            a.purchase_id, a.assessment, customer_id=a.customer_id, event_id=merged.told_by[a.purchase_id], registry=registry
+            a.purchase_id,
+            a.assessment,
+            customer_id=a.customer_id,
+            event_id=merged.told_by[a.purchase_id],
+            registry=registry,
         )
     ]
     targets += [target for s in standings for target in standing_targets(s, registry=registry, grace=grace)]
@@ -217,5 +231,3 @@ async def _fulfil(
 
 def _bought_now(fact: SubscriptionFact | None, catalogue: Catalogue) -> tuple[tuple[Price, int], ...]:
     return bought_by_subscription(fact, catalogue) if fact else ()
-
-

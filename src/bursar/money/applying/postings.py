@@ -1,31 +1,36 @@
 """What the books ought to say about a purchase. Pure."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from bursar.money.gateways.facts import DisputeStatus, PaymentStatus, RefundStatus
 from bursar.money.ledger import Cause, Posting
 from bursar.money.merging import Snapshot
 from bursar.money.payments import Assessed
 from bursar.money.purchases import Assessment, DisputeView
-from uuid import UUID
 
 
 def postings_of(assessment: Assessment, *, gateway: str) -> list[Posting]:
     """Return the sums that ought to stand for every payment, refund and dispute of a purchase."""
     holding = f"gateway:{gateway}"
     income = "unmatched" if assessment.unmatched_reason else "sales"
+    succeeded = {p.ref: p for p in assessment.payments if p.status is PaymentStatus.succeeded}
     postings = [
         Posting("payment", p.ref, holding, income, p.amount_minor, p.currency)
-        for p in assessment.payments
-        if p.status is PaymentStatus.succeeded and p.amount_minor
+        for p in succeeded.values()
+        if p.amount_minor
     ]
     postings += [
         Posting("refund", r.ref, "refunds", holding, r.amount_minor, r.currency)
         for r in assessment.refunds
-        if r.status is RefundStatus.succeeded and r.amount_minor
+        if r.status is RefundStatus.succeeded
+        and r.amount_minor
+        and r.payment_ref in succeeded  # else it released an authorisation
     ]
     postings += [
-        Posting("dispute", d.ref, "disputes", holding, gone, d.currency) for d in assessment.disputes if (gone := _withdrawn(d))
+        Posting("dispute", d.ref, "disputes", holding, gone, d.currency)
+        for d in assessment.disputes
+        if (gone := _withdrawn(d))
     ]
     return postings
 

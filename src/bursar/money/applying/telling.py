@@ -48,7 +48,8 @@ def effects_of(
 ) -> list[Effect]:
     """Return every change with the event that caused it."""
     effects = [
-        Effect(told_by[r.purchase_id], f"{r.kind}.{r.state['status']}", ids.show(_PREFIX[r.kind], r.id), r.state) for r in recorded
+        Effect(told_by[r.purchase_id], f"{r.kind}.{r.state['status']}", ids.show(_PREFIX[r.kind], r.id), r.state)
+        for r in recorded
     ]
     effects += [
         Effect(event_id, f"subscription.{row['status']}", ids.show(ids.SUBSCRIPTION, UUID(str(row["id"]))), _plain(row))

@@ -57,7 +57,13 @@ _ORDERS = "select id, lines::text as lines from customer_order where tenant_id =
 
 
 async def catalogue_for(
-    tx: Transaction, *, tenant_id: UUID, account_id: UUID, refs: Iterable[str], names: Iterable[str], orders: Iterable[str]
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    account_id: UUID,
+    refs: Iterable[str],
+    names: Iterable[str],
+    orders: Iterable[str],
 ) -> Catalogue:
     """Return the prices behind gateway references, price names (id or lookup key) and order ids. Unknown ones are left out."""
     ref_list, name_list = list(refs), list(names)

@@ -9,5 +9,14 @@ Invariants:
 """
 
 from bursar.money.customers.directory import Directory, know_customers
+from bursar.money.customers.queries import Customer, CustomerNotFound, customer, customers, require_customer
 
-__all__ = ["Directory", "know_customers"]
+__all__ = [
+    "Customer",
+    "CustomerNotFound",
+    "Directory",
+    "customer",
+    "customers",
+    "know_customers",
+    "require_customer",
+]

@@ -60,7 +60,9 @@ async def know_customers(
     rows = await tx.fetch(_ROWS, tenant_id, account_id, refs)
     known = {row["gateway_ref"]: row["id"] for row in rows}
     if missing := [ref for ref in refs if ref not in known]:
-        await tx.execute(_OPEN, tenant_id, account_id, [ids.new() for _ in missing], missing, [wanted[r] for r in missing], now)
+        await tx.execute(
+            _OPEN, tenant_id, account_id, [ids.new() for _ in missing], missing, [wanted[r] for r in missing], now
+        )
         rows = await tx.fetch(_ROWS, tenant_id, account_id, missing)
         known |= {row["gateway_ref"]: row["id"] for row in rows}
     if facts:

@@ -18,6 +18,7 @@ from bursar.money.fulfilment.fulfillers import SpecInvalid
 from bursar.money.fulfilment.grants import Change, GrantStatus, Target, share_taken
 
 POOL_DEFAULT = "default"
+POOL_LENGTH_MAX = 64
 AMOUNT_MAX = 10**12
 
 
@@ -80,11 +81,11 @@ class Credits:
 
     def checked(self, spec: dict[str, Any]) -> dict[str, Any]:
         if unknown := spec.keys() - {"amount", "pool", "expires_after"}:
-            raise _refused(sorted(unknown)[0], "unknown_field", "credits take amount, pool and expires_after")
+            raise _refused(min(unknown), "unknown_field", "credits take amount, pool and expires_after")
         amount, pool, expires_after = spec.get("amount"), spec.get("pool", POOL_DEFAULT), spec.get("expires_after")
         if type(amount) is not int or not 1 <= amount <= AMOUNT_MAX:
             raise _refused("amount", "out_of_range", f"a whole number from 1 to {AMOUNT_MAX}")
-        if not isinstance(pool, str) or not 1 <= len(pool) <= 64 or not pool.isprintable():
+        if not isinstance(pool, str) or not 1 <= len(pool) <= POOL_LENGTH_MAX or not pool.isprintable():
             raise _refused("pool", "invalid", "a name of 1 to 64 characters")
         if expires_after is not None:
             try:
@@ -176,7 +177,9 @@ async def _alter(tx: Transaction, *, tenant_id: UUID, altered: Sequence[tuple[An
         taken = taken_back(target, granted)
         rows.append((lot["id"], target, granted, taken))
         if granted > lot["granted"]:
-            movements.append(Movement(lot["id"], target.customer_id, "granted", granted - lot["granted"], change.event_id))
+            movements.append(
+                Movement(lot["id"], target.customer_id, "granted", granted - lot["granted"], change.event_id)
+            )
         if taken != lot["taken"]:
             kind = "taken" if taken > lot["taken"] else "restored"
             movements.append(Movement(lot["id"], target.customer_id, kind, lot["taken"] - taken, change.event_id))
@@ -197,7 +200,9 @@ async def _alter(tx: Transaction, *, tenant_id: UUID, altered: Sequence[tuple[An
 async def _recover_shortfalls(tx: Transaction, *, tenant_id: UUID, opened: Sequence[tuple[UUID, Change]]) -> None:
     """Make good the customer's earlier shortfalls from a new lot, where its price says so."""
     keys = sorted({(change.target.customer_id, change.target.spec["pool"]) for _, change in opened})
-    rows = await tx.fetch(_SHORT, tenant_id, [c for c, _ in keys], [p for _, p in keys], [lot_id for lot_id, _ in opened])
+    rows = await tx.fetch(
+        _SHORT, tenant_id, [c for c, _ in keys], [p for _, p in keys], [lot_id for lot_id, _ in opened]
+    )
     lots = {row["id"]: row for row in rows}
     movements: list[Movement] = []
     short = {lot_id: row["shortfall"] for lot_id, row in lots.items() if row["shortfall"] > 0}
@@ -206,7 +211,11 @@ async def _recover_shortfalls(tx: Transaction, *, tenant_id: UUID, opened: Seque
         for short_id in sorted(short):
             owner, pool = lots[short_id]["customer_id"], lots[short_id]["pool"]
             part = min(left, short[short_id])
-            if part <= 0 or short_id == lot_id or (owner, pool) != (change.target.customer_id, change.target.spec["pool"]):
+            if (
+                part <= 0
+                or short_id == lot_id
+                or (owner, pool) != (change.target.customer_id, change.target.spec["pool"])
+            ):
                 continue
             await tx.execute(_REPAY, tenant_id, lot_id, part)
             await tx.execute(_RECOVER, tenant_id, short_id, part)

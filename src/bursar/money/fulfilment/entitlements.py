@@ -39,7 +39,7 @@ class _Entitlement:
 
     def checked(self, spec: dict[str, Any]) -> dict[str, Any]:
         if unknown := spec.keys() - self.fields - {self.key_field, "expires_after"}:
-            raise _refused(sorted(unknown)[0], f"{self.kind} does not take this field")
+            raise _refused(min(unknown), f"{self.kind} does not take this field")
         key = spec.get(self.key_field)
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             raise _refused(self.key_field, "a name of 1 to 128 characters")

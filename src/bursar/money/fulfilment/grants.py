@@ -154,7 +154,11 @@ async def bring_to(
         return []
     wanted = {target.key: target for target in targets}
     recorded = {grant.target.key: grant for grant in await _recorded(tx, tenant_id=tenant_id, sources=sources)}
-    opened = [Change(Grant(ids.new(), target), None, target.event_id) for key, target in sorted(wanted.items()) if key not in recorded]
+    opened = [
+        Change(Grant(ids.new(), target), None, target.event_id)
+        for key, target in sorted(wanted.items())
+        if key not in recorded
+    ]
     altered = [
         Change(Grant(grant.id, target), grant.target, sources[grant.target.source_id])
         for key, grant in sorted(recorded.items())

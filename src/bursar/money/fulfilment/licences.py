@@ -38,7 +38,7 @@ class ActivationLimitReached(Conflict):
 
 
 class ActivationNotFound(NotFound):
-    """This device is not activated on this licence."""
+    """The device is not activated on this licence."""
 
     code = "activation_not_found"
 
@@ -103,7 +103,9 @@ where tenant_id = $1 and id = $2 and status = 'active' and (expires_at is null o
 returning id
 """
 
-_DEACTIVATE = "delete from licence_activation where tenant_id = $1 and licence_id = $2 and fingerprint = $3 returning id"
+_DEACTIVATE = (
+    "delete from licence_activation where tenant_id = $1 and licence_id = $2 and fingerprint = $3 returning id"
+)
 _COUNT_DOWN = "update licence set activations = activations - 1 where tenant_id = $1 and id = $2"
 
 
@@ -141,7 +143,9 @@ async def licence_by_key(tx: Transaction, *, tenant_id: UUID, key: str, now: dat
     return _licence(row)
 
 
-async def activate(tx: Transaction, *, tenant_id: UUID, key: str, fingerprint: str, name: str | None, now: datetime) -> Licence:
+async def activate(
+    tx: Transaction, *, tenant_id: UUID, key: str, fingerprint: str, name: str | None, now: datetime
+) -> Licence:
     """Count a device in. Repeating it for the same device changes nothing.
 
     Raises LicenceNotFound, LicenceNotUsable, ActivationLimitReached.

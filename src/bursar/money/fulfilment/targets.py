@@ -40,7 +40,8 @@ def purchase_targets(
         )
         for line in assessment.bought
         for position, spec in enumerate(line.price.grants)
-        if not (line.is_standing and registry[spec["kind"]].is_standing) and not (line.is_free and spec["kind"] == _CREDITS)
+        if not (line.is_standing and registry[spec["kind"]].is_standing)
+        and not (line.is_free and spec["kind"] == _CREDITS)
     ]
 
 

@@ -364,7 +364,7 @@ _SESSION_RANK = {s: i for i, s in enumerate(SessionStatus)}
 _SESSION_PAYMENT_RANK = {s: i for i, s in enumerate(SessionPayment)}
 
 
-def version_of(fact: AnyFact, at: datetime) -> Version:
+def version_of(fact: AnyFact, at: datetime) -> Version:  # noqa: PLR0911 - one line for each kind
     """Return the version of a snapshot that the gateway took at `at`.
 
     A final state outranks any time: a `canceled` subscription or a `won` dispute is never reopened by a

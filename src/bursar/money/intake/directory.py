@@ -65,7 +65,9 @@ class AccountDirectory:
             account = kept[1]
         if account is None:
             shown = ids.show(ids.GATEWAY_ACCOUNT, account_id)
-            raise AccountUnknown(f"{shown} is no gateway account", hint="Copy the address that `bursar gateway add` printed.")
+            raise AccountUnknown(
+                f"{shown} is no gateway account", hint="Copy the address that `bursar gateway add` printed."
+            )
         return account
 
     async def _read(self, account_id: UUID) -> GatewayAccount | None:

@@ -70,7 +70,9 @@ class WebhookEndpoint:
             await _refuse(error, scope, send)
         except Exception:
             log.exception("intake.unexpected")
-            await _refuse(NotStored("something went wrong here; the event was not stored", retry_after_s=5), scope, send)
+            await _refuse(
+                NotStored("something went wrong here; the event was not stored", retry_after_s=5), scope, send
+            )
         else:
             length = str(len(body)).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]
@@ -84,12 +86,16 @@ class WebhookEndpoint:
         try:
             account_id = ids.parse(ids.GATEWAY_ACCOUNT, scope["path"][len(PREFIX) :].rstrip("/"))
         except ids.IdInvalid as error:
-            raise NotFound("no gateway account has this address", hint="Copy the address that `bursar gateway add` printed.") from error
+            raise NotFound(
+                "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
+            ) from error
         await self._intake.account(account_id)
         body = await self._body(headers, receive)
         receipt = await self._intake.receive(Delivery(account_id, headers, body), now=datetime.now(UTC))
         event = ids.show(ids.EVENT, receipt.event_id)
-        return json.dumps({"received": True, "event": event, "duplicate": receipt.is_duplicate}, separators=(",", ":")).encode()
+        return json.dumps(
+            {"received": True, "event": event, "duplicate": receipt.is_duplicate}, separators=(",", ":")
+        ).encode()
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         limit = self._settings.body_bytes_max

@@ -104,7 +104,8 @@ async def file_events(tx: Transaction, filings: Sequence[Filing]) -> list[Filed]
         )
         known = {(row["tenant_id"], row["gateway_account_id"], row["gateway_event_id"]): row["id"] for row in rows}
     return [
-        Filed(f.id, False) if f.id in stored else Filed(known[f.tenant_id, f.account_id, f.event_id], True) for f in filings
+        Filed(f.id, False) if f.id in stored else Filed(known[f.tenant_id, f.account_id, f.event_id], True)
+        for f in filings
     ]
 
 

@@ -28,7 +28,15 @@ BATCH_MAX = 128
 FLUSHERS = 2
 COMMIT_WAIT_S = 5.0
 _KEPT_HEADERS = frozenset(
-    {"content-type", "user-agent", "stripe-signature", "webhook-id", "webhook-timestamp", "webhook-signature", "x-request-id"}
+    {
+        "content-type",
+        "user-agent",
+        "stripe-signature",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "x-request-id",
+    }
 )
 _HEADER_LENGTH_MAX = 2048
 _UNREADABLE_TYPE = "unparseable"

@@ -55,21 +55,29 @@ _STATUS = {
 }
 
 
-async def replay_events(
-    tx: Transaction, *, tenant_id: UUID, event_ids: Sequence[UUID], actor: str, reason: str
-) -> int:
+async def replay_events(tx: Transaction, *, tenant_id: UUID, event_ids: Sequence[UUID], actor: str, reason: str) -> int:
     """Queue these events again; return how many were. Unreadable ones stay where they are.
 
     actor: who asked, for instance `key:key_…`. reason: why, in the operator's words.
     """
     return await _replay(
-        tx, tenant_id=tenant_id, condition="e.id = any($4::uuid[])", values=[list(event_ids)], actor=actor, reason=reason,
+        tx,
+        tenant_id=tenant_id,
+        condition="e.id = any($4::uuid[])",
+        values=[list(event_ids)],
+        actor=actor,
+        reason=reason,
         told={"events": [ids.show(ids.EVENT, e) for e in event_ids[:100]]},
     )
 
 
 async def replay_matching(
-    tx: Transaction, *, tenant_id: UUID, filter: Mapping[str, Any], actor: str, reason: str  # noqa: A002
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    filter: Mapping[str, Any],  # noqa: A002 - the word of the API
+    actor: str,
+    reason: str,
 ) -> int:
     """Queue every event that matches; return how many.
 
@@ -83,7 +91,7 @@ async def replay_matching(
                 conditions.append(_STATUS[value])
                 continue
             case "type":
-                template, value = "e.type = ${}::text", str(value)
+                template = "e.type = ${}::text"
             case "gateway_account":
                 template = "e.gateway_account_id = ${}::uuid"
             case "since":
@@ -98,7 +106,13 @@ async def replay_matching(
         conditions.append(template.format(3 + len(values)))
     told = {k: v.isoformat() if isinstance(v, datetime) else str(v) for k, v in filter.items()}
     return await _replay(
-        tx, tenant_id=tenant_id, condition=" and ".join(conditions), values=values, actor=actor, reason=reason, told=told
+        tx,
+        tenant_id=tenant_id,
+        condition=" and ".join(conditions),
+        values=values,
+        actor=actor,
+        reason=reason,
+        told=told,
     )
 
 

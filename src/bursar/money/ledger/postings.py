@@ -85,7 +85,9 @@ async def post_differences(
         if difference := _difference(wanted.get(source, {}), standing.get(source, {})):
             transaction = _Transaction(ids.new(), source, sequences.get(source, -1) + 1, causes[source[1]])
             transactions.append(transaction)
-            entries.extend((transaction.id, account, currency, amount) for (account, currency), amount in difference.items())
+            entries.extend(
+                (transaction.id, account, currency, amount) for (account, currency), amount in difference.items()
+            )
     if transactions:
         await _write(tx, tenant_id=tenant_id, account_id=account_id, transactions=transactions, entries=entries)
     return [transaction.id for transaction in transactions]

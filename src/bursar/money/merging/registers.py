@@ -180,7 +180,9 @@ async def subscription_histories(
     histories: dict[str, list[tuple[SubscriptionFact, datetime]]] = {}
     if wanted := sorted(set(refs)):
         for row in await tx.fetch(_HISTORIES, tenant_id, account_id, wanted):
-            histories.setdefault(row["subscription"], []).append((_decode_subscription(row["state"]), row["version_at"]))
+            histories.setdefault(row["subscription"], []).append(
+                (_decode_subscription(row["state"]), row["version_at"])
+            )
     return histories
 
 

@@ -41,8 +41,12 @@ async def record_purchases(
     await _purchases(tx, tenant_id=tenant_id, assessed=assessed)
     recorded = await _payments(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed)
     payment_ids = await _payment_ids(tx, tenant_id=tenant_id, assessed=assessed)
-    recorded += await _refunds(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed, payment_ids=payment_ids)
-    recorded += await _disputes(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed, payment_ids=payment_ids)
+    recorded += await _refunds(
+        tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed, payment_ids=payment_ids
+    )
+    recorded += await _disputes(
+        tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed, payment_ids=payment_ids
+    )
     recorded += await _invoices(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed)
     await _sessions(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed)
     return recorded
@@ -73,7 +77,10 @@ async def _purchases(tx: Transaction, *, tenant_id: UUID, assessed: Sequence[Ass
 
 def _lines(view: Assessment) -> str:
     return msgspec.json.encode(
-        [{"price": str(b.price.id), "quantity": b.quantity, "standing": b.is_standing, "free": b.is_free} for b in view.bought]
+        [
+            {"price": str(b.price.id), "quantity": b.quantity, "standing": b.is_standing, "free": b.is_free}
+            for b in view.bought
+        ]
     ).decode()
 
 
@@ -105,7 +112,9 @@ async def _payments(
     return [Recorded("payment", row["purchase_id"], row["id"], _state(row)) for row in changed]
 
 
-async def _payment_ids(tx: Transaction, *, tenant_id: UUID, assessed: Sequence[Assessed]) -> dict[tuple[UUID, str], UUID]:
+async def _payment_ids(
+    tx: Transaction, *, tenant_id: UUID, assessed: Sequence[Assessed]
+) -> dict[tuple[UUID, str], UUID]:
     """Return the row of each payment by (purchase, gateway id), retiring stand-ins on the way."""
     found = await tx.fetch(sql.PAYMENTS_OF_PURCHASES, tenant_id, [a.purchase_id for a in assessed])
     payment_ids = {(row["purchase_id"], row["gateway_ref"]): row["id"] for row in found}
@@ -114,7 +123,9 @@ async def _payment_ids(tx: Transaction, *, tenant_id: UUID, assessed: Sequence[A
     retired = [
         (row["id"], payment_ids[row["purchase_id"], heirs[row["purchase_id"]]])
         for row in found
-        if (row["purchase_id"], row["gateway_ref"]) not in present and row["purchase_id"] in heirs and row["superseded_by"] is None
+        if (row["purchase_id"], row["gateway_ref"]) not in present
+        and row["purchase_id"] in heirs
+        and row["superseded_by"] is None
     ]
     if retired:
         await tx.execute(sql.RETIRE_PAYMENTS, tenant_id, [gone for gone, _ in retired], [heir for _, heir in retired])

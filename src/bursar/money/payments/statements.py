@@ -34,26 +34,30 @@ from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::bool[], $7::bool
 where p.tenant_id = $1 and p.id = new.id
 """
 
-PAYMENTS = _upsert(
-    "payment",
-    {
-        "id": "uuid",
-        "gateway_ref": "text",
-        "charge_ref": "text",
-        "purchase_id": "uuid",
-        "customer_id": "uuid",
-        "status": "text",
-        "amount_minor": "bigint",
-        "currency": "text",
-        "refunded_minor": "bigint",
-        "is_disputed": "bool",
-        "failure_code": "text",
-        "failure_message": "text",
-        "description": "text",
-        "created_at": "timestamptz",
-    },
-    returning="id, purchase_id, gateway_ref, status, amount_minor, currency, refunded_minor, is_disputed",
-).replace("do update\nset ", "do update\nset updated_at = clock_timestamp(), superseded_by = null, ").replace("\nreturning", " or payment.superseded_by is not null\nreturning")
+PAYMENTS = (
+    _upsert(
+        "payment",
+        {
+            "id": "uuid",
+            "gateway_ref": "text",
+            "charge_ref": "text",
+            "purchase_id": "uuid",
+            "customer_id": "uuid",
+            "status": "text",
+            "amount_minor": "bigint",
+            "currency": "text",
+            "refunded_minor": "bigint",
+            "is_disputed": "bool",
+            "failure_code": "text",
+            "failure_message": "text",
+            "description": "text",
+            "created_at": "timestamptz",
+        },
+        returning="id, purchase_id, gateway_ref, status, amount_minor, currency, refunded_minor, is_disputed",
+    )
+    .replace("do update\nset ", "do update\nset updated_at = clock_timestamp(), superseded_by = null, ")
+    .replace("\nreturning", " or payment.superseded_by is not null\nreturning")
+)
 
 PAYMENTS_OF_PURCHASES = """
 select id, purchase_id, gateway_ref, superseded_by from payment where tenant_id = $1 and purchase_id = any($2::uuid[])

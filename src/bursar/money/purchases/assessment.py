@@ -91,9 +91,7 @@ def names_in(snapshots: Iterable[Snapshot]) -> Names:
     return names
 
 
-def assess(
-    snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], catalogue: Catalogue
-) -> Assessment:
+def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], catalogue: Catalogue) -> Assessment:
     """Say what a purchase means.
 
     snapshots: every member, at least one. histories: the snapshots of each subscription that the members name
@@ -172,7 +170,9 @@ def _paid_at(members: Members) -> datetime:
 
 def _period_start(members: Members) -> datetime | None:
     invoice = members.invoice
-    starts = [line.period_start for line in (invoice.lines if invoice else ()) if line.period_start and not line.is_proration]
+    starts = [
+        line.period_start for line in (invoice.lines if invoice else ()) if line.period_start and not line.is_proration
+    ]
     return max(starts, default=invoice.period_start if invoice else None)
 
 
@@ -195,12 +195,18 @@ def _customer(
         *members.payments,
     ]
     email = next((holder.email for holder in mailing if holder.email), None)
-    ref = next((holder.customer for holder in naming if holder.customer), None) or (subscription.customer if subscription else None)
+    ref = next((holder.customer for holder in naming if holder.customer), None) or (
+        subscription.customer if subscription else None
+    )
     if ref:
         return CustomerName(ref, None)
     if email:
         # In one spelling, or the first report to come would decide how the address is written.
         address = email.strip().lower()
         return CustomerName(f"email:{address}", address)
-    anchor = payments[0].ref if payments else next(fact.ref for fact in (*members.sessions, *members.invoices, *members.links))
+    anchor = (
+        payments[0].ref
+        if payments
+        else next(fact.ref for fact in (*members.sessions, *members.invoices, *members.links))
+    )
     return CustomerName(f"guest:{anchor}", None)

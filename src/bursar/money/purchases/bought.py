@@ -5,12 +5,12 @@ Bursar's order id, the metadata `bursar_price`, the price references of its line
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bursar.money.catalog import Catalogue, Price
-from bursar.money.gateways.facts import Line, SessionPayment, SubscriptionFact
+from bursar.money.gateways.facts import Claim, Line, SessionPayment, SubscriptionFact
 from bursar.money.purchases.members import Members
 
 QUANTITY_MAX = 1_000_000
@@ -39,37 +39,56 @@ class Basket(NamedTuple):
 
 def bought_by(members: Members, *, subscriptions: Mapping[str, SubscriptionFact], catalogue: Catalogue) -> Basket:
     """Return what was bought, each price once, and what remained unmatched."""
-    is_standing = members.subscription_ref is not None
-    is_trial = _is_trial(members)
+    claims = members.claims(subscriptions)
+    is_standing, is_trial = members.subscription_ref is not None, _is_trial(members)
 
     def line(price: Price, quantity: int) -> Bought:
         standing = is_standing and price.is_recurring
         return Bought(price, quantity, standing, standing and is_trial and price.amount_minor > 0)
 
-    for assignment in members.assignments:
-        if price := catalogue.by_name.get(assignment.price):
-            return _basket([line(price, assignment.quantity)])
-    reasons: list[str] = []
-    unknown: set[str] = set()
-    for claim in members.claims(subscriptions):
+    unknown: dict[str, str] = {}
+    named = (
+        _assigned(members, catalogue)
+        or _ordered(claims, catalogue, unknown=unknown)
+        or _claimed(claims, catalogue, unknown=unknown)
+    )
+    if named:
+        return _basket([line(price, quantity) for price, quantity in named])
+    basket = _by_lines(members.lines(subscriptions), catalogue, line=line, claimed=unknown)
+    if members.is_cut and not basket.unmatched_reason:
+        return basket._replace(unmatched_reason="the gateway sent only the first of its lines; the rest is unknown")
+    return basket
+
+
+def _assigned(members: Members, catalogue: Catalogue) -> list[tuple[Price, int]]:
+    """What an operator said it bought."""
+    known = ((catalogue.by_name.get(a.price), a.quantity) for a in members.assignments)
+    return next(([(price, quantity)] for price, quantity in known if price), [])
+
+
+def _ordered(claims: Sequence[Claim], catalogue: Catalogue, *, unknown: dict[str, str]) -> Sequence[tuple[Price, int]]:
+    """The lines of the order that a report names; an unknown order is written into `unknown` with the reason."""
+    for claim in claims:
         if claim.order:
             if lines := catalogue.orders.get(claim.order):
-                return _basket([line(p, q) for p, q in lines])
-            unknown.add(claim.order)
-            reasons.append(f"the order {claim.order} is unknown")
-    for claim in members.claims(subscriptions):
+                return lines
+            unknown[claim.order] = f"the order {claim.order} is unknown"
+    return ()
+
+
+def _claimed(claims: Sequence[Claim], catalogue: Catalogue, *, unknown: dict[str, str]) -> list[tuple[Price, int]]:
+    """The price that a report's metadata names; one that cannot be is written into `unknown` with the reason."""
+    for claim in claims:
         if claim.price:
-            quantity = _quantity(claim.quantity)
-            price = catalogue.by_name.get(claim.price)
+            quantity, price = _quantity(claim.quantity), catalogue.by_name.get(claim.price)
             if price and quantity:
-                return _basket([line(price, quantity)])
-            unknown.add(claim.price)
-            reasons.append(
+                return [(price, quantity)]
+            unknown[claim.price] = (
                 f"bursar_quantity {claim.quantity!r} is not a whole number from 1 to {QUANTITY_MAX}"
                 if price
                 else f"metadata bursar_price {claim.price!r} is no price id and no lookup key"
             )
-    return _by_lines(members.lines(subscriptions), catalogue, line=line, reasons=reasons, claimed=unknown)
+    return []
 
 
 def bought_by_subscription(fact: SubscriptionFact, catalogue: Catalogue) -> tuple[tuple[Price, int], ...]:
@@ -97,17 +116,15 @@ def _is_trial(members: Members) -> bool:
     if invoice:
         asked = [line.amount_minor for line in invoice.lines if not line.is_proration]
         return invoice.total_minor == 0 and bool(asked) and not any(asked)
-    return bool(session and session.mode == "subscription" and session.payment_status is SessionPayment.no_payment_required)
+    return bool(
+        session and session.mode == "subscription" and session.payment_status is SessionPayment.no_payment_required
+    )
 
 
 def _by_lines(
-    lines: tuple[Line, ...],
-    catalogue: Catalogue,
-    *,
-    line: Callable[[Price, int], Bought],
-    reasons: list[str],
-    claimed: set[str],
+    lines: tuple[Line, ...], catalogue: Catalogue, *, line: Callable[[Price, int], Bought], claimed: Mapping[str, str]
 ) -> Basket:
+    reasons = list(claimed.values())
     found: list[Bought] = []
     unknown: list[str] = []
     for told in lines:
@@ -124,7 +141,9 @@ def _by_lines(
         reasons.append("no price has the gateway reference " + ", ".join(sorted(set(unknown))))
     elif not found and not reasons and not any(told.is_proration for told in lines):
         reasons.append("no report so far names what was bought")
-    refs = sorted(claimed | {ref for told in lines for ref in told.prices if ref not in catalogue.by_gateway_ref})
+    refs = sorted(
+        claimed.keys() | {ref for told in lines for ref in told.prices if ref not in catalogue.by_gateway_ref}
+    )
     basket = _basket(found)
     reason = "; ".join(dict.fromkeys(reasons)) if unknown or not found else None
     return Basket(basket.lines, reason or None, tuple(refs) if reason else ())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from bursar.money.gateways.facts import (
     AssignmentFact,
@@ -46,28 +47,25 @@ class Members:
         found = cls()
         for fact, at in sorted(snapshots, key=lambda s: s.fact.ref):
             found.first_at = at if found.first_at is None else min(found.first_at, at)
-            match fact:
-                case PaymentFact():
-                    found.payments.append(fact)
-                case ChargeFact():
-                    found.charges.append((fact, at))
-                case RefundFact():
-                    found.refunds.append((fact, at))
-                case DisputeFact():
-                    found.disputes.append(fact)
-                case DisputeFundsFact():
-                    found.funds.append(fact)
-                case InvoiceFact():
-                    found.invoices.append(fact)
-                case SessionFact():
-                    found.sessions.append(fact)
-                case InvoicePaymentFact():
-                    found.links.append(fact)
-                case AssignmentFact():
-                    found.assignments.append(fact)
-                case _:
-                    pass
+            if isinstance(fact, ChargeFact):
+                found.charges.append((fact, at))
+            elif isinstance(fact, RefundFact):
+                found.refunds.append((fact, at))
+            else:
+                found._of_kind(fact).append(fact)
         return found
+
+    def _of_kind(self, fact: object) -> list[Any]:
+        by_type: dict[type, list[Any]] = {
+            PaymentFact: self.payments,
+            DisputeFact: self.disputes,
+            DisputeFundsFact: self.funds,
+            InvoiceFact: self.invoices,
+            SessionFact: self.sessions,
+            InvoicePaymentFact: self.links,
+            AssignmentFact: self.assignments,
+        }
+        return by_type[type(fact)]
 
     @property
     def invoice(self) -> InvoiceFact | None:
@@ -78,7 +76,9 @@ class Members:
     @property
     def session(self) -> SessionFact | None:
         """The checkout that was paid, else the first."""
-        paid = [s for s in self.sessions if s.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required)]
+        paid = [
+            s for s in self.sessions if s.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required)
+        ]
         return next(iter(paid or self.sessions), None)
 
     @property
@@ -107,6 +107,11 @@ class Members:
         """The lines that the purchase's own objects tell: the invoice's, else the checkout's, else the payment's cart."""
         holders = (self.invoice, self.session, *self.payments)
         return next((holder.lines for holder in holders if holder and holder.lines), ())
+
+    @property
+    def is_cut(self) -> bool:
+        """True when the gateway sent only the first lines of a longer list."""
+        return any(holder.has_more_lines for holder in (self.invoice, self.session) if holder and holder.lines)
 
     def lines(self, subscriptions: Mapping[str, SubscriptionFact]) -> tuple[Line, ...]:
         """Return the lines that say what was bought: its own, else the subscription's items at the time."""

@@ -64,16 +64,16 @@ def charges_of(payment_ref: str, members: Members, *, is_only: bool) -> list[tup
     return [
         (charge, at)
         for charge, at in members.charges
-        if charge.payment == payment_ref
-        or charge.ref in (named, payment_ref)
-        or (charge.payment is None and is_only)
+        if charge.payment == payment_ref or charge.ref in (named, payment_ref) or (charge.payment is None and is_only)
     ]
 
 
 def _payment_refs(members: Members) -> list[str]:
     refs = {p.ref for p in members.payments}
     refs.update(ref for i in members.invoices for ref in i.payments)
-    naming: list[SessionFact | InvoicePaymentFact | ChargeFact | RefundFact | DisputeFact | DisputeFundsFact | AssignmentFact] = [
+    naming: list[
+        SessionFact | InvoicePaymentFact | ChargeFact | RefundFact | DisputeFact | DisputeFundsFact | AssignmentFact
+    ] = [
         *members.sessions,
         *members.links,
         *(c for c, _ in members.charges),
@@ -147,14 +147,21 @@ def _from_charge(ref: str, charge: ChargeFact, members: Members) -> PaymentView:
 def _best(charges: Sequence[ChargeFact]) -> ChargeFact | None:
     """Return the attempt that took the money, else the latest."""
     took = [c for c in charges if c.status is PaymentStatus.succeeded]
-    return max(took or charges, key=lambda c: (c.is_captured, c.created_at is not None, c.created_at, c.ref), default=None)
+    return max(
+        took or charges, key=lambda c: (c.is_captured, c.created_at is not None, c.created_at, c.ref), default=None
+    )
 
 
 def _stub(ref: str, members: Members, *, charge_ref: str | None = None) -> PaymentView:
     """A payment that others name and nobody has described yet."""
     amount, currency = _told_amount(members)
     return PaymentView(
-        ref=ref, charge_ref=charge_ref, status=PaymentStatus.pending, amount_minor=amount, currency=currency, created_at=_time(members)
+        ref=ref,
+        charge_ref=charge_ref,
+        status=PaymentStatus.pending,
+        amount_minor=amount,
+        currency=currency,
+        created_at=_time(members),
     )
 
 
@@ -164,8 +171,12 @@ def _told_amount(members: Members) -> tuple[int, str]:
         return invoice.paid_minor or max(invoice.total_minor, 0), invoice.currency
     if session and session.amount_minor is not None and session.currency:
         return session.amount_minor, session.currency
-    returned: list[RefundFact | DisputeFact | DisputeFundsFact] = [*(r for r, _ in members.refunds), *members.disputes, *members.funds]
-    return 0, next((told.currency for told in returned), "XXX")
+    returned: list[RefundFact | DisputeFact | DisputeFundsFact] = [
+        *(r for r, _ in members.refunds),
+        *members.disputes,
+        *members.funds,
+    ]
+    return 0, next((told.currency for told in returned if told.currency), "XXX")
 
 
 def _proven_elsewhere(views: list[PaymentView], members: Members) -> list[PaymentView]:
@@ -189,7 +200,12 @@ def _stand_in(members: Members, views: list[PaymentView]) -> PaymentView | None:
     if holder is None or amount <= 0:
         return None
     return PaymentView(
-        ref=holder.ref, charge_ref=None, status=PaymentStatus.succeeded, amount_minor=amount, currency=currency, created_at=_time(members)
+        ref=holder.ref,
+        charge_ref=None,
+        status=PaymentStatus.succeeded,
+        amount_minor=amount,
+        currency=currency,
+        created_at=_time(members),
     )
 
 

@@ -54,15 +54,19 @@ def returns_of(
     disputes = tuple(
         DisputeView(
             ref=d.ref,
-            payment_ref=_payment_named(d.payment, d.charge, payments),
+            payment_ref=(payment := _payment_named(d.payment, d.charge, payments)).ref,
             status=d.status,
             is_inquiry=d.is_inquiry,
-            amount_minor=d.amount_minor,
-            currency=d.currency,
+            amount_minor=payment.amount_minor if d.amount_minor is None else d.amount_minor,
+            currency=d.currency or payment.currency,
             reason=d.reason,
             due_by=d.due_by,
-            withdrawn_minor=sum(f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "withdrawn"),
-            reinstated_minor=sum(f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "reinstated"),
+            withdrawn_minor=sum(
+                f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "withdrawn"
+            ),
+            reinstated_minor=sum(
+                f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "reinstated"
+            ),
             created_at=d.created_at or at,
         )
         for d in members.disputes
@@ -70,7 +74,9 @@ def returns_of(
     settled = tuple(
         replace(
             p,
-            refunded_minor=sum(r.amount_minor for r in refunds if r.payment_ref == p.ref and r.status is RefundStatus.succeeded),
+            refunded_minor=sum(
+                r.amount_minor for r in refunds if r.payment_ref == p.ref and r.status is RefundStatus.succeeded
+            ),
             is_disputed=any(d.is_open for d in disputes if d.payment_ref == p.ref),
         )
         for p in payments
@@ -79,13 +85,20 @@ def returns_of(
 
 
 def _itemised(members: Members, payments: tuple[PaymentView, ...], at: datetime) -> list[RefundView]:
+    told: dict[str, int] = {}
+    for r, _ in members.refunds:
+        if r.amount_minor is not None and r.status is RefundStatus.succeeded:
+            ref = _payment_named(r.payment, r.charge, payments).ref
+            told[ref] = told.get(ref, 0) + r.amount_minor
     return [
         RefundView(
             ref=r.ref,
-            payment_ref=_payment_named(r.payment, r.charge, payments),
+            payment_ref=(payment := _payment_named(r.payment, r.charge, payments)).ref,
             status=r.status,
-            amount_minor=r.amount_minor,
-            currency=r.currency,
+            amount_minor=max(payment.amount_minor - told.get(payment.ref, 0), 0)
+            if r.amount_minor is None
+            else r.amount_minor,
+            currency=r.currency or payment.currency,
             reason=r.reason,
             created_at=r.created_at or at,
         )
@@ -103,13 +116,13 @@ def _not_itemised(members: Members, payments: tuple[PaymentView, ...], at: datet
     for payment in payments:
         for charge, taken_at in charges_of(payment.ref, members, is_only=len(payments) == 1):
             known = sum(
-                r.amount_minor
+                charge.amount_minor if r.amount_minor is None else r.amount_minor
                 for r, r_at in members.refunds
                 if (r.charge == charge.ref or (r.charge is None and r.payment == payment.ref))
                 and (r.created_at is None or r.created_at <= taken_at)
                 and (r.status in (RefundStatus.pending, RefundStatus.succeeded) or r_at > taken_at)
             )
-            if charge.refunded_minor > known:
+            if charge.is_captured and charge.refunded_minor > known:
                 views.append(
                     RefundView(
                         ref=charge.ref,
@@ -125,10 +138,10 @@ def _not_itemised(members: Members, payments: tuple[PaymentView, ...], at: datet
     return views
 
 
-def _payment_named(payment: str | None, charge: str | None, payments: tuple[PaymentView, ...]) -> str:
+def _payment_named(payment: str | None, charge: str | None, payments: tuple[PaymentView, ...]) -> PaymentView:
     for view in payments:
         if view.ref in (payment, charge) or (charge and view.charge_ref == charge):
-            return view.ref
+            return view
     if not payments:
         raise AssertionError("a refund or dispute names its payment, so there is one")
-    return payments[0].ref
+    return payments[0]

@@ -159,7 +159,9 @@ def _refund(refund: Json, *, at: str, proven: RefundStatus | None, payment: Json
     status = proven or _REFUND.get(str(refund.get("status")))
     if status is None:
         raise FieldMissing(f"{at}.status", "a status of a refund")
-    is_whole = refund.get("amount") is None and (refund.get("is_partial") is False or status is not RefundStatus.succeeded)
+    is_whole = refund.get("amount") is None and (
+        refund.get("is_partial") is False or status is not RefundStatus.succeeded
+    )
     return RefundFact(
         ref=ref(refund, "refund_id", at),
         status=status,
@@ -205,4 +207,3 @@ def _currency_of(told: Json) -> str | None:
         return currency(told, "currency", OBJECT)
     except FieldMissing:
         return None
-

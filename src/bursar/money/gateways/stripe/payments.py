@@ -173,7 +173,7 @@ def dispute_facts(kind: str, dispute: Json) -> tuple[AnyFact, ...]:
     """Read a dispute, and that its funds moved where the type says so."""
     fact = _dispute(dispute, at=OBJECT, charge=None, payment=None, is_closed=kind == "charge.dispute.closed")
     direction = _DIRECTIONS.get(kind)
-    if direction is None:
+    if direction is None or fact.amount_minor is None or fact.currency is None:
         return (fact,)
     funds = DisputeFundsFact(
         ref=f"{fact.ref}:{direction}",

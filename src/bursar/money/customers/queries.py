@@ -1,0 +1,81 @@
+"""Reads of customers."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import NotFound
+from bursar.kernel.http.identifiers import AccountId, CustomerId
+from bursar.kernel.http.views import View
+from bursar.kernel.listing import Listing, Part, Slice, part
+
+
+class CustomerNotFound(NotFound):
+    """No customer of this tenant has this id."""
+
+    code = "customer_not_found"
+
+
+class Customer(View):
+    """Who pays."""
+
+    id: CustomerId
+    gateway_account: AccountId
+    gateway_ref: str = Field(
+        examples=["cus_QXg1o8vcGmoR32"], description="The gateway's id, or `email:…` or `guest:…` where it gives none."
+    )
+    email: str | None = Field(examples=["ada@example.org"])
+    name: str | None = Field(examples=["Ada Lovelace"])
+    phone: str | None
+    deleted: bool
+    created_at: datetime
+
+
+_SELECT = """select c.id, c.gateway_account_id as gateway_account, c.gateway_ref, c.email, c.name, c.phone,
+  c.is_deleted as deleted, c.created_at
+from customer c"""
+
+CUSTOMERS = Listing(
+    select=_SELECT,
+    tenant="c.tenant_id",
+    key="c.id",
+    filters={
+        "gateway_ref": "c.gateway_ref = {}",
+        "email": "lower(c.email) = lower({})",
+        "gateway_account": "c.gateway_account_id = {}",
+        "since": "c.created_at >= {}",
+        "until": "c.created_at < {}",
+    },
+)
+
+_ONE = f"{_SELECT} where c.tenant_id = $1 and c.id = $2"
+_EXISTS = "select exists (select from customer where tenant_id = $1 and id = $2)"
+
+
+async def customers(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[Customer]:
+    """Return customers, newest first. given: values by filter of `CUSTOMERS`."""
+    return await part(tx, CUSTOMERS, tenant_id=tenant_id, given=given, page=page, view=Customer.of)
+
+
+async def customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> Customer:
+    """Return one customer. Raises CustomerNotFound."""
+    row = await tx.fetchrow(_ONE, tenant_id, customer_id)
+    if row is None:
+        raise _unknown(customer_id)
+    return Customer.of(row)
+
+
+async def require_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> None:
+    """Refuse an id that is no customer of this tenant. Raises CustomerNotFound."""
+    if not await tx.fetchval(_EXISTS, tenant_id, customer_id):
+        raise _unknown(customer_id)
+
+
+def _unknown(customer_id: UUID) -> CustomerNotFound:
+    shown = ids.show(ids.CUSTOMER, customer_id)
+    return CustomerNotFound(f"there is no customer {shown}", hint="Look customers up at GET /v1/customers.")

@@ -1,0 +1,137 @@
+"""Routes of payments, refunds, disputes and invoices."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+
+from bursar.kernel.auth import Caller, CallerOf, TenantRoute
+from bursar.kernel.db import Transaction
+from bursar.kernel.http import Currency, Instant, Key, Page, PageFilters, page_of
+from bursar.kernel.http.identifiers import AccountId, CustomerId, DisputeId, InvoiceId, PaymentId, RefundId
+from bursar.money.customers import require_customer
+from bursar.money.payments import queries
+from bursar.money.payments.schemas import (
+    Dispute,
+    DisputeState,
+    Invoice,
+    InvoiceState,
+    Payment,
+    PaymentState,
+    Refund,
+    RefundState,
+)
+
+router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["payments"])
+
+
+class _Filters(PageFilters):
+    customer: CustomerId | None = None
+    gateway_ref: Key | None = None
+    gateway_account: AccountId | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+class PaymentFilters(_Filters):
+    """`gateway_ref` finds the payment by the gateway's id of it or of its charge."""
+
+    status: PaymentState | None = None
+    currency: Currency | None = None
+
+
+class OwnPaymentFilters(PageFilters):
+    status: PaymentState | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+class RefundFilters(_Filters):
+    payment: PaymentId | None = None
+    status: RefundState | None = None
+
+
+class DisputeFilters(_Filters):
+    payment: PaymentId | None = None
+    status: DisputeState | None = None
+
+
+class InvoiceFilters(_Filters):
+    subscription_ref: Key | None = None
+    status: InvoiceState | None = None
+
+
+@router.get("/payments")
+async def list_payments(caller: CallerOf, filters: Annotated[PaymentFilters, Query()]) -> Page[Payment]:
+    """List payments, newest first."""
+    async with caller.transaction() as tx:
+        await _know(tx, caller, filters.customer)
+        return page_of(await queries.payments(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
+
+
+@router.get("/payments/{payment}")
+async def get_payment(caller: CallerOf, payment: Annotated[PaymentId, Path()]) -> Payment:
+    """Return one payment. An id that stood in for it until the gateway told more goes on naming it."""
+    async with caller.transaction() as tx:
+        return await queries.payment(tx, tenant_id=caller.tenant_id, payment_id=payment)
+
+
+@router.get("/customers/{customer}/payments", tags=["customers"])
+async def list_payments_of_customer(
+    caller: CallerOf, customer: Annotated[CustomerId, Path()], filters: Annotated[OwnPaymentFilters, Query()]
+) -> Page[Payment]:
+    """List one customer's payments, newest first."""
+    async with caller.transaction() as tx:
+        await _know(tx, caller, customer)
+        given = filters.given | {"customer": customer}
+        return page_of(await queries.payments(tx, tenant_id=caller.tenant_id, page=filters.slice, given=given))
+
+
+@router.get("/refunds")
+async def list_refunds(caller: CallerOf, filters: Annotated[RefundFilters, Query()]) -> Page[Refund]:
+    """List refunds, newest first."""
+    async with caller.transaction() as tx:
+        await _know(tx, caller, filters.customer)
+        return page_of(await queries.refunds(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
+
+
+@router.get("/refunds/{refund}")
+async def get_refund(caller: CallerOf, refund: Annotated[RefundId, Path()]) -> Refund:
+    """Return one refund."""
+    async with caller.transaction() as tx:
+        return await queries.refund(tx, tenant_id=caller.tenant_id, refund_id=refund)
+
+
+@router.get("/disputes")
+async def list_disputes(caller: CallerOf, filters: Annotated[DisputeFilters, Query()]) -> Page[Dispute]:
+    """List disputes, newest first."""
+    async with caller.transaction() as tx:
+        await _know(tx, caller, filters.customer)
+        return page_of(await queries.disputes(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
+
+
+@router.get("/disputes/{dispute}")
+async def get_dispute(caller: CallerOf, dispute: Annotated[DisputeId, Path()]) -> Dispute:
+    """Return one dispute."""
+    async with caller.transaction() as tx:
+        return await queries.dispute(tx, tenant_id=caller.tenant_id, dispute_id=dispute)
+
+
+@router.get("/invoices")
+async def list_invoices(caller: CallerOf, filters: Annotated[InvoiceFilters, Query()]) -> Page[Invoice]:
+    """List invoices, newest first."""
+    async with caller.transaction() as tx:
+        await _know(tx, caller, filters.customer)
+        return page_of(await queries.invoices(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
+
+
+@router.get("/invoices/{invoice}")
+async def get_invoice(caller: CallerOf, invoice: Annotated[InvoiceId, Path()]) -> Invoice:
+    """Return one invoice."""
+    async with caller.transaction() as tx:
+        return await queries.invoice(tx, tenant_id=caller.tenant_id, invoice_id=invoice)
+
+
+async def _know(tx: Transaction, caller: Caller, customer_id: UUID | None) -> None:
+    if customer_id:
+        await require_customer(tx, tenant_id=caller.tenant_id, customer_id=customer_id)

@@ -1,0 +1,72 @@
+"""Reads of the audit trail."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import NotFound
+from bursar.kernel.http.identifiers import AuditId, EventId
+from bursar.kernel.http.views import FromJson, View
+from bursar.kernel.listing import Listing, Part, Slice, part
+
+
+class AuditRecordNotFound(NotFound):
+    """No audit record of this tenant has this id."""
+
+    code = "audit_record_not_found"
+
+
+class AuditRecord(View):
+    """Who did what. `changes` holds plain values, never a secret."""
+
+    id: AuditId
+    at: datetime
+    actor: str = Field(examples=["gateway"], description="`gateway`, `operator`, `key:key_…` or `policy:…`.")
+    action: str = Field(examples=["event.applied"])
+    event: EventId | None = Field(description="The event that caused it.")
+    subject: str | None = Field(examples=["pay_01kapj5m6rfq1v5wx6h0b1a2c3"], description="What changed most.")
+    changes: Annotated[dict[str, Any], FromJson]
+
+
+_SELECT = """select r.id, r.at, r.actor, r.action, r.event_id as event, r.subject, r.changes::text as changes
+from audit_record r"""
+
+RECORDS = Listing(
+    select=_SELECT,
+    tenant="r.tenant_id",
+    key="r.id",
+    filters={
+        "actor": "r.actor = {}",
+        "action": "r.action = {}",
+        "subject": "r.subject = {}",
+        "event": "r.event_id = {}",
+        # The events that moved this customer's money, grants or credits.
+        "customer": """r.event_id in (
+    select t.event_id from ledger_transaction t where t.tenant_id = $1 and t.customer_id = {}
+    union select g.event_id from fulfilment_grant g where g.tenant_id = $1 and g.customer_id = {}
+    union select m.event_id from credit_movement m where m.tenant_id = $1 and m.customer_id = {})""",
+        "since": "r.at >= {}",
+        "until": "r.at < {}",
+    },
+)
+
+_ONE = f"{_SELECT} where r.tenant_id = $1 and r.id = $2"
+
+
+async def audit_records(
+    tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]
+) -> Part[AuditRecord]:
+    """Return records, newest first. given: values by filter of `RECORDS`."""
+    return await part(tx, RECORDS, tenant_id=tenant_id, given=given, page=page, view=AuditRecord.of)
+
+
+async def audit_record(tx: Transaction, *, tenant_id: UUID, record_id: UUID) -> AuditRecord:
+    """Return one record. Raises AuditRecordNotFound."""
+    row = await tx.fetchrow(_ONE, tenant_id, record_id)
+    if row is None:
+        raise AuditRecordNotFound("there is no audit record of this id")
+    return AuditRecord.of(row)
