@@ -1,0 +1,201 @@
+"""The queue: failures wait alone, crashes are counted, replays change nothing."""
+
+import asyncio
+import json
+
+import asyncpg
+import pytest
+from stage import PACK, add_price, charge, event, intent, session, set_stage
+
+from bursar.bootstrap import registry
+from bursar.kernel.settings import Settings
+from bursar.money.intake import queue, replay_events, replay_matching
+from bursar.money.intake.replays import ReplayFilterInvalid
+from bursar.worker.applier import Applier
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_event_that_lacks_a_field_fails_with_its_name_and_its_neighbours_are_applied(db, database_url):
+    stage = await set_stage(db, database_url)
+    broken = intent("2")
+    del broken["amount"], broken["amount_received"]
+
+    await stage.tell(event("checkout.session.completed", session()), event("payment_intent.succeeded", broken))
+
+    waiting = await stage.row("select tries, error, run_at > clock_timestamp() as is_later from gateway_event_queue")
+    assert waiting == {
+        "tries": 1,
+        "error": "data.object.amount: expected a whole number of minor units, not negative",
+        "is_later": True,
+    }
+    assert await stage.value("select attempt from gateway_event_attempt") == 1
+    assert await stage.value("select count(*) from credit_lot") == 1
+
+
+async def test_after_its_last_attempt_an_event_rests_as_dead_until_it_is_replayed(db, database_url):
+    stage = await set_stage(db, database_url)
+    broken = intent()
+    del broken["currency"]
+    await stage.deliver(event("payment_intent.succeeded", broken))
+
+    await stage.apply(retries_max=1)
+    dead = await stage.row("select event_id, reason, attempts from gateway_event_dead")
+    async with db.tenant(stage.tenant_id) as tx:
+        count = await replay_events(
+            tx, tenant_id=stage.tenant_id, event_ids=[dead["event_id"]], actor="test", reason="mended"
+        )
+
+    assert (dead["reason"], dead["attempts"]) == ("retries_exhausted", 1)
+    assert count == 1
+    assert await stage.value("select count(*) from gateway_event_dead") == 0
+    assert await stage.value("select tries from gateway_event_queue") == 0
+
+
+async def test_a_replay_of_everything_changes_nothing(db, database_url):
+    stage = await set_stage(db, database_url)
+    await stage.tell(event("checkout.session.completed", session()), event("payment_intent.succeeded", intent()))
+    tables = ("payment", "credit_lot", "credit_movement", "ledger_entry", "outbox", "fulfilment_grant", "purchase_ref")
+    before = [await stage.value(f"select count(*) from {table}") for table in tables]
+
+    async with db.tenant(stage.tenant_id) as tx:
+        count = await replay_matching(
+            tx, tenant_id=stage.tenant_id, filter={"status": "applied"}, actor="test", reason="drill"
+        )
+    await stage.apply()
+
+    assert count == 2
+    assert [await stage.value(f"select count(*) from {table}") for table in tables] == before
+    assert (
+        await stage.rows("select run from gateway_event_outcome order by event_id, run") == [{"run": 0}, {"run": 1}] * 2
+    )
+
+
+async def test_a_replay_filter_that_names_nothing_is_refused(db, database_url):
+    stage = await set_stage(db, database_url)
+
+    async with db.tenant(stage.tenant_id) as tx:
+        with pytest.raises(ReplayFilterInvalid):
+            await replay_matching(tx, tenant_id=stage.tenant_id, filter={"colour": "red"}, actor="test", reason="")
+
+
+async def test_an_event_inside_which_workers_die_is_isolated_and_buried(db, database_url):
+    stage = await set_stage(db, database_url)
+    poison, good = await stage.deliver(
+        event("payment_intent.succeeded", intent()), event("charge.succeeded", charge("2"))
+    )
+    lane = await stage.row("select bucket from gateway_event_queue limit 1")
+    for _ in range(queue.CRASHES_MAX):
+        dying = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
+        await dying._connection.execute(
+            "update worker_bucket set tenant_id = $1, events = $2, worker = 'gone' where bucket = $3",
+            stage.tenant_id,
+            [poison],
+            lane["bucket"],
+        )
+        await queue.crashed_in(dying._connection, lane["bucket"])
+        dying.terminate()
+
+    await stage.apply()
+
+    assert await stage.row("select event_id, reason, crashes from gateway_event_dead") == {
+        "event_id": poison,
+        "reason": "crashed_worker",
+        "crashes": 3,
+    }
+    assert await stage.value("select event_id from gateway_event_outcome") == good
+
+
+async def test_a_worker_that_lost_its_session_can_commit_nothing(db, database_url, admin_url):
+    stage = await set_stage(db, database_url)
+    await stage.deliver(event("checkout.session.completed", session()))
+    frozen = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
+    bucket = await queue.claim(frozen._connection)
+    admin = await asyncpg.connect(admin_url)
+
+    await admin.execute("select pg_terminate_backend($1)", frozen._connection.get_server_pid())
+    await asyncio.sleep(0.1)
+    done = await stage.apply()
+
+    assert bucket is not None
+    assert done == 1
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await frozen.work()
+    assert await stage.value("select count(*) from credit_lot") == 1
+    await admin.close()
+
+
+async def test_two_workers_at_once_apply_each_event_once(db, database_url):
+    stage = await set_stage(db, database_url)
+    await stage.deliver(*(event("checkout.session.completed", session(str(n))) for n in range(300)))
+
+    done = await asyncio.gather(*(stage.apply() for _ in range(4)))
+
+    assert sum(done) == 300
+    assert await stage.value("select count(*) from credit_lot") == 300
+    assert await stage.value("select count(*) from audit_record") == 300
+
+
+async def test_unmatched_money_dissolves_when_its_price_is_defined(db, database_url):
+    stage = await set_stage(db, database_url)
+    lines = {
+        "object": "list",
+        "data": [{"id": "li_1", "price": {"id": "price_late"}, "quantity": 2, "amount_total": 5000}],
+    }
+    await stage.tell(event("checkout.session.completed", session(metadata={}, line_items=lines)))
+    reason = await stage.value("select unmatched_reason from purchase")
+    await add_price(stage, "late", 2500, [{"kind": "credits", "amount": 3}], refs=["price_late"])
+
+    await stage.say("bursar.catalog.changed", {"refs": ["price_late"], "names": ["late"]})
+    await stage.apply()
+
+    assert reason == "no price has the gateway reference price_late"
+    assert await stage.row("select unmatched_reason, lines::text from purchase") != reason
+    assert await stage.value("select granted from credit_lot") == 6
+    assert await stage.value("select balance_minor from ledger_balance where account = 'unmatched'") == 0
+
+
+async def test_an_operator_assigns_unmatched_money_once(db, database_url):
+    stage = await set_stage(db, database_url)
+    await stage.tell(event("payment_intent.succeeded", intent()))
+
+    for _ in range(2):
+        await stage.say("bursar.payment.assigned", {"payment": "pi_1", "price": PACK, "quantity": 1})
+    await stage.apply()
+
+    assert await stage.value("select granted from credit_lot") == 10
+    assert await stage.value("select unmatched_reason from purchase") is None
+
+
+async def test_a_body_that_claims_to_be_ours_is_ignored(db, database_url):
+    stage = await set_stage(db, database_url)
+    await stage.tell(event("payment_intent.succeeded", intent()))
+
+    await stage.tell(event("bursar.payment.assigned", {"payment": "pi_1", "price": PACK, "quantity": 1}))
+
+    assert await stage.value("select count(*) from credit_lot") == 0
+    assert await stage.value("select outcome from gateway_event_outcome order by event_id desc limit 1") == "ignored"
+
+
+async def test_two_tenants_with_the_same_gateway_ids_do_not_mix(db, database_url):
+    ours, theirs = await set_stage(db, database_url), await set_stage(db, database_url)
+    same = event("checkout.session.completed", session(), id="evt_same")
+
+    await ours.tell(same)
+    await theirs.tell(same | json.loads(json.dumps({"created": 1_760_000_001})))
+    await theirs.tell(
+        event(
+            "refund.created",
+            {
+                "id": "re_1",
+                "object": "refund",
+                "status": "succeeded",
+                "amount": 5000,
+                "currency": "eur",
+                "payment_intent": "pi_1",
+            },
+        )
+    )
+
+    assert await ours.value("select remaining from credit_lot") == 10
+    assert await theirs.value("select remaining from credit_lot") == 0
