@@ -196,7 +196,8 @@ from (
 """,
     ),
     "ledger_balance": _lines(
-        "b.account, b.currency, b.balance_minor", "from ledger_balance b where b.tenant_id = $1 and b.balance_minor <> 0"
+        "b.account, b.currency, b.balance_minor",
+        "from ledger_balance b where b.tenant_id = $1 and b.balance_minor <> 0",
     ),
     "gateway_object": _lines(
         f"a.name, o.kind, o.ref, o.is_final, {_at('o.version_at')}, o.version_rank, o.version_tie, o.state, n.name",
@@ -207,7 +208,7 @@ where o.tenant_id = $1
     ),
     "gateway_event": _lines(
         "a.name, e.gateway_event_id, e.type, place.word",
-        f"""
+        """
 from gateway_event e join account a on a.id = e.gateway_account_id
 cross join lateral (
   select coalesce(

@@ -42,7 +42,8 @@ async def snapshot(connection: Transaction, tenant_id: UUID) -> AsyncIterator[Tr
         await become_tenant(connection, tenant_id)
         if not await connection.fetchval(_TENANT, tenant_id):
             raise TenantUnknown(
-                f"there is no tenant {ids.show(ids.TENANT, tenant_id)}", hint="See the id that bursar tenant create printed."
+                f"there is no tenant {ids.show(ids.TENANT, tenant_id)}",
+                hint="See the id that bursar tenant create printed.",
             )
         yield connection
 

@@ -110,7 +110,8 @@ def report(verified: Sequence[Verified], installation: Sequence[Finding] = ()) -
         "ok": all(v.ok for v in verified) and all(finding.ok for finding in installation),
         "installation": [asdict(finding) for finding in installation],
         "tenants": [
-            {"tenant": v.tenant, "ok": v.ok, "invariants": [asdict(finding) for finding in v.invariants]} for v in verified
+            {"tenant": v.tenant, "ok": v.ok, "invariants": [asdict(finding) for finding in v.invariants]}
+            for v in verified
         ],
     }
 

@@ -6,8 +6,9 @@ from bursar.operations.invariants.invariant import Invariant, Scope
 
 _PIECES = "(g.spec ->> '{field}')::numeric * g.quantity"
 _KEPT = "{pieces} - div({pieces} * least(g.taken_minor, g.paid_minor), greatest(g.paid_minor, 1))"
-_CREDITS_KEPT = f"""case when g.status = 'superseded' then 0 else {_KEPT.format(pieces=_PIECES.format(field="amount"))} end"""
-_QUOTA_KEPT = f"""case when g.status = 'superseded' then 0 else {_KEPT.format(pieces=_PIECES.format(field="amount"))} end"""
+_AMOUNT_KEPT = (
+    f"(case when g.status = 'superseded' then 0 else {_KEPT.format(pieces=_PIECES.format(field='amount'))} end)"
+)
 
 DELIVERED: Final = (
     Invariant(
@@ -16,13 +17,13 @@ DELIVERED: Final = (
         subject="fulfilment_grant",
         scope=Scope.source,
         sql=f"""
-select g.id as "grant", l.id as lot, g.status, l.granted - l.taken as credits, ({_CREDITS_KEPT})::bigint as due_credits,
+select g.id as "grant", l.id as lot, g.status, l.granted - l.taken as credits, ({_AMOUNT_KEPT})::bigint as due_credits,
   l.is_suspended, l.pool
 from fulfilment_grant g
 left join credit_lot l on l.tenant_id = g.tenant_id and l.grant_id = g.id
 where g.tenant_id = $1 /*only g.source_id*/ and g.kind = 'credits'
   and case when l.id is null then g.status <> 'superseded'
-           else l.granted - l.taken <> {_CREDITS_KEPT} or l.is_suspended <> (g.status = 'suspended')
+           else l.granted - l.taken <> {_AMOUNT_KEPT} or l.is_suspended <> (g.status = 'suspended')
              or l.customer_id <> g.customer_id or l.pool <> coalesce(g.spec ->> 'pool', 'default') end
 """,
     ),
@@ -39,7 +40,7 @@ left join entitlement e on e.tenant_id = g.tenant_id and e.grant_id = g.id
 cross join lateral (
   select case g.kind
       when 'feature' then {_PIECES.format(field="limit")}
-      when 'quota' then {_QUOTA_KEPT}
+      when 'quota' then {_AMOUNT_KEPT}
       else {_PIECES.format(field="activations")} end as amount_max,
     case g.kind when 'feature' then g.spec ->> 'feature' when 'quota' then g.spec ->> 'meter' else g.spec ->> 'course' end as key,
     least(g.ends_at, (g.starts_at at time zone 'UTC' + (g.spec ->> 'expires_after')::interval) at time zone 'UTC') as ends_at

@@ -4,7 +4,9 @@ from typing import Final
 
 from bursar.operations.invariants.invariant import Invariant, Scope
 
-_OF_PURCHASES = "('payment', 'charge', 'refund', 'dispute', 'dispute_funds', 'invoice', 'invoice_payment', 'session', 'assignment')"
+_OF_PURCHASES = (
+    "('payment', 'charge', 'refund', 'dispute', 'dispute_funds', 'invoice', 'invoice_payment', 'session', 'assignment')"
+)
 
 
 def _follows(table: str, kind: str, differs: str, shown: str) -> Invariant:

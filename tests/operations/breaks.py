@@ -1,0 +1,285 @@
+"""How to break each invariant by hand, as only a superuser can, and which row must then be named."""
+
+from dataclasses import dataclass
+
+from histories import (
+    APART,
+    CHECKOUT,
+    DISPUTE_LOST,
+    DISPUTE_WON,
+    FULL_REFUND,
+    MODERN,
+    REFUNDS,
+    SAME_SECOND,
+    History,
+)
+
+
+@dataclass(frozen=True)
+class Break:
+    """history: what was told before. statements: what goes wrong ($1 in `named` is the tenant).
+
+    named: finds the row that verify must show; prefix: of its public id, or empty where a text is shown.
+    """
+
+    history: History
+    statements: tuple[str, ...]
+    named: str
+    prefix: str = ""
+
+
+_OUT_OF_NOTHING = """
+insert into credit_movement (tenant_id, id, lot_id, customer_id, kind, amount, spend_id)
+select l.tenant_id, gen_random_uuid(), l.id, l.customer_id, '{kind}', {amount}, s.id
+from credit_lot l left join credit_spend s on s.tenant_id = l.tenant_id
+"""
+
+_SPEND = """
+insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount)
+select tenant_id, gen_random_uuid(), customer_id, pool, 'booking:1', 3 from credit_lot
+"""
+
+_DUPLICATE = """
+insert into {table} select (jsonb_populate_record(null::{table}, to_jsonb(t) || jsonb_build_object('id', gen_random_uuid()))).*
+from (select * from {table} order by id limit 1) t
+"""
+
+
+_ONCE_IN = {
+    "gateway_event": (CHECKOUT, "evt", "gateway_event_once"),
+    "customer": (CHECKOUT, "cus", "customer_once"),
+    "payment": (CHECKOUT, "pay", "payment_once"),
+    "refund": (REFUNDS, "re", "refund_once"),
+    "dispute": (DISPUTE_WON, "dp", "dispute_once"),
+    "invoice": (MODERN, "inv", "invoice_once"),
+    "subscription": (MODERN, "sub", "subscription_once"),
+    "checkout_session": (CHECKOUT, "cs", "checkout_session_once"),
+    "payment_method": (SAME_SECOND, "pm", "payment_method_once"),
+    "fulfilment_grant": (CHECKOUT, "gra", "fulfilment_grant_once"),
+    "credit_lot": (CHECKOUT, "lot", "credit_lot_once"),
+    "entitlement": (MODERN, "ent", "entitlement_once"),
+    "ledger_transaction": (CHECKOUT, "ltx", "ledger_transaction_once"),
+}
+
+
+def _twin(table: str) -> Break:
+    history, prefix, constraint = _ONCE_IN[table]
+    copy = _DUPLICATE.format(table=table)
+    if table == "credit_lot":
+        copy = """
+        insert into credit_lot (tenant_id, id, grant_id, customer_id, pool, granted, effective_at)
+        select tenant_id, gen_random_uuid(), grant_id, customer_id, pool, granted, effective_at from credit_lot"""
+    return Break(
+        history,
+        (f"alter table {table} drop constraint {constraint}", copy),
+        f"select id from {table} where tenant_id = $1 order by id limit 1",
+        prefix,
+    )
+
+
+_LICENCE_TWIN = """
+insert into licence (tenant_id, id, entitlement_id, customer_id, key, product, activations_max, status)
+select tenant_id, gen_random_uuid(), entitlement_id, customer_id, 'TWIN', product, activations_max, status from licence
+"""
+
+BREAKS = {
+    "ledger_transactions_balance": Break(
+        CHECKOUT,
+        ("update ledger_entry set amount_minor = amount_minor + 1 where account like 'gateway:%'",),
+        "select id from ledger_transaction where tenant_id = $1 order by id limit 1",
+        "ltx",
+    ),
+    "ledger_balances_equal_entries": Break(
+        CHECKOUT, ("update ledger_balance set balance_minor = 1 where account = 'sales'",), "select 'sales'"
+    ),
+    "ledger_balances_sum_to_zero": Break(
+        CHECKOUT, ("update ledger_balance set balance_minor = 1 where account = 'sales'",), "select 'EUR'"
+    ),
+    "payments_are_booked": Break(
+        CHECKOUT, ("update payment set status = 'failed'",), "select id from payment where tenant_id = $1", "pay"
+    ),
+    "refunds_are_booked": Break(
+        REFUNDS,
+        ("update refund set amount_minor = 1251 where gateway_ref = 're_1'",),
+        "select id from refund where tenant_id = $1 and gateway_ref = 're_1'",
+        "re",
+    ),
+    "disputes_are_booked": Break(
+        DISPUTE_LOST,
+        ("update dispute set withdrawn_minor = 3999",),
+        "select id from dispute where tenant_id = $1",
+        "dp",
+    ),
+    "postings_have_a_source": Break(
+        CHECKOUT,
+        ("delete from purchase_ref where ref = 'payment:pi_1'",),
+        "select id from ledger_transaction where tenant_id = $1 order by id limit 1",
+        "ltx",
+    ),
+    "purchases_sum_their_payments": Break(
+        CHECKOUT, ("update purchase set paid_minor = 4999",), "select id from purchase where tenant_id = $1", "pur"
+    ),
+    "payments_count_their_refunds": Break(
+        REFUNDS, ("update payment set refunded_minor = 1249",), "select id from payment where tenant_id = $1", "pay"
+    ),
+    "refunds_within_payments": Break(
+        CHECKOUT, ("update payment set refunded_minor = 5001",), "select id from payment where tenant_id = $1", "pay"
+    ),
+    "paid_lines_have_exactly_their_grants": Break(
+        CHECKOUT,
+        ("update fulfilment_grant set quantity = 2",),
+        "select id from fulfilment_grant where tenant_id = $1",
+        "gra",
+    ),
+    "purchase_grants_follow_the_money": Break(
+        REFUNDS,
+        ("update fulfilment_grant set taken_minor = 0",),
+        "select id from fulfilment_grant where tenant_id = $1",
+        "gra",
+    ),
+    "subscription_grants_are_of_its_price": Break(
+        MODERN,
+        ("update fulfilment_grant set position = 0 where source_kind = 'subscription'",),
+        "select id from fulfilment_grant where tenant_id = $1 and source_kind = 'subscription'",
+        "gra",
+    ),
+    "subscriptions_have_their_grants": Break(
+        MODERN,
+        ("update fulfilment_grant set status = 'superseded' where source_kind = 'subscription'",),
+        "select id from subscription where tenant_id = $1",
+        "sub",
+    ),
+    "subscription_grants_follow_the_money": Break(
+        MODERN,
+        ("update subscription set status = 'paused'",),
+        "select id from fulfilment_grant where tenant_id = $1 and source_kind = 'subscription'",
+        "gra",
+    ),
+    "unmatched_money_grants_nothing": Break(
+        CHECKOUT,
+        ("update purchase set lines = '[]', unmatched_reason = 'nothing names it'",),
+        "select id from purchase where tenant_id = $1",
+        "pur",
+    ),
+    "absorbed_purchases_own_nothing": Break(
+        CHECKOUT,
+        ("update purchase set merged_into = gen_random_uuid()",),
+        "select id from purchase where tenant_id = $1",
+        "pur",
+    ),
+    "credits_are_delivered": Break(
+        REFUNDS, ("update credit_lot set taken = taken + 1",), "select id from credit_lot where tenant_id = $1", "lot"
+    ),
+    "entitlements_are_delivered": Break(
+        FULL_REFUND,
+        ("update entitlement set status = 'active'",),
+        "select id from entitlement where tenant_id = $1 and kind = 'licence'",
+        "ent",
+    ),
+    "licences_are_delivered": Break(
+        FULL_REFUND, ("update licence set status = 'active'",), "select id from licence where tenant_id = $1", "lic"
+    ),
+    "lots_stay_within_their_grant": Break(
+        CHECKOUT,
+        ("alter table credit_lot drop constraint credit_lot_never_over", "update credit_lot set spent = 11"),
+        "select id from credit_lot where tenant_id = $1",
+        "lot",
+    ),
+    "lots_equal_their_movements": Break(
+        CHECKOUT,
+        (_OUT_OF_NOTHING.format(kind="granted", amount=1),),
+        "select id from credit_lot where tenant_id = $1",
+        "lot",
+    ),
+    "spends_equal_their_movements": Break(
+        CHECKOUT,
+        (_SPEND, _OUT_OF_NOTHING.format(kind="spent", amount=-2)),
+        "select id from credit_spend where tenant_id = $1",
+        "spd",
+    ),
+    "activations_are_counted": Break(
+        FULL_REFUND, ("update licence set activations = 1",), "select id from licence where tenant_id = $1", "lic"
+    ),
+    "events_are_in_one_place": Break(
+        CHECKOUT,
+        (
+            "delete from gateway_event_outcome where event_id = (select id from gateway_event where gateway_event_id = 'evt_2')",
+        ),
+        "select id from gateway_event where tenant_id = $1 and gateway_event_id = 'evt_2'",
+        "evt",
+    ),
+    "dead_events_were_not_applied": Break(
+        CHECKOUT,
+        (
+            """insert into gateway_event_dead (tenant_id, event_id, reason, error, attempts, crashes, at)
+            select tenant_id, id, 'retries_exhausted', 'no', 1, 0, '2000-01-01' from gateway_event where gateway_event_id = 'evt_1'""",
+        ),
+        "select id from gateway_event where tenant_id = $1 and gateway_event_id = 'evt_1'",
+        "evt",
+    ),
+    "applied_events_are_audited": Break(
+        CHECKOUT,
+        ("delete from audit_record where event_id = (select id from gateway_event where gateway_event_id = 'evt_3')",),
+        "select id from gateway_event where tenant_id = $1 and gateway_event_id = 'evt_3'",
+        "evt",
+    ),
+    "effects_have_an_applied_event": Break(
+        CHECKOUT,
+        ("update gateway_event_outcome set outcome = 'ignored'",),
+        "select id from ledger_transaction where tenant_id = $1 order by id limit 1",
+        "ltx",
+    ),
+    "objects_belong_to_their_purchase": Break(
+        CHECKOUT,
+        ("update purchase_ref set purchase_id = gen_random_uuid() where ref = 'charge:ch_1'",),
+        "select 'ch_1'",
+    ),
+    "names_lead_to_a_purchase": Break(
+        CHECKOUT,
+        ("update purchase_ref set purchase_id = gen_random_uuid() where ref = 'charge:ch_1'",),
+        "select 'charge:ch_1'",
+    ),
+    "refunds_say_what_was_reported": Break(
+        REFUNDS,
+        ("update refund set status = 'succeeded' where gateway_ref = 're_2'",),
+        "select id from refund where tenant_id = $1 and gateway_ref = 're_2'",
+        "re",
+    ),
+    "disputes_say_what_was_reported": Break(
+        DISPUTE_WON, ("update dispute set status = 'lost'",), "select id from dispute where tenant_id = $1", "dp"
+    ),
+    "invoices_say_what_was_reported": Break(
+        MODERN, ("update invoice set status = 'open'",), "select id from invoice where tenant_id = $1", "inv"
+    ),
+    "checkout_sessions_say_what_was_reported": Break(
+        CHECKOUT,
+        ("update checkout_session set payment_status = 'unpaid'",),
+        "select id from checkout_session where tenant_id = $1",
+        "cs",
+    ),
+    "payments_are_of_reported_objects": Break(
+        APART,
+        ("update payment set gateway_ref = 'pi_unheard_of' where gateway_ref = 'pi_9'",),
+        "select id from payment where tenant_id = $1 and gateway_ref = 'pi_unheard_of'",
+        "pay",
+    ),
+    "subscriptions_say_what_was_reported": Break(
+        MODERN,
+        ("update subscription set status = 'canceled'",),
+        "select id from subscription where tenant_id = $1",
+        "sub",
+    ),
+    "reported_subscriptions_are_known": Break(MODERN, ("delete from subscription",), "select 'sub_1'"),
+    "credit_spends_exist_once": Break(
+        CHECKOUT,
+        ("alter table credit_spend drop constraint credit_spend_once", _SPEND, _SPEND),
+        "select id from credit_spend where tenant_id = $1 order by id limit 1",
+        "spd",
+    ),
+    "licences_exist_once": Break(
+        FULL_REFUND,
+        ("alter table licence drop constraint licence_entitlement_once", _LICENCE_TWIN),
+        "select id from licence where tenant_id = $1 order by id limit 1",
+        "lic",
+    ),
+} | {f"{table}s_exist_once": _twin(table) for table in _ONCE_IN}
