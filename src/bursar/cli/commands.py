@@ -18,6 +18,8 @@ COMMANDS = {
     "worker": Command("workers", "run one worker process"),
     "tenant": Command("tenants", "add and list tenants"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
+    "verify": Command("verify", "check every invariant and show the rows that break one"),
+    "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }

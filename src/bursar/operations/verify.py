@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
+from bursar.money.fulfilment import Registry
 from bursar.operations.invariants import INVARIANTS, Invariant
 from bursar.operations.snapshots import snapshot, tenants
 
@@ -91,6 +92,11 @@ async def verify(
 async def verify_all(connection: Transaction, *, standing_kinds: Sequence[str]) -> list[Verified]:
     """Check every tenant, one after another, each as of its own instant."""
     return [await verify(connection, tenant, standing_kinds=standing_kinds) for tenant in await tenants(connection)]
+
+
+def standing_kinds(registry: Registry) -> list[str]:
+    """Return the kinds of grant that last as long as a subscription."""
+    return [kind for kind in registry.kinds if registry[kind].is_standing]
 
 
 def found(invariant: Invariant, rows: Sequence[Any], *, checked: int) -> Finding:
