@@ -17,7 +17,7 @@ import structlog
 
 from bursar.kernel import ids
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.errors import Unavailable
+from bursar.kernel.errors import Forbidden, Unavailable
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money.gateways import EnvelopeUnreadable, gateway
@@ -40,6 +40,7 @@ _KEPT_HEADERS = frozenset(
 )
 _HEADER_LENGTH_MAX = 2048
 _UNREADABLE_TYPE = "unparseable"
+_SANDBOX = "sandbox"
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,12 @@ class IntakeOverloaded(Unavailable):
     """More deliveries are waiting for a commit than fit."""
 
     code = "intake_overloaded"
+
+
+class SandboxRefused(Forbidden):
+    """In production the sandbox delivers nothing: its money is not money."""
+
+    code = "sandbox_refused"
 
 
 class NotStored(Unavailable):
@@ -95,15 +102,21 @@ class Intake:
         await asyncio.gather(*self._flushers, return_exceptions=True)
 
     async def account(self, account_id: UUID) -> GatewayAccount:
-        """Return an active gateway account. Raises AccountUnknown, DatabaseUnavailable."""
-        return await self._accounts.find(account_id)
+        """Return an active gateway account. Raises AccountUnknown, SandboxRefused, DatabaseUnavailable."""
+        account = await self._accounts.find(account_id)
+        if account.gateway == _SANDBOX and self._settings.production:
+            raise SandboxRefused(
+                "this installation is in production and takes no sandbox events",
+                hint="Connect a real gateway, or unset BURSAR_PRODUCTION on a machine for trying out.",
+            )
+        return account
 
     async def receive(self, delivery: Delivery, *, now: datetime) -> Receipt:
         """Verify and store a delivery; return only after it is durable.
 
-        Raises AccountUnknown, SignatureInvalid, IntakeOverloaded, NotStored, DatabaseUnavailable.
+        Raises AccountUnknown, SandboxRefused, SignatureInvalid, IntakeOverloaded, NotStored, DatabaseUnavailable.
         """
-        account = await self._accounts.find(delivery.account_id)
+        account = await self.account(delivery.account_id)
         adapter = gateway(account.gateway)
         adapter.verify(
             headers=delivery.headers,
