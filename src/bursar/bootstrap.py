@@ -11,7 +11,19 @@ from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
 
-APIS = ("bursar.money.intake.api",)
+APIS = (
+    "bursar.money.catalog.api",
+    "bursar.money.customers.api",
+    "bursar.money.payments.api",
+    "bursar.money.subscriptions.api",
+    "bursar.money.fulfilment.api",
+    "bursar.money.fulfilment.licence_api",
+    "bursar.money.desk.api",
+    "bursar.money.ledger.api",
+    "bursar.money.intake.events_api",
+    "bursar.money.intake.api",
+    "bursar.money.trail.api",
+)
 """Verticals with routes, in the order in which the documentation shows them."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Invalid
+from bursar.kernel.errors import FieldError, Invalid, NotFound
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
@@ -28,6 +28,12 @@ class CursorInvalid(Invalid):
     """The cursor is not one that we gave."""
 
     code = "cursor_invalid"
+
+
+class FilterNotFound(NotFound):
+    """A filter names something that this tenant does not have."""
+
+    code = "filter_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Listing:
 
     select: `select … from payment p`, whose `p.tenant_id` is compared with $1. key: what it is sorted by, descending.
     always: conditions of every page. filters: conditions by name; `{}` stands for the parameter.
+    refers: filters that name a row, and that row's table; a row that is not the tenant's is refused.
     """
 
     select: str
@@ -59,6 +66,7 @@ class Listing:
     tenant: str
     always: tuple[str, ...] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
+    refers: Mapping[str, str] = field(default_factory=dict)
 
     def statement(self, names: tuple[str, ...], *, is_first: bool) -> str:
         """Return the statement. $1 tenant, $2 limit, on later pages $3 the cursor, then one for each filter."""
@@ -93,14 +101,28 @@ async def part(
     page: Slice,
     view: Callable[[Any], View],
 ) -> Part[View]:
-    """Return one page. given: values by filter; None means not asked for, ASKED that the filter takes none."""
+    """Return one page. given: values by filter; None means not asked for, ASKED that the filter takes none.
+
+    Raises FilterNotFound.
+    """
     asked = {name: value for name, value in given.items() if value is not None}
+    for name in asked.keys() & listing.refers.keys():
+        if not await tx.fetchval(existence(listing.refers[name]), tenant_id, asked[name]):
+            raise FilterNotFound(
+                f"there is no such {name.replace('_', ' ')}",
+                fields=(FieldError(name, "not_found", "nothing of this tenant has this id"),),
+            )
     values = [value for value in asked.values() if value is not ASKED]
     after = [] if page.after is None else [page.after]
     statement = listing.statement(tuple(asked), is_first=page.after is None)
     rows = await tx.fetch(statement, tenant_id, page.limit + 1, *after, *values)
     shown = rows[: page.limit]
     return Part(tuple(map(view, shown)), shown[-1]["id"] if len(rows) > page.limit else None)
+
+
+def existence(table: str) -> str:
+    """Return the statement that asks whether a tenant has a row. table: a constant of ours."""
+    return f"select exists (select from {table} where tenant_id = $1 and id = $2)"
 
 
 def cursor(after: UUID) -> str:

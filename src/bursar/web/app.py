@@ -97,6 +97,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
     )
     api.state.resources = resources
     api.state.keys = Keys()
+    api.state.grant_check = bootstrap.registry()
     api.state.metrics = metrics
     api.include_router(operating.router)
     for router in bootstrap.routers():

@@ -14,6 +14,7 @@ from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.http.inputs import (
     AmountMinor,
     Currency,
+    Email,
     Filters,
     Input,
     Instant,
@@ -27,7 +28,7 @@ from bursar.kernel.http.inputs import (
 )
 from bursar.kernel.http.paging import Page, PageFilters, page_of
 from bursar.kernel.http.problems import MEDIA_TYPE, Problem, problem_body, problem_response, send_problem
-from bursar.kernel.http.views import View
+from bursar.kernel.http.views import FromJson, View
 
 __all__ = [
     "EXCEPTION_HANDLERS",
@@ -37,7 +38,9 @@ __all__ = [
     "BodyTooLarge",
     "Currency",
     "Edge",
+    "Email",
     "Filters",
+    "FromJson",
     "Input",
     "Instant",
     "JsonInvalid",

@@ -45,6 +45,12 @@ def _lines(text: str) -> str:
     return text
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "Text must be printable")
+    return text
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("too_short", "Text must not be blank")
@@ -64,7 +70,8 @@ def _instant(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain), AfterValidator(_not_blank)]
-Key = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank)]
+Key = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable), AfterValidator(_not_blank)]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s]+$"), AfterValidator(_printable)]
 Lines = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain), AfterValidator(_not_blank)]
 Whole = Annotated[int, Field(strict=True, ge=-MINOR_MAX, le=MINOR_MAX)]

@@ -1,6 +1,6 @@
 """Pages of lists over HTTP: `limit` and `cursor` in, `{"data": […], "next_cursor": …}` out."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -31,6 +31,11 @@ class PageFilters(Filters):
     @property
     def slice(self) -> Slice:
         return Slice(self.limit, self.cursor)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The filters that were asked for, by name."""
+        return {name: value for name, value in self if name not in ("limit", "cursor") and value is not None}
 
 
 class Page(BaseModel, Generic[Item]):

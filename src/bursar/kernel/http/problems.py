@@ -17,6 +17,8 @@ from bursar.kernel.errors import DomainError, FieldError
 MEDIA_TYPE = "application/problem+json"
 CORRELATION_HEADER = "x-correlation-id"
 ERRORS_MAX = 50
+_TEXT_MAX = 500
+"""A refusal may repeat a name that the caller made up, but not a megabyte of it."""
 
 _CATEGORIES = {400: "validation", 404: "not_found", 405: "not_found", 413: "rate_limit", 422: "validation"}
 
@@ -64,7 +66,7 @@ class Problem(BaseModel):
     instance: str = Field(examples=["/v1/payments/pay_01kapj5m6rfq1v5wx6h0b1a2c3"])
 
 
-class _Wrong(DomainError):  # noqa: N818
+class _Wrong(DomainError):
     """A refusal that has no class of its own: given by the framework, or unforeseen."""
 
     def __init__(
@@ -81,10 +83,13 @@ def problem_body(error: DomainError, *, path: str, correlation_id: str) -> bytes
         type=f"urn:bursar:error:{code}",
         title=code.replace("_", " ").capitalize(),
         status=status,
-        detail=error.message,
+        detail=error.message[:_TEXT_MAX],
         code=code,
         category=error.category if type(error) is not _Wrong else _CATEGORIES.get(status, "error"),
-        errors=[ProblemField(field=f.field, code=f.code, message=f.message) for f in error.fields],
+        errors=[
+            ProblemField(field=f.field[:_TEXT_MAX], code=f.code, message=f.message[:_TEXT_MAX])
+            for f in error.fields[:ERRORS_MAX]
+        ],
         hint=error.hint,
         context=error.context,
         correlation_id=correlation_id,

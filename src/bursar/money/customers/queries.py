@@ -12,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import NotFound
 from bursar.kernel.http.identifiers import AccountId, CustomerId
 from bursar.kernel.http.views import View
-from bursar.kernel.listing import Listing, Part, Slice, part
+from bursar.kernel.listing import Listing, Part, Slice, existence, part
 
 
 class CustomerNotFound(NotFound):
@@ -51,10 +51,11 @@ CUSTOMERS = Listing(
         "since": "c.created_at >= {}",
         "until": "c.created_at < {}",
     },
+    refers={"gateway_account": "gateway_account"},
 )
 
 _ONE = f"{_SELECT} where c.tenant_id = $1 and c.id = $2"
-_EXISTS = "select exists (select from customer where tenant_id = $1 and id = $2)"
+_EXISTS = existence("customer")
 
 
 async def customers(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[Customer]:

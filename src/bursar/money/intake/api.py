@@ -1,43 +1,26 @@
 """Routes of gateway accounts."""
 
-from datetime import datetime
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from bursar.kernel import ids
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute
-from bursar.kernel.http import Input, Key, Name, Page, PageFilters, PublicId, View, page_of
+from bursar.kernel.http import Input, Key, Name, Page, PageFilters, page_of
+from bursar.kernel.http.identifiers import AccountId
 from bursar.kernel.listing import Part
 from bursar.money.intake import accounts
 from bursar.money.intake.accounts import AccountView
+from bursar.money.intake.schemas import GatewayAccount, GatewayName
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["gateway accounts"])
 
-AccountId = Annotated[UUID, PublicId(ids.GATEWAY_ACCOUNT)]
-GatewayName = Literal["stripe", "dodo", "manual", "sandbox"]
 Secret = Annotated[Key, Field(examples=["whsec_6QkXJzZ8c1yL0vT3uWq9"])]
-
-
-class GatewayAccount(View):
-    """An account at a gateway. Its secrets are never shown."""
-
-    id: AccountId
-    gateway: GatewayName
-    name: str = Field(examples=["Stripe, main shop"])
-    webhook_url: str = Field(examples=["https://pay.example.org/v1/webhooks/gwa_01kapj5m6rfq1v5wx6h0b1a2c3"])
-    signing_secrets: int = Field(description="How many are in force.", examples=[1])
-    has_api_key: bool
-    tolerance_s: int = Field(description="How far signed times may be from our clock.", examples=[300])
-    is_active: bool
-    created_at: datetime
 
 
 class NewGatewayAccount(Input):
     gateway: GatewayName
-    name: Name = Field(default="", validate_default=False)
+    name: Name | None = None
     signing_secrets: list[Secret] = Field(default_factory=list, max_length=accounts.SECRETS_MAX)
     api_key: Key | None = None
     tolerance_s: int | None = Field(default=None, ge=1, le=86_400)

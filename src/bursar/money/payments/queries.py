@@ -35,6 +35,8 @@ class InvoiceNotFound(NotFound):
     code = "invoice_not_found"
 
 
+_REFERS = {"customer": "customer", "gateway_account": "gateway_account", "payment": "payment"}
+
 _PAYMENT = """select p.id, p.customer_id as customer, p.gateway_account_id as gateway_account, p.gateway_ref, p.charge_ref,
   p.status, p.amount_minor, p.currency, p.refunded_minor, p.is_disputed as disputed, p.failure_code, p.failure_message,
   p.description, p.created_at, p.updated_at
@@ -57,6 +59,7 @@ PAYMENTS = Listing(
         "since": "p.created_at >= {}",
         "until": "p.created_at < {}",
     },
+    refers=_REFERS,
 )
 
 # Stand-ins point at their heirs, who may be stand-ins themselves; a chain is as long as there were reports.
@@ -99,15 +102,26 @@ def _filters(alias: str, **others: str) -> dict[str, str]:
     }
 
 
-_THROUGH_PAYMENT = {"customer": "p.customer_id = {}", "payment": "p.id = {}"}
-
-REFUNDS = Listing(select=_REFUND, tenant="r.tenant_id", key="r.id", filters=_filters("r", **_THROUGH_PAYMENT))
-DISPUTES = Listing(select=_DISPUTE, tenant="d.tenant_id", key="d.id", filters=_filters("d", **_THROUGH_PAYMENT))
+REFUNDS = Listing(
+    select=_REFUND,
+    tenant="r.tenant_id",
+    key="r.id",
+    filters=_filters("r", customer="p.customer_id = {}", payment="r.payment_id = {}"),
+    refers=_REFERS,
+)
+DISPUTES = Listing(
+    select=_DISPUTE,
+    tenant="d.tenant_id",
+    key="d.id",
+    filters=_filters("d", customer="p.customer_id = {}", payment="d.payment_id = {}"),
+    refers=_REFERS,
+)
 INVOICES = Listing(
     select=_INVOICE,
     tenant="i.tenant_id",
     key="i.id",
     filters=_filters("i", customer="i.customer_id = {}", subscription_ref="i.subscription_ref = {}"),
+    refers=_REFERS,
 )
 
 ONE = {

@@ -52,6 +52,7 @@ RECORDS = Listing(
         "since": "r.at >= {}",
         "until": "r.at < {}",
     },
+    refers={"customer": "customer", "event": "gateway_event"},
 )
 
 _ONE = f"{_SELECT} where r.tenant_id = $1 and r.id = $2"

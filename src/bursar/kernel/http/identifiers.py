@@ -1,0 +1,28 @@
+"""The ids of everything, as they are written outside."""
+
+from typing import Annotated
+from uuid import UUID
+
+from bursar.kernel import ids
+from bursar.kernel.http.inputs import PublicId
+
+AccountId = Annotated[UUID, PublicId(ids.GATEWAY_ACCOUNT)]
+ActivationId = Annotated[UUID, PublicId(ids.ACTIVATION)]
+AuditId = Annotated[UUID, PublicId(ids.AUDIT)]
+CustomerId = Annotated[UUID, PublicId(ids.CUSTOMER)]
+DisputeId = Annotated[UUID, PublicId(ids.DISPUTE)]
+EntitlementId = Annotated[UUID, PublicId(ids.ENTITLEMENT)]
+EventId = Annotated[UUID, PublicId(ids.EVENT)]
+InvoiceId = Annotated[UUID, PublicId(ids.INVOICE)]
+LicenceId = Annotated[UUID, PublicId(ids.LICENCE)]
+LotId = Annotated[UUID, PublicId(ids.LOT)]
+MovementId = Annotated[UUID, PublicId(ids.MOVEMENT)]
+OrderId = Annotated[UUID, PublicId(ids.ORDER)]
+PaymentId = Annotated[UUID, PublicId(ids.PAYMENT)]
+PriceId = Annotated[UUID, PublicId(ids.PRICE)]
+ProductId = Annotated[UUID, PublicId(ids.PRODUCT)]
+PurchaseId = Annotated[UUID, PublicId(ids.PURCHASE)]
+RefundId = Annotated[UUID, PublicId(ids.REFUND)]
+SpendId = Annotated[UUID, PublicId(ids.SPEND)]
+SubscriptionId = Annotated[UUID, PublicId(ids.SUBSCRIPTION)]
+TransactionId = Annotated[UUID, PublicId(ids.LEDGER_TRANSACTION)]
