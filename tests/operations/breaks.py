@@ -30,13 +30,13 @@ class Break:
 
 _OUT_OF_NOTHING = """
 insert into credit_movement (tenant_id, id, lot_id, customer_id, kind, amount, spend_id)
-select l.tenant_id, gen_random_uuid(), l.id, l.customer_id, '{kind}', {amount}, s.id
+select l.tenant_id, new_id(), l.id, l.customer_id, '{kind}', {amount}, s.id
 from credit_lot l left join credit_spend s on s.tenant_id = l.tenant_id
 """
 
 _SPEND = """
 insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount)
-select tenant_id, gen_random_uuid(), customer_id, pool, 'booking:1', 3 from credit_lot
+select tenant_id, new_id(), customer_id, pool, 'booking:1', 3 from credit_lot
 """
 
 _DUPLICATE = """
@@ -235,9 +235,7 @@ BREAKS = {
         "select 'ch_1'",
     ),
     "names_lead_to_a_purchase": Break(
-        CHECKOUT,
-        ("update purchase_ref set purchase_id = gen_random_uuid() where ref = 'charge:ch_1'",),
-        "select 'charge:ch_1'",
+        CHECKOUT, ("update purchase set merged_into = gen_random_uuid()",), "select 'charge:ch_1'"
     ),
     "refunds_say_what_was_reported": Break(
         REFUNDS,

@@ -21,7 +21,7 @@ async def do_wrong(admin_url: str, *statements: str) -> None:
     try:
         await admin.execute("set session_replication_role = replica")
         for statement in statements:
-            await admin.execute(statement)
+            await admin.execute(statement.replace("new_id()", f"'{ids.new()}'::uuid"))
     finally:
         await admin.close()
 

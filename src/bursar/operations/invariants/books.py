@@ -105,12 +105,14 @@ where p.tenant_id = $1 /*only p.purchase_id*/
         sql="""
 select t.id as ledger_transaction, t.source_kind, t.source_ref
 from ledger_transaction t
+cross join lateral (
+  select array[t.source_kind || ':' || t.source_ref, 'charge:' || t.source_ref, 'invoice:' || t.source_ref,
+               'session:' || t.source_ref] as any_of offset 0
+) as name
 where t.tenant_id = $1 /*only t.id*/
   and not exists (
     select from purchase_ref r
-    where r.tenant_id = t.tenant_id and r.gateway_account_id = t.gateway_account_id
-      and r.ref in (t.source_kind || ':' || t.source_ref, 'charge:' || t.source_ref, 'invoice:' || t.source_ref,
-                    'session:' || t.source_ref)
+    where r.tenant_id = t.tenant_id and r.gateway_account_id = t.gateway_account_id and r.ref = any(name.any_of)
   )
 """,
     ),

@@ -35,8 +35,9 @@ MERGED: Final = (
         sql=f"""
 select o.purchase_id as purchase, o.kind, o.ref as gateway_ref, r.purchase_id as filed_purchase
 from gateway_object o
+cross join lateral (select o.kind || ':' || o.ref as ref offset 0) as name
 left join purchase_ref r
-  on r.tenant_id = o.tenant_id and r.gateway_account_id = o.gateway_account_id and r.ref = o.kind || ':' || o.ref
+  on r.tenant_id = o.tenant_id and r.gateway_account_id = o.gateway_account_id and r.ref = name.ref
 where o.tenant_id = $1 /*only o.purchase_id*/ and o.kind in {_OF_PURCHASES}
   and (o.purchase_id is null or r.purchase_id is distinct from o.purchase_id)
 """,
@@ -86,10 +87,13 @@ where r.tenant_id = $1 /*only r.purchase_id*/ and (p.id is null or p.merged_into
         sql="""
 select p.id as payment, p.gateway_ref, p.purchase_id as purchase, r.purchase_id as filed_purchase
 from payment p
+cross join lateral (
+  select array['payment:' || p.gateway_ref, 'charge:' || p.gateway_ref, 'invoice:' || p.gateway_ref, 'session:' || p.gateway_ref]
+    as any_of offset 0
+) as name
 left join lateral (
   select r.purchase_id from purchase_ref r
-  where r.tenant_id = p.tenant_id and r.gateway_account_id = p.gateway_account_id
-    and r.ref in ('payment:' || p.gateway_ref, 'charge:' || p.gateway_ref, 'invoice:' || p.gateway_ref, 'session:' || p.gateway_ref)
+  where r.tenant_id = p.tenant_id and r.gateway_account_id = p.gateway_account_id and r.ref = any(name.any_of)
   order by r.purchase_id <> p.purchase_id limit 1
 ) as r on true
 where p.tenant_id = $1 /*only p.purchase_id*/ and r.purchase_id is distinct from p.purchase_id
