@@ -1,0 +1,165 @@
+"""What the documents say is so: the reference is what the code says, links lead somewhere, commands and routes exist."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from bursar.cli.commands import COMMANDS
+from bursar.kernel.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+REGENERATE = "run .venv/bin/python docs/generate.py"
+
+sys.path.insert(0, str(ROOT / "docs"))
+
+from generator import commands, markdown, pages, routes  # noqa: E402 - found where the line above says
+
+EVERY = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")])
+LIVING = [path for path in EVERY if path.parent.name != "decisions"]
+"""Decisions are history: they may speak of what is gone."""
+
+OF_THE_SCRIPT = {"setup": {"--dev"}, "lock": set()}
+OUTSIDE_OPENAPI = {("POST", "/v1/webhooks/{account}"), ("GET", "/docs"), ("GET", "/openapi.json")}
+NOT_SETTINGS = {"BURSAR_PYTHON"}
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_METHOD_AND_PATH = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[^\s`\"'|]*)")
+_PATH = re.compile(r"/v1/[\w{}$/.-]+")
+_SETTING = re.compile(r"\bBURSAR_[A-Z_]*[A-Z]\b")
+_FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*/[\w.-]+\.(?:py|md|sql|toml|txt)")
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _code(path: Path) -> Iterator[str]:
+    """Yield every line of code: of blocks, with continued lines joined, and between backticks."""
+    text = path.read_text(encoding="utf-8")
+    for block in _FENCE.finditer(text):
+        yield from block[2].replace("\\\n", " ").splitlines()
+    yield from _INLINE.findall(_FENCE.sub("", text))
+
+
+@cache
+def _anchors(path: Path) -> set[str]:
+    headings = _HEADING.findall(_FENCE.sub("", path.read_text(encoding="utf-8")))
+    return {markdown.anchor(heading.replace("`", "")) for heading in headings}
+
+
+def test_the_reference_is_what_the_code_says(admin_url):
+    made = pages(admin_url)
+
+    differing = [name for name, text in made.items() if (REFERENCE / name).read_text(encoding="utf-8") != text]
+
+    assert not differing, REGENERATE
+
+
+def test_every_error_says_when_it_is_raised():
+    silent = [c.__qualname__ for c in _refusals() if not c.__doc__]
+
+    assert not silent, "give each a docstring: the reference of errors is made of them"
+
+
+def _refusals() -> Iterator[type]:
+    from generator import errors  # noqa: PLC0415 - imports every module of the package
+
+    return errors.refusals()
+
+
+@pytest.mark.parametrize("path", EVERY, ids=_name)
+def test_links_lead_somewhere(path):
+    text = _FENCE.sub("", path.read_text(encoding="utf-8"))
+    broken = []
+    for link in _LINK.findall(text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        file, _, fragment = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        if not target.exists() or (fragment and target.suffix == ".md" and fragment not in _anchors(target)):
+            broken.append(link)
+
+    assert not broken
+
+
+@pytest.mark.parametrize("path", LIVING, ids=_name)
+def test_commands_exist_and_take_these_options(path):
+    wrong = [words for line in _code(path) for words in _commands(line) if not _is_a_command(words)]
+
+    assert not wrong
+
+
+def _commands(line: str) -> Iterator[list[str]]:
+    for part in re.split(r"\||&&|;|\$\(", line):
+        found = re.search(r"(?:^|\s)(?:\./|\.venv/bin/)?bursar (?=[a-z])(.*)", part)
+        if found and not part.lstrip().startswith(("#", "postgres", "url")):
+            words = found[1].rstrip(")").replace("'", "").replace('"', "")
+            yield shlex.split(words.split("#")[0])
+
+
+def _is_a_command(words: list[str]) -> bool:
+    name, *rest = words
+    if name in OF_THE_SCRIPT:
+        return set(rest) <= OF_THE_SCRIPT[name]
+    if name not in COMMANDS:
+        return False
+    known = {usage.name: {n for option in usage.options for n in option.names} for usage in commands.usages(name)}
+    word = " ".join([name, *rest[:1]]) if name not in known else name
+    if word not in known:
+        return not rest  # `bursar gateway` alone names the group
+    given = {option.split("=")[0] for option in rest if option.startswith("--") and option != "--"}
+    return name == "test" or given <= known[word] | {"--help"}
+
+
+@pytest.mark.parametrize("path", LIVING, ids=_name)
+def test_routes_exist(path):
+    text = path.read_text(encoding="utf-8")
+    asked = {(method, _bare(found)) for method, found in _METHOD_AND_PATH.findall(text)}
+    asked |= {("", _bare(found)) for found in _PATH.findall(text)}
+
+    assert not {route for route in asked if not _is_a_route(*route)}
+
+
+def _bare(path: str) -> str:
+    return path.split("?", maxsplit=1)[0].rstrip("/.,;:)*…")
+
+
+@cache
+def _known_routes() -> set[tuple[str, str]]:
+    document = routes.description()
+    found = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    return found | OUTSIDE_OPENAPI
+
+
+def _is_a_route(method: str, path: str) -> bool:
+    wanted = path.split("/")
+    return any(
+        method in ("", known_method)
+        and len(wanted) == len(template.split("/"))
+        and all(b.startswith("{") or a == b for a, b in zip(wanted, template.split("/"), strict=True))
+        for known_method, template in _known_routes()
+    )
+
+
+@pytest.mark.parametrize("path", LIVING, ids=_name)
+def test_settings_exist(path):
+    known = {f"BURSAR_{name.upper()}" for name in Settings.model_fields} | NOT_SETTINGS
+
+    assert not set(_SETTING.findall(path.read_text(encoding="utf-8"))) - known
+
+
+@pytest.mark.parametrize("path", LIVING, ids=_name)
+def test_files_that_are_named_exist(path):
+    places = (ROOT, ROOT / "src" / "bursar", ROOT / "src", path.parent)
+    named = {word for word in _INLINE.findall(path.read_text(encoding="utf-8")) if _FILE.fullmatch(word)}
+
+    assert not {word for word in named if not any((place / word).exists() for place in places)}
