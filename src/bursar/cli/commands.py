@@ -20,6 +20,7 @@ COMMANDS = {
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
+    "events": Command("events", "list gateway events, show one, replay one or many"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }
