@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from stage import event, session, set_stage
 
 from bursar.money.intake.partitions import ensure_partitions
+from stage import event, session, set_stage
 
 pytestmark = pytest.mark.anyio
 

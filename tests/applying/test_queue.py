@@ -5,13 +5,13 @@ import json
 
 import asyncpg
 import pytest
-from stage import PACK, add_price, charge, event, intent, session, set_stage
 
 from bursar.bootstrap import registry
 from bursar.kernel.settings import Settings
 from bursar.money.intake import queue, replay_events, replay_matching
 from bursar.money.intake.replays import ReplayFilterInvalid
 from bursar.worker.applier import Applier
+from stage import PACK, add_price, charge, event, intent, session, set_stage
 
 pytestmark = pytest.mark.anyio
 

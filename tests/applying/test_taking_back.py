@@ -1,6 +1,7 @@
 """What is taken back when money goes back, and given back when the money comes back."""
 
 import pytest
+
 from stage import MEMBERSHIP, PACK, add_price, charge, event, intent, invoice, refund, session, set_stage, subscription
 
 pytestmark = pytest.mark.anyio

@@ -16,6 +16,7 @@ import msgspec
 from bursar.money.gateways import signatures
 from bursar.money.gateways.dodo.events import READERS, translate
 from bursar.money.gateways.fields import is_name
+from bursar.money.gateways.parsing import parse
 from bursar.money.gateways.port import Envelope, EnvelopeUnreadable, Translation
 
 __all__ = ["READERS", "Dodo"]
@@ -47,7 +48,7 @@ class Dodo:
     def envelope(self, *, headers: Mapping[str, str], body: bytes) -> Envelope:
         """Read the header `webhook-id` and the body's `type` and `timestamp` (UTC where it names no zone)."""
         try:
-            event = _DECODER.decode(body.decode("utf-8"))
+            event = parse(body, _DECODER)
             told = event.timestamp
             occurred_at = (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:

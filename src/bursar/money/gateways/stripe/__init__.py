@@ -16,6 +16,7 @@ import msgspec
 
 from bursar.money.gateways import signatures
 from bursar.money.gateways.fields import instant, is_name
+from bursar.money.gateways.parsing import parse
 from bursar.money.gateways.port import Envelope, EnvelopeUnreadable, Translation
 from bursar.money.gateways.stripe.events import READERS, translate
 
@@ -50,7 +51,7 @@ class Stripe:
         """Read `id`, `type` and `created`: strict UTF-8, no byte order mark; of two equal keys the last counts."""
         del headers
         try:
-            event = _DECODER.decode(body.decode("utf-8"))
+            event = parse(body, _DECODER)
             occurred_at = instant(floor(event.created))
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             raise EnvelopeUnreadable("the body is not JSON in UTF-8 with an event's id, type and created") from error
