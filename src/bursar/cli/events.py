@@ -140,7 +140,7 @@ async def _replay(tx: Transaction, *, tenant_id: UUID, names: list[str], given: 
     return await replay_events(tx, tenant_id=tenant_id, event_ids=event_ids, actor=ACTOR, reason=reason)
 
 
-def _filter(*, status: str | None, type_: str | None, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+def _filter(*, status: str | None, type_: str | None, since: str | None, until: str | None) -> dict[str, Any]:
     if status is not None and status not in STATUSES:
         raise EventStatusUnknown(f"there is no status {status!r}", hint=f"Use one of {', '.join(STATUSES)}.")
     given = {"status": status, "type": type_, "since": _instant(since), "until": _instant(until)}
