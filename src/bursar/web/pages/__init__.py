@@ -1,0 +1,29 @@
+"""The pages: a dashboard of one business, drawn on the server.
+
+What it is: sign-in, the overview, lists and stories of events, payments, customers, dead letters, unmatched money,
+and the way to replay and assign. What it is not: a second API; a page reads several verticals and acts through the
+doors that the API uses.
+
+Invariants:
+- a page sees one tenant, the one of its session, in one transaction;
+- nothing a gateway or customer wrote reaches a page as markup, and no page may run inline script or style;
+- a post changes something only from a form of the same session, sent by a page of this site;
+- a live page costs one stream, however much happens.
+"""
+
+from fastapi import APIRouter
+
+from bursar.web.pages import browsing, dead, entrance, events, overview, unmatched
+from bursar.web.pages.files import Files
+from bursar.web.pages.routing import last_resort, refusal_page, wants_page
+from bursar.web.pages.session import make_ticket
+from bursar.web.pages.templating import STATIC
+
+router = APIRouter()
+for _part in (entrance, overview, events, dead, unmatched, browsing):
+    router.include_router(_part.router)
+router.include_router(last_resort)
+
+static = Files(STATIC)
+
+__all__ = ["STATIC", "make_ticket", "refusal_page", "router", "static", "wants_page"]

@@ -1,0 +1,148 @@
+"""Customers and payments: lists and details; the catalogue, the books, the checks, the search."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from bursar.kernel import ids
+from bursar.kernel.errors import NotFound
+from bursar.web.pages.paging import before
+from bursar.web.pages.reads.books import balances, transactions
+from bursar.web.pages.reads.catalogue import catalogue
+from bursar.web.pages.reads.checks import checks
+from bursar.web.pages.reads.customer import customer
+from bursar.web.pages.reads.customers import customers
+from bursar.web.pages.reads.payment import payment
+from bursar.web.pages.reads.payments import STATUSES, payments
+from bursar.web.pages.reads.search import QUERY_MAX, search
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.visits import Visiting, to
+
+Before = Annotated[str | None, Query(alias="before", max_length=64)]
+
+router = APIRouter(route_class=PageRoute)
+
+
+class CustomerNotFound(NotFound):
+    """No customer of this tenant has this id."""
+
+    code = "customer_not_found"
+
+
+class PaymentNotFound(NotFound):
+    """No payment of this tenant has this id."""
+
+    code = "payment_not_found"
+
+
+@router.get("/customers")
+async def customer_list(
+    visit: Visiting, q: Annotated[str, Query(max_length=QUERY_MAX)] = "", before_id: Before = None
+) -> Response:
+    """Show the customers, newest first, or those of a name."""
+    named = q.replace("\0", "").strip()
+    async with visit.open() as page:
+        found = await search(page.tx, tenant_id=visit.tenant_id, query=named) if named and before_id is None else ()
+        if len(found) == 1 and found[0].href.startswith("/customers/"):
+            return to(found[0].href)
+        listed = await customers(
+            page.tx, tenant_id=visit.tenant_id, named=named or None, below=before(ids.CUSTOMER, before_id)
+        )
+        return page.answer(
+            "customers.html", customers=listed.rows, after=listed.after, q=named, is_newest=before_id is None
+        )
+
+
+@router.get("/customers/{customer_ref}")
+async def customer_page(visit: Visiting, customer_ref: str, before_id: Before = None) -> Response:
+    """Show one customer."""
+    customer_id = ids.parse(ids.CUSTOMER, customer_ref)
+    async with visit.open() as page:
+        found = await customer(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            customer_id=customer_id,
+            movements_below=before(ids.MOVEMENT, before_id),
+            now=visit.now,
+        )
+        if found is None:
+            raise CustomerNotFound("There is no customer of this id here.", hint="Check the id, or search for it.")
+        return page.answer("customer.html", customer=found)
+
+
+@router.get("/payments")
+async def payment_list(
+    visit: Visiting,
+    status: Literal["", "succeeded", "processing", "requires_action", "pending", "failed", "canceled"] = "",
+    customer_ref: Annotated[str, Query(alias="customer", max_length=64)] = "",
+    before_id: Before = None,
+) -> Response:
+    """Show the payments, newest first."""
+    async with visit.open() as page:
+        found = await payments(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            status=status or None,
+            customer_id=ids.parse(ids.CUSTOMER, customer_ref) if customer_ref else None,
+            below=before(ids.PAYMENT, before_id),
+        )
+        return page.answer(
+            "payments.html",
+            fragment="payments_rows.html",
+            payments=found.rows,
+            after=found.after,
+            statuses=STATUSES,
+            status=status,
+            customer=customer_ref,
+            is_newest=before_id is None,
+        )
+
+
+@router.get("/payments/{payment_ref}")
+async def payment_page(visit: Visiting, payment_ref: str) -> Response:
+    """Show one payment."""
+    payment_id = ids.parse(ids.PAYMENT, payment_ref)
+    async with visit.open() as page:
+        found = await payment(page.tx, tenant_id=visit.tenant_id, payment_id=payment_id)
+        if found is None:
+            raise PaymentNotFound("There is no payment of this id here.", hint="Check the id, or search for it.")
+        return page.answer("payment.html", payment=found)
+
+
+@router.get("/catalog")
+async def catalogue_page(visit: Visiting) -> Response:
+    """Show what is sold and what it grants."""
+    async with visit.open() as page:
+        return page.answer("catalogue.html", products=await catalogue(page.tx, tenant_id=visit.tenant_id))
+
+
+@router.get("/books")
+async def books_page(visit: Visiting, before_id: Before = None) -> Response:
+    """Show the balances and the newest transactions."""
+    async with visit.open() as page:
+        found = await transactions(page.tx, tenant_id=visit.tenant_id, below=before(ids.LEDGER_TRANSACTION, before_id))
+        return page.answer(
+            "books.html",
+            books=await balances(page.tx, tenant_id=visit.tenant_id),
+            transactions=found.rows,
+            after=found.after,
+            is_newest=before_id is None,
+        )
+
+
+@router.get("/checks")
+async def checks_page(visit: Visiting) -> Response:
+    """Show what the running check last saw."""
+    async with visit.open() as page:
+        return page.answer("checks.html", checks=await checks(page.tx, tenant_id=visit.tenant_id))
+
+
+@router.get("/search")
+async def search_page(visit: Visiting, q: Annotated[str, Query(max_length=2_000)] = "") -> Response:
+    """Go straight to the page that an id names; list the pages when there are several."""
+    async with visit.open() as page:
+        found = await search(page.tx, tenant_id=visit.tenant_id, query=q)
+        if len(found) == 1:
+            return to(found[0].href)
+        return page.answer("search.html", found=found, q=q.strip()[:QUERY_MAX])

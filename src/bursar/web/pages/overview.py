@@ -1,0 +1,63 @@
+"""The overview and the stream that keeps pages live."""
+
+from datetime import timedelta
+from functools import partial
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from bursar.web.pages.marks import marks_of
+from bursar.web.pages.paging import NEWEST
+from bursar.web.pages.reads import overview as figures
+from bursar.web.pages.reads.events import EventFilter, events
+from bursar.web.pages.reads.payments import in_time, payments
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.visits import Visiting
+
+EVENTS_SHOWN = 12
+PAYMENTS_SHOWN = 10
+
+router = APIRouter(route_class=PageRoute)
+
+
+@router.get("/")
+async def overview(visit: Visiting) -> Response:
+    """Show how things stand."""
+    tenant_id, now = visit.tenant_id, visit.now
+    async with visit.open() as page:
+        tx = page.tx
+        recall = visit.memory.recall
+        unmatched = await recall(("unmatched", tenant_id), partial(figures.unmatched, tx, tenant_id=tenant_id))
+        newest = await events(tx, tenant_id=tenant_id, wanted=EventFilter(), below=NEWEST, limit=EVENTS_SHOWN)
+        latest = await payments(
+            tx, tenant_id=tenant_id, status=None, customer_id=None, below=NEWEST, limit=PAYMENTS_SHOWN
+        )
+        return page.answer(
+            "overview.html",
+            fragment="overview_live.html",
+            takings=await recall(("takings", tenant_id), partial(figures.takings, tx, tenant_id=tenant_id, now=now)),
+            arrivals=await recall(("arrivals", tenant_id), partial(figures.arrivals, tx, tenant_id=tenant_id, now=now)),
+            waiting=await recall(("waiting", tenant_id), partial(figures.waiting, tx, tenant_id=tenant_id)),
+            sweep=await figures.sweep(tx, tenant_id=tenant_id),
+            unmatched=unmatched,
+            is_overdue=unmatched.oldest_at is not None and now - unmatched.oldest_at > visit.grace,
+            stale_after=timedelta(minutes=5),
+            events=newest.rows,
+            payments=in_time(latest.rows),
+        )
+
+
+@router.get("/live")
+async def live(visit: Visiting) -> Response:
+    """Stream a mark whenever this tenant's events change."""
+    marks = marks_of(visit.request)
+    async with visit.open():
+        pass  # a revoked key ends here
+    if marks.is_full:
+        return Response(status_code=503, headers={"retry-after": "30"})
+    life_s = (visit.session.expires_at - visit.now).total_seconds()
+    return StreamingResponse(
+        marks.stream(visit.tenant_id, life_s=life_s),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )

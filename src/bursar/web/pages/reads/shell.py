@@ -1,0 +1,59 @@
+"""What stands around every page: whose it is, and what needs attention."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+
+COUNTED_TO = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """dead, overdue, broken: how many dead letters, unmatched payments past their grace, and broken invariants.
+
+    sandboxes: names of the accounts whose money is play money. is_mixed: there are accounts of real money beside them.
+    """
+
+    tenant: str
+    tenant_id: str
+    dead: int
+    overdue: int
+    broken: int
+    sandboxes: tuple[str, ...]
+    is_mixed: bool
+
+
+_SHELL = f"""
+select left(t.name, 200) as name,
+  (select count(*) from (select from gateway_event_dead where tenant_id = $1 limit {COUNTED_TO + 1}) d) as dead,
+  (select count(*) from (
+     select from purchase where tenant_id = $1 and is_paid and unmatched_reason is not null and merged_into is null
+       and first_seen_at < $3 limit {COUNTED_TO + 1}) u) as overdue,
+  coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
+  array(select left(name, 60) from gateway_account
+        where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
+  exists (select from gateway_account where tenant_id = $1 and gateway <> 'sandbox') as is_mixed,
+  $2::uuid is null or exists (select from api_key where tenant_id = $1 and id = $2 and revoked_at is null) as is_admitted
+from tenant t where t.tenant_id = $1
+"""
+
+
+async def shell_of(
+    tx: Transaction, *, tenant_id: UUID, api_key_id: UUID | None, overdue_before: datetime
+) -> Shell | None:
+    """Return what surrounds a page; None when the tenant is gone or the visitor's key was revoked."""
+    row = await tx.fetchrow(_SHELL, tenant_id, api_key_id, overdue_before)
+    if row is None or not row["is_admitted"]:
+        return None
+    return Shell(
+        tenant=row["name"],
+        tenant_id=ids.show(ids.TENANT, tenant_id),
+        dead=row["dead"],
+        overdue=row["overdue"],
+        broken=row["broken"],
+        sandboxes=tuple(row["sandboxes"]),
+        is_mixed=bool(row["sandboxes"]) and row["is_mixed"],
+    )

@@ -1,0 +1,89 @@
+"""The templates and what they may say: autoescape always, an undefined name is an error, no query, no raw markup."""
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from bursar.kernel.amounts import Money
+from bursar.web.pages import texts
+from bursar.web.pages.tones import tone_of
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+"""The directory that the application mounts at /static."""
+
+_NO_BREAK_SPACE = "\u00a0"
+_KIB_FROM = 10_000
+
+
+def render(template: str, **views: Any) -> str:
+    """Return a page or fragment. views: frozen, plain; never a transaction."""
+    return _environment().get_template(template).render(**views)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        amount=_amount,
+        clip=texts.clipped,
+        visible=texts.visible,
+        count=_count,
+        size=_size,
+        took=_took,
+        exact=texts.exact,
+    )
+    environment.globals.update(when=_when, static=_static, tone=tone_of, money=Money)
+    return environment
+
+
+@pass_context
+def _when(context: Context, at: datetime | None) -> Markup:
+    """Return a relative time with its exact instant on hover; pages.js keeps it true."""
+    if at is None:
+        return Markup('<span class="none">–</span>')
+    now: datetime = context["now"]
+    return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(
+        at.isoformat(), texts.exact(at), texts.relative(at, now)
+    )
+
+
+def _amount(money: Money) -> Markup:
+    """Return an amount in tabular figures, its currency beside it."""
+    number, _, currency = str(money).rpartition(" ")
+    sign = "−" if number.startswith("-") else ""
+    return Markup('<span class="amount">{}{}{}<abbr>{}</abbr></span>').format(
+        sign, number.lstrip("-"), _NO_BREAK_SPACE, currency
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _took(span: timedelta | None) -> str:
+    return "–" if span is None else texts.duration(span)
+
+
+def _size(length: int) -> str:
+    return f"{length:,} bytes" if length < _KIB_FROM else f"{length / 1024:,.1f} KiB"
+
+
+@cache
+def _static(name: str) -> str:
+    """Return the address of a file under static/, which changes with its content, so that it may be cached for long."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"

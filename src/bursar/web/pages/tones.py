@@ -1,0 +1,38 @@
+"""What colour a state has. The word is always shown too; there are six tones and no others."""
+
+from enum import StrEnum
+
+
+class Tone(StrEnum):
+    """good: as it should be. busy: under way. warn: look at it. bad: act. back: money returned. quiet: at rest."""
+
+    good = "good"
+    busy = "busy"
+    warn = "warn"
+    bad = "bad"
+    back = "back"
+    quiet = "quiet"
+
+
+_TONES = {
+    Tone.good: "applied succeeded active paid won restored granted recovered complete captured returned",
+    Tone.busy: "received pending processing trialing open queued under_review scheduled",
+    Tone.warn: "failed requires_action past_due incomplete suspended needs_response unmatched spent",
+    Tone.bad: "dead disputed lost unpaid uncollectible broken overdue shortfall",
+    Tone.back: "refunded revoked taken reversed repaid",
+    Tone.quiet: "ignored canceled paused closed void draft superseded expired ended inactive adjusted",
+}
+_BY_WORD = {word: tone for tone, words in _TONES.items() for word in words.split()}
+
+_BY_KIND = {
+    ("payment", "failed"): Tone.bad,
+    ("refund", "succeeded"): Tone.back,
+    ("refund", "failed"): Tone.bad,
+    ("dispute", "needs_response"): Tone.bad,
+    ("dispute", "under_review"): Tone.warn,
+}
+
+
+def tone_of(word: str, kind: str = "") -> Tone:
+    """Return the tone of a state. kind: what it is a state of, where the same word means something else."""
+    return _BY_KIND.get((kind, word)) or _BY_WORD.get(word, Tone.quiet)

@@ -1,0 +1,212 @@
+"""A visit: who looks, at which tenant, and the one transaction that a page reads in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Forbidden, Invalid, LimitExceeded
+from bursar.kernel.resources import Resources, resources_of
+from bursar.web.pages.reads.shell import Shell, shell_of
+from bursar.web.pages.remembering import Memory, memory_of
+from bursar.web.pages.routing import SignInNeeded
+from bursar.web.pages.session import SESSION_LIFE, Session, form_token, read_session
+from bursar.web.pages.templating import render
+
+FORM_BYTES_MAX = 65_536
+_FIELDS_MAX = 64
+_COOKIE = "bursar_session"
+
+
+class FormRefused(Forbidden):
+    """The form was not sent from a page of this session."""
+
+    code = "form_refused"
+
+
+class FormTooLarge(LimitExceeded):
+    """The form is larger than any form here."""
+
+    code = "form_too_large"
+    status = 413
+
+
+class FormInvalid(Invalid):
+    """The form is not one of ours."""
+
+    code = "form_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An open page: its transaction, and what every page shows around it."""
+
+    visit: "Visit"
+    tx: Transaction
+    shell: Shell
+
+    def answer(self, template: str, *, fragment: str | None = None, **views: Any) -> Response:
+        """Return the page, or only its live part when htmx asks for that."""
+        visit = self.visit
+        name = fragment if fragment and visit.is_fragment else template
+        return HTMLResponse(
+            render(
+                name,
+                shell=self.shell,
+                now=visit.now,
+                form_token=form_token(visit.resources.settings.secret_key, visit.session),
+                path=visit.request.url.path,
+                query=visit.request.query_params,
+                **views,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An admitted visitor's request."""
+
+    request: Request
+    resources: Resources
+    session: Session
+    now: datetime
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.session.tenant_id
+
+    @property
+    def actor(self) -> str:
+        """How the audit trail names this visitor."""
+        return f"key:{ids.show(ids.API_KEY, self.session.api_key_id)}" if self.session.api_key_id else "operator"
+
+    @property
+    def memory(self) -> Memory:
+        return memory_of(self.request)
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def grace(self) -> timedelta:
+        """How long unmatched money may wait before it alarms."""
+        return timedelta(seconds=self.resources.settings.unmatched_grace_s)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Page]:
+        """Open the page's one transaction. Raises SignInNeeded when the key behind the session was revoked."""
+        async with self.resources.db.tenant(self.tenant_id) as tx:
+            shell = await shell_of(
+                tx, tenant_id=self.tenant_id, api_key_id=self.session.api_key_id, overdue_before=self.now - self.grace
+            )
+            if shell is None:
+                raise SignInNeeded
+            yield Page(self, tx, shell)
+
+    async def form(self) -> dict[str, str]:
+        """Return the posted fields. Raises FormRefused unless they come from a form of this session."""
+        fields = await posted(self.request)
+        require_same_origin(self.request, self.resources)
+        expected = form_token(self.resources.settings.secret_key, self.session)
+        if not _equal(fields.pop("form_token", ""), expected):
+            raise FormRefused(
+                "this form belongs to another session", hint="Go back, reload the page, and send it again."
+            )
+        return fields
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """Return the fields of a posted form, the last of equal names. Raises FormTooLarge, FormInvalid."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise FormInvalid("this is not a form")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES_MAX:
+            raise FormTooLarge(f"a form has at most {FORM_BYTES_MAX} bytes")
+    try:
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
+        )
+    except ValueError as error:
+        raise FormInvalid("this is not a form that we can read") from error
+
+
+def require_same_origin(request: Request, resources: Resources) -> None:
+    """Refuse a post that another site's page sent. Browsers say where a form comes from in headers no page can set."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    hosts = {request.headers.get("host", ""), urlsplit(resources.settings.public_url).netloc} - {""}
+    is_ours = bool(origin) and urlsplit(origin or "").netloc in hosts
+    if (
+        (site is not None and site != "same-origin")
+        or (origin is not None and not is_ours)
+        or (site is None and origin is None)
+    ):
+        raise FormRefused("this form was not sent from our own page", hint="Open the page here and send it again.")
+
+
+def admit(answer: Response, token: str, *, request: Request, resources: Resources) -> Response:
+    """Set the session cookie on an answer."""
+    is_secure = _is_secure(request, resources)
+    answer.set_cookie(
+        cookie_name(is_secure=is_secure),
+        token,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        path="/",
+        secure=is_secure,
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+def dismiss(answer: Response, *, request: Request, resources: Resources) -> Response:
+    """Take the session cookie back."""
+    is_secure = _is_secure(request, resources)
+    answer.delete_cookie(cookie_name(is_secure=is_secure), path="/", secure=is_secure, httponly=True, samesite="strict")
+    return answer
+
+
+def cookie_name(*, is_secure: bool) -> str:
+    """Return the cookie's name; the prefix makes browsers refuse one set by a neighbouring host or without https."""
+    return f"__Host-{_COOKIE}" if is_secure else _COOKIE
+
+
+def to(path: str) -> Response:
+    """Go on to another page after a post."""
+    return RedirectResponse(path, status_code=303)
+
+
+def _is_secure(request: Request, resources: Resources) -> bool:
+    return request.url.scheme == "https" or resources.settings.public_url.startswith("https://")
+
+
+def _equal(given: str, expected: str) -> bool:
+    return compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def _visiting(request: Request) -> Visit:
+    resources = resources_of(request)
+    now = resources.now()
+    token = request.cookies.get(cookie_name(is_secure=_is_secure(request, resources)), "")
+    session = read_session(resources.settings.secret_key, token, now) if token else None
+    if session is None:
+        raise SignInNeeded
+    return Visit(request, resources, session, now)
+
+
+Visiting = Annotated[Visit, Depends(_visiting)]
+"""The visitor, as a parameter of a page's route."""
