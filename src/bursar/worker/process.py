@@ -12,11 +12,10 @@ from bursar.bootstrap import registry
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.settings import Settings
 from bursar.worker.applier import Applier
-from bursar.worker.chores import chores
+from bursar.worker.chores import EVERY, Chores
 
 IDLE_S = 0.02
 RECONNECT_S = 0.25
-CHORES_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 
 
@@ -63,9 +62,10 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
         try:
             db = await Database.open(settings.database_url, size=2)
             try:
+                chores = Chores(db)
                 while not stopping.is_set():
-                    await chores(db, settings=settings, now=datetime.now(UTC))
-                    await _pause(stopping, CHORES_EVERY_S)
+                    await chores.run(now=datetime.now(UTC))
+                    await _pause(stopping, EVERY.total_seconds())
             finally:
                 await db.close()
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
