@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from bursar.cli.commands import COMMANDS
+from bursar.kernel.postgres.ports import free_port
 from bursar.kernel.settings import Settings
+from test_up import Up
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -163,3 +168,49 @@ def test_files_that_are_named_exist(path):
     named = {word for word in _INLINE.findall(path.read_text(encoding="utf-8")) if _FILE.fullmatch(word)}
 
     assert not {word for word in named if not any((place / word).exists() for place in places)}
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl")
+def test_the_tutorial_runs_as_printed():
+    directory = Path(tempfile.mkdtemp(prefix="bursar-test-"))
+    directory.chmod(0o711)
+    up = Up(directory / "data", "--port", str(free_port()))
+    said = _run_tutorial(up)
+    up.stop()
+    up.process.stdout.close()
+    up.process.stderr.close()
+    shutil.rmtree(directory)
+
+    unlike = [(expected, answer) for expected, answer in said if not re.search(_pattern(expected), answer)]
+    assert not unlike
+    assert len(said) > 5
+
+
+def _run_tutorial(up: Up) -> list[tuple[str, str]]:
+    """Run every block of the tutorial in one shell; return what it promises to print, and what was printed."""
+    blocks = _FENCE.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
+    script = "\n".join(f"{text}\necho @@@@" for kind, text in blocks if kind == "sh")
+    script = script.replace("http://127.0.0.1:8420", up.facts["url"]).replace("./bursar", f"{sys.executable} -m bursar")
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script],
+        cwd=up.directory.parent,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "BURSAR_DATA": str(up.directory)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = iter(done.stdout.split("@@@@\n"))
+    said, answer = [], None
+    for kind, text in blocks:
+        if kind == "sh":
+            answer = next(answers)
+        elif kind == "text" and answer is not None:
+            said.append((text, answer))
+    return said
+
+
+def _pattern(expected: str) -> str:
+    """What stands for something else each time is an ellipsis."""
+    return re.escape(expected.strip()).replace("…", ".*")
