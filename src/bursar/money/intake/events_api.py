@@ -40,6 +40,7 @@ class EventFilters(PageFilters):
     type: Key | None = None
     gateway_account: AccountId | None = None
     gateway_event_id: Key | None = None
+    own: Annotated[bool, Field(description="Also Bursar's own: assignments, catalogue changes.")] = False
     since: Instant | None = None
     until: Instant | None = None
 

@@ -53,6 +53,7 @@ EVENTS = Listing(
         "status=dead": "e.id in (select x.event_id from gateway_event_dead x where x.tenant_id = $1)",
         "status=applied": _SETTLED.format("applied"),
         "status=ignored": _SETTLED.format("ignored"),
+        "own=false": "e.type not like 'bursar.%'",
         "type": "e.type = {}",
         "gateway_account": "e.gateway_account_id = {}",
         "gateway_event_id": "e.gateway_event_id = {}",
@@ -102,9 +103,12 @@ STATEMENTS: Final = (_STORY, _BY_GATEWAY_ID, _ACCOUNTS, _EXISTS, _BODY)
 async def events(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[GatewayEvent]:
     """Return events, newest first.
 
-    given: any of `status`, `type`, `gateway_account`, `gateway_event_id`, `since`, `until` (of receipt).
+    given: any of `status`, `type`, `gateway_account`, `gateway_event_id`, `since`, `until` (of receipt), `own`
+    (also Bursar's own events: assignments, catalogue changes).
     """
     wanted = dict(given)
+    if not wanted.pop("own", False) and not str(wanted.get("type", "")).startswith("bursar."):
+        wanted["own=false"] = ASKED
     if status := wanted.pop("status", None):
         wanted[f"status={status}"] = ASKED
     for name, apart in (("since", -_CLOCKS_APART), ("until", _CLOCKS_APART)):
