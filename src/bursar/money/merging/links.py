@@ -45,7 +45,8 @@ def member_names(fact: AnyFact) -> tuple[str, ...]:
         case SessionFact():
             others = (("payment", fact.payment), ("invoice", fact.invoice), ("first", fact.subscription))
         case AssignmentFact():
-            others = (("payment", fact.payment),)
+            # What stands in for a payment that nobody has told of yet carries the name of a charge, invoice or checkout.
+            others = tuple((kind, fact.payment) for kind in ("payment", "charge", "invoice", "session"))
         case _:
             return ()
     return (name(fact.kind, fact.ref), *(name(kind, ref) for kind, ref in others if ref))
