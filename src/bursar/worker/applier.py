@@ -21,7 +21,14 @@ from bursar.money.intake.queue import Failure, Lane, Queued
 
 BATCH_MAX = 200
 BATCHES_OF_A_BUCKET = 20
-_RETRY_WHOLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_SESSION_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+)
 log = structlog.get_logger(__name__)
 
 SESSION_SETTINGS = {
@@ -100,22 +107,21 @@ class Applier:
         translated, failures = self._translate(lane, events)
         try:
             await self._commit(lane, translated, failures)
-        except _RETRY_WHOLE as error:
-            log.info("worker.batch_retried", error=type(error).__name__, events=len(events))
-            await queue.unmark(self._connection, lane.bucket)
-            return 0
-        except (asyncpg.PostgresError, AssertionError, LookupError, TypeError, ValueError) as error:
-            if self._connection.is_closed() or isinstance(
-                error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
-            ):
+        except Exception as error:
+            if self._is_lost(error):
                 raise
-            if len(events) == 1:
-                log.exception("worker.event_failed", event=str(events[0].id), type=events[0].type)
-                await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
-                return 1
-            log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
-            return sum([await self._apply(lane, [event]) for event in events])
+            if len(events) > 1:
+                log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
+                return sum([await self._apply(lane, [event]) for event in events])
+            log.exception("worker.event_failed", id=str(events[0].id), type=events[0].type)
+            await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
         return len(events)
+
+    def _is_lost(self, error: Exception) -> bool:
+        """True when it is the session that failed, not an event. A statement that took too long is the event's doing."""
+        if isinstance(error, asyncpg.QueryCanceledError | asyncpg.DataError):
+            return bool(self._connection.is_closed())
+        return isinstance(error, _SESSION_LOST) or bool(self._connection.is_closed())
 
     async def _commit(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
         async with self._connection.transaction():
@@ -144,6 +150,9 @@ class Applier:
                 translated.append(translate(pending, gateway_name=lane.gateway))
             except EventInvalid as error:
                 failures.append(self._failure(event, str(error)))
+            except Exception as error:
+                log.exception("worker.event_untranslatable", id=str(event.id), type=event.type)
+                failures.append(self._failure(event, f"{type(error).__name__}: {error}"))
         return translated, failures
 
     def _failure(self, event: Queued, error: str) -> Failure:
