@@ -159,9 +159,9 @@ def _constant(name: str) -> float:
 
 
 def _inspect(value: Any) -> None:
-    """Refuse depth, NUL and lone surrogates, without recursion."""
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
+    """Refuse depth, NUL and lone surrogates, without recursion: level by level."""
+    level, depth = [value], 0
+    while level:
         texts = [item for item in level if type(item) is str]
         texts += [key for item in level if type(item) is dict for key in item]
         if any("\x00" in text for text in texts):
@@ -170,15 +170,11 @@ def _inspect(value: Any) -> None:
             "".join(texts).encode()
         except UnicodeEncodeError as error:
             raise JsonInvalid("a text contains half of a surrogate pair") from error
-        level = [
-            child
-            for item in level
-            if type(item) in (dict, list)
-            for child in (item.values() if type(item) is dict else item)
-        ]
-        if not level:
-            return
-    raise _too_deep()
+        containers = [item.values() if type(item) is dict else item for item in level if type(item) in (dict, list)]
+        depth += bool(containers)
+        if depth > DEPTH_MAX:
+            raise _too_deep()
+        level = [child for container in containers for child in container]
 
 
 def _too_deep() -> JsonInvalid:

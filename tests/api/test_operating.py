@@ -1,0 +1,114 @@
+"""Routes for those who run Bursar: alive, ready, healthy, figures, and the API's own description."""
+
+import asyncpg
+import pytest
+
+from api.conftest import running
+from bursar.web.standing import Watch
+from stage import event, intent
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_healthy_installation(world):
+    live = await world.http.get("/health/live")
+    ready = await world.http.get("/health/ready")
+    health = await world.http.get("/health")
+
+    assert (live.status_code, live.json()["status"]) == (200, "alive")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    assert (health.status_code, health.json()["status"]) == (200, "healthy")
+    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "disk"}
+
+
+async def test_dead_letters_and_a_waiting_queue_degrade(world):
+    stage = world.mine.stage
+    await stage.deliver(event("charge.succeeded", {"id": "ch_1"}))
+    await stage.apply(retries_max=1)
+    await stage.deliver(event("payment_intent.succeeded", intent()))
+    await stage.rows("update gateway_event_queue set run_at = now() - interval '2 minutes' returning 1")
+
+    health = await world.http.get("/health")
+
+    parts = health.json()["parts"]
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert (parts["queue"]["status"], parts["queue"]["figures"]["received"]) == ("degraded", 1)
+    assert (parts["dead_letters"]["status"], parts["dead_letters"]["figures"]["dead"]) == ("degraded", 1)
+
+
+async def test_without_a_database_it_lives_and_says_that_it_is_not_ready():
+    async with running("postgresql://bursar_app:x@127.0.0.1:1/nothing") as (_, http):
+        live = await http.get("/health/live")
+        ready = await http.get("/health/ready")
+        health = await http.get("/health")
+        listed = await http.get("/v1/payments", headers={"authorization": f"Bearer bsk_{'0' * 52}_{'A' * 43}"})
+        delivered = await http.post("/v1/webhooks/gwa_01kapj5m6rfq1v5wx6h0b1a2c3", content=b"{}")
+        metrics = await http.get("/metrics")
+
+    assert live.status_code == 200
+    assert (ready.status_code, ready.json()["code"]) == (503, "database_unavailable")
+    assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+    assert (listed.status_code, listed.headers["retry-after"]) == (503, "2")
+    assert (delivered.status_code, delivered.headers["retry-after"]) == (503, "5")
+    assert "bursar_database_up 0.0" in metrics.text
+
+
+async def test_a_schema_of_another_version_is_not_ready(world, admin_url):
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute("insert into bursar_migration (version, name, sha256) values ('999912310000', 'future', 'x')")
+    newer = await world.http.get("/health/ready")
+    await connection.execute("delete from bursar_migration")
+    world.app.api.state.watch = Watch(world.app.resources)
+    older = await world.http.get("/health/ready")
+    await connection.close()
+
+    assert (newer.status_code, newer.json()["code"]) == (503, "schema_newer")
+    assert (older.status_code, older.json()["code"]) == (503, "schema_older")
+
+
+async def test_figures_have_few_labels_whatever_is_asked(world):
+    for n in range(30):
+        await world.http.get(f"/v1/nothing/{n}")
+        await world.http.request(f"METHOD{n}", "/health/live")
+        await world.mine.get(f"/v1/customers/cus_01kapj5m6rfq1v5wx6h0b1a2{n % 10}3")
+
+    text = (await world.http.get("/metrics")).text
+
+    lines = [line for line in text.splitlines() if line.startswith("bursar_http_requests_total")]
+    assert len(lines) == 3
+    assert 'bursar_http_requests_total{method="GET",route="/v1/customers/{customer}",status="404"} 30.0' in lines
+    assert 'bursar_http_requests_total{method="GET",route="unmatched",status="404"} 30.0' in lines
+
+
+async def test_figures_count_events_by_state(world):
+    await world.mine.stage.deliver(event("payment_intent.succeeded", intent()))
+
+    text = (await world.http.get("/metrics")).text
+
+    assert 'bursar_gateway_events{status="received"} 1.0' in text
+    assert 'bursar_gateway_events{status="dead"} 0.0' in text
+    assert "bursar_database_up 1.0" in text
+
+
+async def test_the_description_names_every_route_and_its_refusals(world):
+    document = (await world.http.get("/openapi.json")).json()
+
+    operations = {(m, p): o for p, ops in document["paths"].items() for m, o in ops.items()}
+    assert len(operations) > 45
+    for (_, path), operation in operations.items():
+        assert operation["description"], path
+        if path.startswith("/v1/"):
+            assert operation["security"] == [{"API key": []}]
+            assert operation["responses"]["4XX"]["content"]["application/problem+json"]
+            assert "422" not in operation["responses"]
+    assert document["components"]["schemas"]["Problem"]["properties"]["code"]["examples"]
+
+
+async def test_the_reference_page_asks_no_other_host(world):
+    page = await world.http.get("/docs")
+    style = await world.http.get("/docs/reference.css")
+
+    assert (page.status_code, style.status_code) == (200, 200)
+    assert "http://" not in page.text.replace("http://bursar.test", "")
+    assert "https://" not in page.text.replace("https://pay.example.org", "")
+    assert "/v1/credit-spends" in page.text
