@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from bursar.money.gateways.facts import DisputeStatus, PaymentStatus, RefundStatus
-from bursar.money.ledger import Cause, Posting
-from bursar.money.merging import Snapshot
+from bursar.money.ledger import Cause, Posting, Source
+from bursar.money.merging import Snapshot, member_names
 from bursar.money.payments import Assessed
 from bursar.money.purchases import Assessment, DisputeView
+
+_SOURCES = {
+    "payment": ("payment",),
+    "charge": ("payment", "refund"),
+    "invoice": ("payment",),
+    "session": ("payment",),
+    "refund": ("refund",),
+    "dispute": ("dispute",),
+}
 
 
 def postings_of(assessment: Assessment, *, gateway: str) -> list[Posting]:
@@ -35,14 +44,15 @@ def postings_of(assessment: Assessment, *, gateway: str) -> list[Posting]:
     return postings
 
 
-def causes_of(assessed: Assessed, *, members: Sequence[Snapshot], event_id: UUID) -> dict[str, Cause]:
-    """Return every gateway id whose books belong to this purchase, with why they move."""
+def causes_of(assessed: Assessed, *, members: Sequence[Snapshot], event_id: UUID) -> dict[Source, Cause]:
+    """Return every source whose books belong to this purchase, with why they move.
+
+    Anything a member names may once have stood in for a payment, and a charge may have told of refunds itself.
+    """
     cause = Cause(assessed.customer_id, event_id, assessed.assessment.paid_at)
-    view = assessed.assessment
-    refs = {fact.ref for fact, _ in members}
-    refs |= {p.ref for p in view.payments} | {p.charge_ref for p in view.payments if p.charge_ref}
-    refs |= {r.ref for r in view.refunds} | {d.ref for d in view.disputes}
-    return dict.fromkeys(sorted(refs), cause)
+    named = {tuple(name.split(":", 1)) for fact, _ in members for name in member_names(fact)}
+    sources = {(source, ref) for kind, ref in named for source in _SOURCES.get(kind, ())}
+    return dict.fromkeys(sorted(sources), cause)
 
 
 def _withdrawn(dispute: DisputeView) -> int:

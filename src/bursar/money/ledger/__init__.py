@@ -13,6 +13,6 @@ Invariants:
 - a balance equals the sum of its entries.
 """
 
-from bursar.money.ledger.postings import Cause, Posting, post_differences
+from bursar.money.ledger.postings import Cause, Posting, Source, post_differences
 
-__all__ = ["Cause", "Posting", "post_differences"]
+__all__ = ["Cause", "Posting", "Source", "post_differences"]

@@ -1,6 +1,6 @@
 """Post what ought to stand: the difference between the sums that should be in the books and those that are."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -58,23 +58,25 @@ select $1, account, currency, sum(amount_minor) from entry group by account, cur
 on conflict (tenant_id, account, currency) do update set balance_minor = ledger_balance.balance_minor + excluded.balance_minor
 """
 
-_Source = tuple[str, str]
+Source = tuple[str, str]
+"""Kind (payment, refund or dispute) and gateway id: objects of different kinds may share an id."""
+
 _Sums = dict[tuple[str, str], int]
 
 
 class _Transaction(NamedTuple):
     id: UUID
-    source: _Source
+    source: Source
     sequence: int
     cause: Cause
 
 
 async def post_differences(
-    tx: Transaction, *, tenant_id: UUID, account_id: UUID, postings: Sequence[Posting], causes: Mapping[str, Cause]
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, postings: Sequence[Posting], causes: Mapping[Source, Cause]
 ) -> list[UUID]:
     """Bring the books of these sources to what `postings` say; return the new transactions.
 
-    causes: every gateway id whose postings are to be compared; one without a posting is brought to zero.
+    causes: every source whose postings are to be compared; one without a posting is brought to zero.
     Calling it twice posts nothing the second time.
     """
     standing, sequences = await _standing(tx, tenant_id=tenant_id, account_id=account_id, sources=causes)
@@ -83,7 +85,7 @@ async def post_differences(
     entries: list[tuple[UUID, str, str, int]] = []
     for source in sorted(wanted.keys() | standing.keys()):
         if difference := _difference(wanted.get(source, {}), standing.get(source, {})):
-            transaction = _Transaction(ids.new(), source, sequences.get(source, -1) + 1, causes[source[1]])
+            transaction = _Transaction(ids.new(), source, sequences.get(source, -1) + 1, causes[source])
             transactions.append(transaction)
             entries.extend(
                 (transaction.id, account, currency, amount) for (account, currency), amount in difference.items()
@@ -94,20 +96,22 @@ async def post_differences(
 
 
 async def _standing(
-    tx: Transaction, *, tenant_id: UUID, account_id: UUID, sources: Iterable[str]
-) -> tuple[dict[_Source, _Sums], dict[_Source, int]]:
-    sums: dict[_Source, _Sums] = {}
-    sequences: dict[_Source, int] = {}
-    wanted = sorted(set(sources))
-    for row in await tx.fetch(_STANDING, tenant_id, account_id, wanted) if wanted else ():
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, sources: Collection[Source]
+) -> tuple[dict[Source, _Sums], dict[Source, int]]:
+    sums: dict[Source, _Sums] = {}
+    sequences: dict[Source, int] = {}
+    refs = sorted({ref for _, ref in sources})
+    for row in await tx.fetch(_STANDING, tenant_id, account_id, refs) if refs else ():
         source = (row["source_kind"], row["source_ref"])
+        if source not in sources:
+            continue
         sums.setdefault(source, {})[row["account"], row["currency"]] = row["amount_minor"]
         sequences[source] = max(sequences.get(source, -1), row["sequence"])
     return sums, sequences
 
 
-def _wanted(postings: Sequence[Posting]) -> dict[_Source, _Sums]:
-    sums: dict[_Source, _Sums] = {}
+def _wanted(postings: Sequence[Posting]) -> dict[Source, _Sums]:
+    sums: dict[Source, _Sums] = {}
     for posting in postings:
         of_source = sums.setdefault((posting.source_kind, posting.source_ref), {})
         for account, sign in ((posting.debit, 1), (posting.credit, -1)):
