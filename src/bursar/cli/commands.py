@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
     "events": Command("events", "list gateway events, show one, replay one or many"),
+    "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }

@@ -149,8 +149,9 @@ from fulfilment_grant g join grant_name n on n.id = g.id left join customer_name
 where g.tenant_id = $1
 """,
     ),
+    # Whether a lot was marked as expired is a policy's doing, at the policy's time; when it expires is the fact.
     "credit_lot": _lines(
-        "n.name, cn.name, l.pool, l.granted - l.taken, l.spent, l.is_suspended, l.is_expired, l.recovers_shortfall, "
+        "n.name, cn.name, l.pool, l.granted - l.taken, l.spent, l.is_suspended, l.recovers_shortfall, "
         f"{_at('l.effective_at')}, {_at('l.expires_at')}",
         """
 from credit_lot l left join grant_name n on n.id = l.grant_id left join customer_name cn on cn.id = l.customer_id
