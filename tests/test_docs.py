@@ -15,6 +15,7 @@ import pytest
 from bursar.cli.commands import COMMANDS
 from bursar.kernel.postgres.ports import free_port
 from bursar.kernel.settings import Settings
+from bursar.money.gateways import dodo, stripe
 from test_up import Up
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,11 @@ LIVING = [path for path in EVERY if path.parent.name != "decisions"]
 
 OF_THE_SCRIPT = {"setup": {"--dev"}, "lock": set()}
 OUTSIDE_OPENAPI = {("POST", "/v1/webhooks/{account}"), ("GET", "/docs"), ("GET", "/openapi.json")}
+WITHOUT_EFFECT = {
+    "invoice.upcoming",
+    *(f"setup_intent.{verb}" for verb in ("created", "requires_action", "setup_failed", "canceled")),
+}
+"""Understood, and nothing follows from them."""
 NOT_SETTINGS = {"BURSAR_PYTHON"}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -38,7 +44,7 @@ _INLINE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _METHOD_AND_PATH = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[^\s`\"'|]*)")
-_PATH = re.compile(r"/v1/[\w{}$/.-]+")
+_PATH = re.compile(r"/v1/[\w{}$/.…-]+")
 _SETTING = re.compile(r"\bBURSAR_[A-Z_]*[A-Z]\b")
 _FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*/[\w.-]+\.(?:py|md|sql|toml|txt)")
 
@@ -51,6 +57,8 @@ def _code(path: Path) -> Iterator[str]:
     """Yield every line of code: of blocks, with continued lines joined, and between backticks."""
     text = path.read_text(encoding="utf-8")
     for block in _FENCE.finditer(text):
+        if block[1] == "sql":
+            continue
         yield from block[2].replace("\\\n", " ").splitlines()
     yield from _INLINE.findall(_FENCE.sub("", text))
 
@@ -135,7 +143,7 @@ def test_routes_exist(path):
 
 
 def _bare(path: str) -> str:
-    return path.split("?", maxsplit=1)[0].rstrip("/.,;:)*…")
+    return path.split("?", maxsplit=1)[0].rstrip("/.,;:)*")
 
 
 @cache
@@ -168,6 +176,15 @@ def test_files_that_are_named_exist(path):
     named = {word for word in _INLINE.findall(path.read_text(encoding="utf-8")) if _FILE.fullmatch(word)}
 
     assert not {word for word in named if not any((place / word).exists() for place in places)}
+
+
+@pytest.mark.parametrize(("page", "gateway"), [("connect-stripe.md", stripe), ("connect-dodo.md", dodo)])
+def test_the_events_to_enable_are_those_that_are_acted_on(page, gateway):
+    blocks = _FENCE.findall((ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8"))
+
+    listed = next(text.split() for kind, text in blocks if kind == "text")
+
+    assert sorted(listed) == sorted(gateway.READERS.keys() - WITHOUT_EFFECT)
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl")
