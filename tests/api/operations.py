@@ -1,0 +1,171 @@
+"""Every operation that the API describes, and a good request for each: what generated tests begin from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bursar.kernel import ids
+
+UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path. query: names of its parameters, with their schemas. body: its schema, if it takes one."""
+
+    method: str
+    path: str
+    parameters: tuple[str, ...]
+    query: dict[str, dict[str, Any]]
+    body: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def at(self, **values: str) -> str:
+        return self.path.format(**values)
+
+
+def operations(document: dict[str, Any]) -> list[Operation]:
+    """Return the operations of a tenant."""
+    found = []
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            if not path.startswith("/v1/"):
+                continue
+            content = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            found.append(
+                Operation(
+                    method.upper(),
+                    path,
+                    tuple(p["name"] for p in told.get("parameters", ()) if p["in"] == "path"),
+                    {p["name"]: p["schema"] for p in told.get("parameters", ()) if p["in"] == "query"},
+                    content,
+                )
+            )
+    return found
+
+
+# Prefix of the id that a name stands for, in paths, queries and bodies.
+PREFIXES = {
+    "account": ids.GATEWAY_ACCOUNT,
+    "gateway_account": ids.GATEWAY_ACCOUNT,
+    "customer": ids.CUSTOMER,
+    "dispute": ids.DISPUTE,
+    "event": ids.EVENT,
+    "invoice": ids.INVOICE,
+    "lot": ids.LOT,
+    "order": ids.ORDER,
+    "payment": ids.PAYMENT,
+    "price": ids.PRICE,
+    "product": ids.PRODUCT,
+    "record": ids.AUDIT,
+    "refund": ids.REFUND,
+    "spend": ids.SPEND,
+    "subscription": ids.SUBSCRIPTION,
+}
+
+
+async def known_ids(caller: Any) -> dict[str, str]:
+    """Return the id of something of each kind that this tenant has."""
+    mine: dict[str, str] = {}
+    for name, path in {
+        "account": "gateway-accounts",
+        "customer": "customers",
+        "dispute": "disputes",
+        "event": "gateway-events",
+        "invoice": "invoices",
+        "order": "orders",
+        "payment": "unmatched-payments",
+        "price": "prices",
+        "product": "products",
+        "record": "audit-records",
+        "refund": "refunds",
+        "subscription": "subscriptions",
+    }.items():
+        mine[name] = (await caller.data(f"/v1/{path}"))[0]["id"]
+    mine["gateway_account"] = mine["account"]
+    mine["event"] = (await caller.data("/v1/gateway-events", status="applied"))[0]["id"]
+    buyer = (await caller.one("/v1/customers", gateway_ref="cus_ann"))["id"]
+    mine["customer"] = buyer
+    mine["lot"] = (await caller.get(f"/v1/customers/{buyer}/credits")).json()["lots"][0]["id"]
+    spent = await caller.post("/v1/credit-spends", {"customer": buyer, "amount": 1, "reference": "known", "pool": "classes"})
+    mine["spend"] = spent.json()["id"]
+    mine["licence_key"] = (await caller.data("/v1/licences"))[0]["key"]
+    return mine
+
+
+def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Return a good body for each operation that takes one."""
+    ref = {"gateway_account": mine["account"], "ref": "price_fresh"}
+    return {
+        "/v1/gateway-accounts": {"gateway": "stripe", "name": "Second", "signing_secrets": ["whsec_good"], "tolerance_s": 60},
+        "/v1/gateway-accounts/{account}/secret-rotations": {"add": ["whsec_new"], "remove": []},
+        "/v1/gateway-events/{event}/replays": {"reason": "again"},
+        "/v1/gateway-event-replays": {"filter": {"type": "invoice.paid", "gateway_account": mine["account"]}, "reason": "again"},
+        "/v1/products": {"name": "More", "description": "of it"},
+        "/v1/prices": {
+            "product": mine["product"],
+            "lookup_key": "fresh",
+            "amount_minor": 1,
+            "currency": "EUR",
+            "interval": "month",
+            "interval_count": 1,
+            "gateway_refs": [ref],
+            "grants": [{"kind": "credits", "amount": 1}],
+            "recovers_shortfall": False,
+        },
+        "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
+        "/v1/orders": {"customer": mine["customer"], "lines": [{"price": mine["price"], "quantity": 1}]},
+        "/v1/unmatched-payments/{payment}/assignments": {"price": mine["price"], "quantity": 1, "customer": mine["customer"]},
+        "/v1/manual-payments": {
+            "amount_minor": 100,
+            "currency": "EUR",
+            "method": "cash",
+            "reference": "r1",
+            "customer": mine["customer"],
+            "email": "a@example.org",
+            "price": mine["price"],
+            "quantity": 1,
+            "order": mine["order"],
+            "description": "paid in coins",
+            "occurred_at": "2026-01-01T00:00:00Z",
+            "gateway_account": mine["desk"],
+        },
+        "/v1/manual-refunds": {
+            "payment": mine["desk_payment"],
+            "amount_minor": 1,
+            "reference": "r2",
+            "reason": "sorry",
+            "occurred_at": "2026-01-01T00:00:00Z",
+        },
+        "/v1/credit-spends": {"customer": mine["customer"], "amount": 1, "reference": "s1", "pool": "classes"},
+        "/v1/credit-adjustments": {
+            "customer": mine["customer"],
+            "amount": 1,
+            "reason": "gift",
+            "pool": "classes",
+            "expires_at": "2099-01-01T00:00:00Z",
+        },
+        "/v1/licence-validations": {"key": mine["licence_key"]},
+        "/v1/licence-activations": {"key": mine["free_key"], "fingerprint": "device-1", "name": "laptop"},
+        "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
+    }
+
+
+async def furnished(caller: Any) -> dict[str, str]:
+    """Add what a history of reports does not bring: an order, a desk with a payment, a licence that is not disputed."""
+    order = await caller.post("/v1/orders", {"lines": [{"price": "pack-10"}]})
+    assert order.status_code == 201, order.text
+    desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
+    paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
+    assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
+    await caller.stage.apply()
+    mine = await known_ids(caller)
+    mine["desk"] = desk
+    mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
+    mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
+    mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
+    activated = await caller.post("/v1/licence-activations", {"key": mine["free_key"], "fingerprint": "device-0"})
+    assert activated.status_code == 201, activated.text
+    return mine

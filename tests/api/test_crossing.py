@@ -1,0 +1,182 @@
+"""Two businesses with the same history: no id of one is of any use to the other, wherever it is put."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.operations import PREFIXES, UNKNOWN, Operation, bodies, furnished, operations
+from bursar.kernel.http.paging import after_cursor
+from bursar.kernel.listing import cursor
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def both(lived_world):
+    """The world, my ids and theirs, and every operation."""
+    mine = await furnished(lived_world.mine)
+    theirs = await furnished(lived_world.theirs)
+    document = (await lived_world.http.get("/openapi.json")).json()
+    return lived_world, mine, theirs, operations(document)
+
+
+async def call(caller, operation: Operation, path: str, body: Any = None, **query: Any):
+    if operation.method == "GET":
+        return await caller.get(path, **query)
+    return await caller.post(path, body)
+
+
+def body_of(operation: Operation, ids: dict[str, str]) -> Any:
+    return bodies(ids)[operation.path] if operation.body else None
+
+
+async def counted(caller) -> dict[str, int]:
+    """Rows of everything a caller of the other side might have changed."""
+    rows = await caller.stage.rows(
+        """select table_name from information_schema.columns
+        where table_schema = 'public' and column_name = 'tenant_id' and table_name not in ('worker_bucket', 'api_key')"""
+    )
+    return {r["table_name"]: await caller.stage.value(f"select count(*) from {r['table_name']}") for r in rows}
+
+
+def all_strings(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set().union(*(all_strings(v) for v in value.values()), set())
+    if isinstance(value, list):
+        return set().union(*(all_strings(v) for v in value), set())
+    return {value} if isinstance(value, str) else set()
+
+
+async def test_every_operation_works_with_ones_own_ids(both):
+    """The control: the requests below are refused for whose ids they hold, not for their form."""
+    world, mine, _, every = both
+
+    for operation in every:
+        answer = await call(world.mine, operation, operation.at(**mine), body_of(operation, mine))
+        assert answer.status_code < 300, f"{operation.name}: {answer.text}"
+
+
+async def test_an_id_of_the_other_in_the_path_is_not_found(both):
+    world, mine, theirs, every = both
+    before = await counted(world.theirs)
+    tried = 0
+
+    for operation in every:
+        if not operation.parameters:
+            continue
+        answer = await call(world.mine, operation, operation.at(**theirs), body_of(operation, mine))
+        unknown = {name: f"{PREFIXES[name]}_{UNKNOWN}" for name in operation.parameters}
+        absent = await call(world.mine, operation, operation.at(**unknown), body_of(operation, mine))
+        assert answer.status_code == 404, f"{operation.name}: {answer.text}"
+        assert answer.json()["code"] == absent.json()["code"], operation.name
+        tried += 1
+
+    assert tried > 20
+    assert await counted(world.theirs) == before
+
+
+async def test_an_id_of_the_other_in_the_body_is_not_found(both):
+    world, mine, theirs, every = both
+    before = (await counted(world.mine), await counted(world.theirs))
+    tried = []
+
+    for operation in every:
+        if not operation.body:
+            continue
+        good, foreign = bodies(mine)[operation.path], bodies(theirs)[operation.path]
+        for changed in _mixed(good, foreign):
+            answer = await call(world.mine, operation, operation.at(**mine), changed)
+            assert answer.status_code in (404, 409), f"{operation.name} {changed}: {answer.text}"
+            assert answer.status_code == 404 or answer.json()["code"] == "payment_not_manual", answer.text
+            tried.append(operation.name)
+
+    assert len(tried) >= 15
+    assert (await counted(world.mine), await counted(world.theirs)) == before
+
+
+def _mixed(good: Any, foreign: Any) -> list[Any]:
+    """Return the good body with one of its ids replaced by the other's, once for each."""
+    if isinstance(good, dict):
+        return [good | {name: inner} for name in good for inner in _mixed(good[name], foreign[name])]
+    if isinstance(good, list):
+        return [[*good[:i], inner, *good[i + 1 :]] for i in range(len(good)) for inner in _mixed(good[i], foreign[i])]
+    is_id = isinstance(good, str) and good != foreign and "-" not in good
+    return [foreign] if is_id else []
+
+
+async def test_a_licence_key_of_the_other_opens_nothing(both):
+    world, _, theirs, _ = both
+    body = {"key": theirs["free_key"], "fingerprint": "device-0"}
+
+    assert (await world.mine.post("/v1/licence-activations", body)).json()["code"] == "licence_not_found"
+    assert (await world.mine.post("/v1/licence-deactivations", body)).json()["code"] == "licence_not_found"
+    assert await world.mine.data("/v1/licences", key=theirs["free_key"]) == []
+
+
+async def test_an_id_of_the_other_in_a_filter_is_refused(both):
+    world, mine, theirs, every = both
+    tried = 0
+
+    for operation in every:
+        for name in operation.query.keys() & PREFIXES.keys():
+            if f"^{PREFIXES[name]}_" not in json.dumps(operation.query[name]):
+                continue
+            path = operation.at(**mine)
+            own = await world.mine.get(path, **{name: mine[name]})
+            other = await world.mine.get(path, **{name: theirs[name]})
+            assert own.status_code == 200, f"{operation.name} {name}: {own.text}"
+            assert other.status_code == 404, f"{operation.name} {name}: {other.text}"
+            assert other.json()["code"] == "filter_not_found"
+            tried += 1
+
+    assert tried > 15
+
+
+async def test_a_cursor_of_the_other_leads_to_nothing_of_theirs(both):
+    world, mine, theirs, every = both
+    foreign = {value for caller, ids in ((world.theirs, theirs),) for value in ids.values() if "_" in value}
+    tried = 0
+
+    for operation in every:
+        if "cursor" not in operation.query:
+            continue
+        page = (await world.theirs.get(operation.at(**theirs), limit=1)).json()
+        if page["next_cursor"] is None:
+            continue
+        assert cursor(after_cursor(page["next_cursor"])) == page["next_cursor"]
+        answer = await world.mine.get(operation.at(**mine), cursor=page["next_cursor"], limit=200)
+        assert answer.status_code == 200
+        assert not all_strings(answer.json()) & foreign, operation.name
+        tried += 1
+
+    assert tried > 8
+
+
+async def test_nothing_of_the_other_is_in_any_list(both):
+    world, mine, theirs, every = both
+    secrets = {world.theirs.stage.tenant_id, *theirs.values()} - set(mine.values())
+
+    for operation in every:
+        if operation.method != "GET":
+            continue
+        answer = await world.mine.get(operation.at(**mine))
+        shown = json.dumps(answer.json()) if answer.headers["content-type"].startswith("application/json") else ""
+        for secret in secrets:
+            if "_" in str(secret):
+                assert str(secret) not in shown, f"{operation.name} shows {secret}"
+
+
+async def test_a_gateways_ids_that_collide_name_each_ones_own(both):
+    world, _, _, _ = both
+
+    own, other = [(await c.one("/v1/payments", gateway_ref="pi_1"))["id"] for c in (world.mine, world.theirs)]
+    own_event, other_event = [
+        (await c.get("/v1/gateway-events/" + (await c.data("/v1/gateway-events"))[-1]["gateway_event_id"])).json()["id"]
+        for c in (world.mine, world.theirs)
+    ]
+
+    assert own != other
+    assert own_event != other_event
+    assert (await world.mine.get(f"/v1/payments/{other}")).status_code == 404
+    assert (await world.mine.get(f"/v1/gateway-events/{other_event}")).status_code == 404

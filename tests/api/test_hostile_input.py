@@ -1,0 +1,199 @@
+"""Bad input, made from the API's own description: every field of every route gets what it does not take.
+
+The answer is always 4xx with a problem document, and nothing is written.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.operations import UNKNOWN, Operation, bodies, furnished, operations
+
+pytestmark = pytest.mark.anyio
+
+# Wrong whatever the field takes: each is tried in the place of every value of every good body.
+HOSTILE: list[Any] = [
+    "a\x00b",
+    "\ud800",
+    "x" * 100_000,
+    -(2**53),
+    2**53,
+    10**29,
+    -1,
+    1.5,
+    float("nan"),
+    float("inf"),
+    [],
+    {},
+    [[]],
+    {"$ne": None},
+    "pur_" + UNKNOWN,
+    "ten_" + UNKNOWN,
+    "'; drop table payment; --",
+    "../../etc/passwd",
+    "{{7*7}}",
+    "\u202e\u0000",
+    "2026-13-45T99:99:99Z",
+    "",
+    "   ",
+    "\n",
+]
+
+IN_A_QUERY = ["\x00", "a\x00b", "x" * 10_000, "-1", "99999999999999999999", "NaN", "[]", "pur_" + UNKNOWN, "' or 1=1 --", "%"]
+IN_A_PATH = ["%00", "a%00b", "x" * 3_000, "..%2f..", "%ff%fe", "-1", "'%20or%201=1", "pur_" + UNKNOWN, "gwa_", "%20", "%E2%80%AE"]
+
+
+@pytest.fixture
+async def lone(lived_world):
+    """One furnished tenant, its ids, and every operation."""
+    mine = await furnished(lived_world.mine)
+    return lived_world.mine, mine, operations((await lived_world.http.get("/openapi.json")).json())
+
+
+async def rows(caller) -> dict[str, int]:
+    tables = await caller.stage.rows(
+        """select table_name as name from information_schema.columns
+        where table_schema = 'public' and column_name = 'tenant_id' and table_name not in ('worker_bucket', 'api_key')"""
+    )
+    return {t["name"]: await caller.stage.value(f"select count(*) from {t['name']}") for t in tables}
+
+
+def assert_refused(answer, told: str) -> None:
+    assert 400 <= answer.status_code < 500, f"{told}: {answer.status_code} {answer.text[:500]}"
+    assert answer.headers["content-type"] == "application/problem+json", told
+    assert answer.json()["code"], told
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a body, the whole of it first."""
+    yield path
+    if isinstance(value, dict):
+        for name in value:
+            yield from places(value[name], (*path, name))
+    elif isinstance(value, list):
+        for index in range(len(value)):
+            yield from places(value[index], (*path, index))
+
+
+def replaced(body: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    changed = copy.deepcopy(body)
+    inner = changed
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return changed
+
+
+async def send(caller, operation: Operation, mine: dict[str, str], body: Any):
+    content = json.dumps(body).encode("utf-8", "surrogatepass")
+    return await caller.http.post(
+        operation.at(**mine), content=content, headers=caller.headers | {"content-type": "application/json"}
+    )
+
+
+# What is good in some place after all: free texts may say almost anything.
+def may_pass(path: tuple[Any, ...], value: Any) -> bool:
+    name = path[-1] if path else ""
+    if name in ("signing_secrets", "add", "remove", "gateway_refs", "grants", "filter") and value in ([], {}):
+        return True
+    texts = ("name", "description", "reason", "reference", "fingerprint", "lookup_key", "ref", "key", "pool", "type", 0)
+    is_text = isinstance(value, str) and "\x00" not in value and "\ud800" not in value and len(value) < 200
+    if name in texts and is_text:
+        return True
+    return name in ("price", "email", "course", "feature", "meter") and is_text
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_what_a_field_does_not_take_is_refused_and_nothing_is_written(lone, part):
+    caller, mine, every = lone
+    taking = [operation for operation in every if operation.body][part::4]
+    before = await rows(caller)
+    refused = 0
+
+    for operation in taking:
+        good = bodies(mine)[operation.path]
+        for path in places(good):
+            for value in HOSTILE:
+                if may_pass(path, value) or (not path and value == {} and operation.path.endswith("/replays")):
+                    continue
+                answer = await send(caller, operation, mine, replaced(good, path, value))
+                told = f"{operation.name} {path} = {str(value)[:60]!r}"
+                assert answer.status_code < 500, f"{told}: {answer.text[:500]}"
+                if answer.status_code < 400:
+                    pytest.fail(f"{told} passed: {answer.text[:300]}")
+                assert_refused(answer, told)
+                refused += 1
+
+    assert refused > 100
+    assert await rows(caller) == before
+
+
+async def test_texts_may_say_anything_printable_and_never_break(lone):
+    caller, mine, every = lone
+
+    for operation in every:
+        if not operation.body:
+            continue
+        good = bodies(mine)[operation.path]
+        for path in places(good):
+            for value in HOSTILE:
+                if may_pass(path, value):
+                    answer = await send(caller, operation, mine, replaced(good, path, value))
+                    assert answer.status_code < 500, f"{operation.name} {path} = {value!r}: {answer.text[:500]}"
+
+
+async def test_a_field_that_is_missing_or_unknown_is_refused(lone):
+    caller, mine, every = lone
+    tried = 0
+
+    for operation in every:
+        if not operation.body:
+            continue
+        answer = await send(caller, operation, mine, bodies(mine)[operation.path] | {"not_a_field": 1})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_field"), operation.name
+        nothing = await send(caller, operation, mine, {})
+        assert nothing.status_code in (422, 202, 201), operation.name
+        tried += 1
+
+    assert tried > 15
+
+
+async def test_bad_values_in_the_query_are_refused(lone):
+    caller, mine, every = lone
+    tried = 0
+
+    for operation in every:
+        for name, schema in operation.query.items():
+            for value in IN_A_QUERY:
+                answer = await caller.get(operation.at(**mine), **{name: value})
+                told = f"{operation.name}?{name}={value[:40]!r}"
+                assert answer.status_code < 500, f"{told}: {answer.text[:500]}"
+                if "\x00" in value or len(value) > 1000:
+                    assert_refused(answer, told)
+                if answer.status_code >= 400:
+                    assert_refused(answer, told)
+                tried += 1
+            assert schema
+
+    assert tried > 500
+
+
+async def test_bad_values_in_the_path_are_refused(lone):
+    caller, mine, every = lone
+    tried = 0
+
+    for operation in every:
+        for name in operation.parameters:
+            for value in IN_A_PATH:
+                path = operation.at(**(mine | {name: value}))
+                body = bodies(mine).get(operation.path)
+                answer = await (caller.get(path) if operation.method == "GET" else caller.post(path, body))
+                assert_refused(answer, f"{operation.name} {value!r}")
+                tried += 1
+
+    assert tried > 200
