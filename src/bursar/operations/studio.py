@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from bursar.kernel import tenancy
-from bursar.kernel.db import Database
+from bursar.kernel.db import Database, Transaction
 from bursar.kernel.seal import Seal
 from bursar.money.catalog import Interval, selling
 from bursar.money.fulfilment import Registry
@@ -115,37 +115,54 @@ async def open_studio(
 ) -> Studio:
     """Add a tenant that sells these offers through the sandbox. Raises what refuses a name or a grant."""
     tenant_id, api_key = await tenancy.create_tenant(db, name=name, actor=actor)
-    signing_secret = f"whsec_{secrets.token_hex(24)}"
     async with db.tenant(tenant_id) as tx:
-        account = await add_account(
+        account_id, secret = await equip(
+            tx, tenant_id=tenant_id, seal=seal, registry=registry, actor=actor, now=now, offers=offers
+        )
+    return Studio(tenant_id, account_id, api_key, secret)
+
+
+async def equip(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    seal: Seal,
+    registry: Registry,
+    actor: str,
+    now: datetime,
+    offers: Sequence[Offer] = OFFERS,
+) -> tuple[UUID, str]:
+    """Give a tenant a sandbox account and a catalogue; return the account and its signing secret."""
+    signing_secret = f"whsec_{secrets.token_hex(24)}"
+    account = await add_account(
+        tx,
+        tenant_id=tenant_id,
+        gateway_name=GATEWAY,
+        name="Sandbox",
+        signing_secrets=[signing_secret],
+        api_key=None,
+        tolerance_s=_TOLERANCE_S,
+        seal=seal,
+        actor=actor,
+    )
+    for offer in offers:
+        product_id = await selling.add_product(
+            tx, tenant_id=tenant_id, name=offer.product, description=offer.description, actor=actor
+        )
+        await selling.add_price(
             tx,
             tenant_id=tenant_id,
-            gateway_name=GATEWAY,
-            name="Sandbox",
-            signing_secrets=[signing_secret],
-            api_key=None,
-            tolerance_s=_TOLERANCE_S,
-            seal=seal,
+            product_id=product_id,
+            lookup_key=offer.key,
+            amount_minor=offer.amount_minor,
+            currency=offer.currency,
+            interval=offer.interval,
+            interval_count=1,
+            grants=offer.grants,
+            gateway_refs=[(account.id, offer.sandbox.ref)],
+            recovers_shortfall=False,
+            check=registry,
             actor=actor,
+            now=now,
         )
-        for offer in offers:
-            product_id = await selling.add_product(
-                tx, tenant_id=tenant_id, name=offer.product, description=offer.description, actor=actor
-            )
-            await selling.add_price(
-                tx,
-                tenant_id=tenant_id,
-                product_id=product_id,
-                lookup_key=offer.key,
-                amount_minor=offer.amount_minor,
-                currency=offer.currency,
-                interval=offer.interval,
-                interval_count=1,
-                grants=offer.grants,
-                gateway_refs=[(account.id, offer.sandbox.ref)],
-                recovers_shortfall=False,
-                check=registry,
-                actor=actor,
-                now=now,
-            )
-    return Studio(tenant_id, account.id, api_key, signing_secret)
+    return account.id, signing_secret

@@ -68,7 +68,7 @@ where p.tenant_id = $1 /*only p.purchase_id*/
     ),
     Invariant(
         name="refunds_are_booked",
-        promises="Each succeeded refund stands in the books with its amount; any other refund with nothing.",
+        promises="Each succeeded refund of money that was taken stands in the books with its amount; any other refund with nothing.",
         subject="refund",
         scope=Scope.purchase,
         sql=f"""
@@ -77,7 +77,7 @@ from payment p
 join refund r on r.tenant_id = p.tenant_id and r.payment_id = p.id
 {_BOOKED.format(row="r", kind="refund")}
 where p.tenant_id = $1 /*only p.purchase_id*/
-  and -booked.minor <> case when r.status = 'succeeded' then r.amount_minor else 0 end
+  and -booked.minor <> case when r.status = 'succeeded' and p.status = 'succeeded' then r.amount_minor else 0 end
 """,
     ),
     Invariant(
@@ -144,9 +144,9 @@ select p.id as payment, p.gateway_ref, p.amount_minor, p.refunded_minor, known.m
 from payment p
 cross join lateral (
   select coalesce(sum(r.amount_minor), 0)::bigint as minor
-  from refund r where r.tenant_id = p.tenant_id and r.payment_id = p.id and r.status = 'succeeded'
+  from refund r where r.tenant_id = p.tenant_id and r.payment_id = p.id and r.status = 'succeeded' and r.currency = p.currency
 ) as known
-where p.tenant_id = $1 /*only p.purchase_id*/ and p.superseded_by is null and p.refunded_minor < known.minor
+where p.tenant_id = $1 /*only p.purchase_id*/ and p.superseded_by is null and p.status = 'succeeded' and p.refunded_minor < known.minor
 """,
     ),
     Invariant(

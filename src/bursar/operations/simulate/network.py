@@ -13,8 +13,8 @@ from random import Random
 from bursar.money.gateways import gateway
 from bursar.money.gateways.sandbox import SandboxEvent
 from bursar.operations.simulate.planning import Delivery, Plan, Way
-from bursar.operations.simulate.wire import Answer, NoAnswer, Wire
 from bursar.operations.studio import GATEWAY, Studio
+from bursar.operations.wire import Answer, NoAnswer, Wire
 
 _RETRY_AFTER_S = (0.05, 1.5)
 _OK = 200

@@ -10,7 +10,7 @@ Invariants:
 """
 
 from bursar.money.gateways.sandbox.billing_objects import SandboxPrice
-from bursar.money.gateways.sandbox.business import business
+from bursar.money.gateways.sandbox.business import business, walk_in
 from bursar.money.gateways.sandbox.recorder import SandboxEvent
 
-__all__ = ["SandboxEvent", "SandboxPrice", "business"]
+__all__ = ["SandboxEvent", "SandboxPrice", "business", "walk_in"]

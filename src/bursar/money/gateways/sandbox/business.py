@@ -98,3 +98,20 @@ def _change(recorder: Recorder, buyer: Buyer, arrival: int) -> None:
     if recorder.chance(0.05):
         gone = objects.payment_method(buyer, is_attached=False)
         recorder.record("payment_method.detached", later, gone, buyer.layout, previous={"customer": buyer.id})
+
+
+def walk_in(seed: int, *, at: datetime, until: datetime, prices: Sequence[SandboxPrice]) -> list[SandboxEvent]:
+    """Return what happens when somebody new comes in at `at` and buys something: the events up to `until`, in order.
+
+    at, until: aware. The same arguments give the same bytes.
+    """
+    recorder = Recorder(Random(f"bursar sandbox walk-in {seed}"), int(until.timestamp()))  # noqa: S311
+    arrival = int(at.timestamp())
+    sold = recorder.random.choice(list(prices))
+    buyer = _arrive(recorder, seed, arrival, Layout.current)
+    if sold.interval:
+        memberships.subscribe(recorder, buyer, sold, at=arrival + 20)
+    else:
+        checkouts.checkout(recorder, buyer, sold, quantity=1, at=arrival + 20, is_named=not recorder.chance(0.02))
+    recorder.events.sort(key=lambda event: event.created)
+    return recorder.events

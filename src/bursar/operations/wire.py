@@ -11,6 +11,16 @@ from urllib.parse import urlsplit
 _ANSWER_BYTES_MAX = 1_048_576
 _TIMEOUT_S = 15.0
 
+# RuntimeError is how uvloop says that the other side closed the connection a moment ago.
+_FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+    asyncio.LimitOverrunError,
+    ValueError,
+    RuntimeError,
+)
+
 
 class NoAnswer(Exception):
     """The other side did not answer: refused, reset, hung up, or too slow."""
@@ -49,13 +59,13 @@ class Wire:
                     writer.write(body[split:])
                 await writer.drain()
                 return await self._answer()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
+        except _FAILURES as error:
             self.hang_up()
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
 
     async def send(self, path: str, *, headers: Mapping[str, str], body: bytes, cut_at: int | None = None) -> None:
         """Send a request, or the beginning of one, and hang up without reading. Never fails."""
-        with suppress(OSError, TimeoutError):
+        with suppress(*_FAILURES):
             async with asyncio.timeout(_TIMEOUT_S):
                 writer = await self._open()
                 writer.write(self._head(path, headers, len(body)) + body[:cut_at])
