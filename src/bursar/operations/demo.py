@@ -147,17 +147,16 @@ class Stream:
         await self._catch_up()
         self._remember()
         walking_in = asyncio.create_task(self._walk_in())
-        wire = Wire(self._settings.public_url)
         try:
-            while self.refused is None:
-                due = self._due()
-                if due is None:
-                    await asyncio.sleep(0.25)
-                else:
-                    await self._send(wire, due)
+            with Wire(self._settings.public_url) as wire:
+                while self.refused is None:
+                    due = self._due()
+                    if due is None:
+                        await asyncio.sleep(0.25)
+                    else:
+                        await self._send(wire, due)
         finally:
             walking_in.cancel()
-            wire.hang_up()
             self._remember()
 
     def _story(self) -> Sequence[SandboxEvent]:
@@ -176,10 +175,9 @@ class Stream:
         """Send the past, over a few connections."""
 
         async def send_due() -> None:
-            wire = Wire(self._settings.public_url)
-            while self.refused is None and (event := self._due()) is not None:
-                await self._send(wire, event)
-            wire.hang_up()
+            with Wire(self._settings.public_url) as wire:
+                while self.refused is None and (event := self._due()) is not None:
+                    await self._send(wire, event)
 
         await asyncio.gather(*(send_due() for _ in range(_SENDERS)))
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 _ANSWER_BYTES_MAX = 1_048_576
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Wire:
-    """One connection to one server, opened when needed and kept alive."""
+    """One connection to one server, opened when needed and kept alive until the block ends."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -43,6 +43,12 @@ class Wire:
         self._port = parts.port or 80
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
 
     async def post(
         self, path: str, *, headers: Mapping[str, str], body: bytes, pause_at: int | None = None, pause_s: float = 0.05

@@ -5,7 +5,6 @@ import heapq
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -62,13 +61,12 @@ class Network:
             raise NotAcknowledged(f"{missing} events were not acknowledged within {timeout_s:g} s") from error
 
     async def _send_until_done(self) -> None:
-        wire = Wire(self._url)
-        while (delivery := self._next()) is not None:
-            if delivery is _LATER:
-                await asyncio.sleep(0.02)
-                continue
-            await self._attempt(wire, delivery)
-        wire.hang_up()
+        with Wire(self._url) as wire:
+            while (delivery := self._next()) is not None:
+                if delivery is _LATER:
+                    await asyncio.sleep(0.02)
+                else:
+                    await self._attempt(wire, delivery)
 
     def _next(self) -> Delivery | None:
         """Return what is due: a retry whose time has come, else the next of the plan, else what nobody acknowledged."""
@@ -138,18 +136,13 @@ class Network:
 _LATER = Delivery(-1, Way.dropped)
 
 
-async def deliver_calmly(plan: Plan, studio: Studio, *, url: str, path: str, watch: Callable[[], None]) -> None:
-    """Deliver each event once, in the order in which it happened, one after another. Raises NotAcknowledged.
-
-    watch: called after each, so that somebody can notice a dead process.
-    """
-    wire = Wire(url)
-    for event in plan.events:
-        answer = await _insisted(wire, path, event, studio)
-        if answer.status != _OK:
-            raise NotAcknowledged(f"{event.type} {event.id} was answered {answer.status}: {answer.body}")
-        watch()
-    wire.hang_up()
+async def deliver_calmly(plan: Plan, studio: Studio, *, url: str, path: str) -> None:
+    """Deliver each event once, in the order in which it happened, one after another. Raises NotAcknowledged."""
+    with Wire(url) as wire:
+        for event in plan.events:
+            answer = await _insisted(wire, path, event, studio)
+            if answer.status != _OK:
+                raise NotAcknowledged(f"{event.type} {event.id} was answered {answer.status}: {answer.body}")
 
 
 async def _insisted(wire: Wire, path: str, event: SandboxEvent, studio: Studio) -> Answer:

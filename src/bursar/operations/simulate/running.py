@@ -163,7 +163,7 @@ class _Run:
                 await prepare(self.machinery.cluster.admin_url, self._control)
             calm, stormy = await self._open("Calm"), await self._open("Stormy")
             self._tell(f"delivering {len(self._plan.events)} events calmly")
-            await deliver_calmly(self._plan, calm, url=self.machinery.url, path=_path(calm), watch=lambda: None)
+            await deliver_calmly(self._plan, calm, url=self.machinery.url, path=_path(calm))
             await self._quiet(calm.tenant_id)
             await self.machinery.checkpoint()
             self._tell(f"delivering them badly: {len(self._plan.deliveries)} attempts, {len(self._plan.faults)} faults")

@@ -1,0 +1,88 @@
+"""`bursar verify` and `bursar fingerprint`: what they print, and how they exit."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from histories import CHECKOUT
+from scene import play_calmly
+from test_verify import do_wrong
+
+from bursar.kernel import ids
+
+pytestmark = pytest.mark.anyio
+
+
+def bursar(database_url: str, admin_url: str, *arguments: str) -> tuple[int, str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    clean |= {
+        "BURSAR_DATABASE_URL": database_url,
+        "BURSAR_DATABASE_ADMIN_URL": admin_url,
+        "BURSAR_SECRET_KEY": "A" * 43,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bursar", *arguments], capture_output=True, text=True, env=clean, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_verify_says_that_everything_holds(db, database_url, admin_url):
+    stage = await play_calmly(db, database_url, CHECKOUT)
+
+    code, said, _ = bursar(database_url, admin_url, "verify", "--all", "--json")
+
+    told = json.loads(said)
+    assert code == 0
+    assert told["ok"] is True
+    assert [tenant["tenant"] for tenant in told["tenants"]] == [ids.show(ids.TENANT, stage.tenant_id)]
+    assert all(invariant["ok"] for invariant in told["tenants"][0]["invariants"])
+    assert told["installation"][0]["name"] == "rows_have_tenants"
+
+
+async def test_verify_shows_the_row_and_exits_with_one(db, database_url, admin_url):
+    stage = await play_calmly(db, database_url, CHECKOUT)
+    await do_wrong(admin_url, "update payment set status = 'failed'")
+    tenant = ids.show(ids.TENANT, stage.tenant_id)
+    payment = ids.show(ids.PAYMENT, await stage.value("select id from payment"))
+
+    code, said, _ = bursar(database_url, admin_url, "verify", "--tenant", tenant, "--json")
+    text_code, text, _ = bursar(database_url, admin_url, "verify", "--tenant", tenant)
+
+    broken = [invariant for invariant in json.loads(said)["tenants"][0]["invariants"] if not invariant["ok"]]
+    assert (code, text_code) == (1, 1)
+    assert payment in json.dumps(broken)
+    assert "BROKEN payments_are_booked" in text
+    assert payment in text
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "--tenant", "ten_00000000000000000000000000")])
+async def test_verify_wants_one_tenant_or_all(database_url, admin_url, arguments):
+    code, said, _ = bursar(database_url, admin_url, "verify", *arguments, "--json")
+
+    assert code == 1
+    assert json.loads(said)["error"]["code"] == "tenant_or_all"
+
+
+async def test_fingerprint_prints_every_table(db, database_url, admin_url):
+    stage = await play_calmly(db, database_url, CHECKOUT)
+    tenant = ids.show(ids.TENANT, stage.tenant_id)
+
+    code, said, _ = bursar(database_url, admin_url, "fingerprint", "--tenant", tenant, "--json")
+    _, text, _ = bursar(database_url, admin_url, "fingerprint", "--tenant", tenant)
+
+    told = json.loads(said)
+    assert code == 0
+    assert told["tables"]["payment"]["rows"] == 1
+    assert text.splitlines()[-1] == told["fingerprint"]
+
+
+async def test_an_unknown_tenant_is_refused(database_url, admin_url):
+    for command in ("verify", "fingerprint"):
+        stranger = ids.show(ids.TENANT, ids.new())
+
+        code, said, _ = bursar(database_url, admin_url, command, "--tenant", stranger, "--json")
+
+        assert code == 1
+        assert json.loads(said)["error"]["code"] == "tenant_not_found"
