@@ -101,7 +101,10 @@ async def lived(stage: Stage) -> None:
                 "evidence_details": {"due_by": 1_761_000_000},
             },
         ),
-        event("payment_intent.succeeded", intent("7", latest_charge="ch_7", customer="cus_eve", amount=777, amount_received=777)),
+        event(
+            "payment_intent.succeeded",
+            intent("7", latest_charge="ch_7", customer="cus_eve", amount=777, amount_received=777),
+        ),
         event("product.created", {"id": "prod_x", "object": "product"}),
     )
     await stage.deliver(event("charge.succeeded", {"id": "ch_bad", "object": "charge"}))

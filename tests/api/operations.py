@@ -89,7 +89,9 @@ async def known_ids(caller: Any) -> dict[str, str]:
     buyer = (await caller.one("/v1/customers", gateway_ref="cus_ann"))["id"]
     mine["customer"] = buyer
     mine["lot"] = (await caller.get(f"/v1/customers/{buyer}/credits")).json()["lots"][0]["id"]
-    spent = await caller.post("/v1/credit-spends", {"customer": buyer, "amount": 1, "reference": "known", "pool": "classes"})
+    spent = await caller.post(
+        "/v1/credit-spends", {"customer": buyer, "amount": 1, "reference": "known", "pool": "classes"}
+    )
     mine["spend"] = spent.json()["id"]
     mine["licence_key"] = (await caller.data("/v1/licences"))[0]["key"]
     return mine
@@ -99,10 +101,18 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Return a good body for each operation that takes one."""
     ref = {"gateway_account": mine["account"], "ref": "price_fresh"}
     return {
-        "/v1/gateway-accounts": {"gateway": "stripe", "name": "Second", "signing_secrets": ["whsec_good"], "tolerance_s": 60},
+        "/v1/gateway-accounts": {
+            "gateway": "stripe",
+            "name": "Second",
+            "signing_secrets": ["whsec_good"],
+            "tolerance_s": 60,
+        },
         "/v1/gateway-accounts/{account}/secret-rotations": {"add": ["whsec_new"], "remove": []},
         "/v1/gateway-events/{event}/replays": {"reason": "again"},
-        "/v1/gateway-event-replays": {"filter": {"type": "invoice.paid", "gateway_account": mine["account"]}, "reason": "again"},
+        "/v1/gateway-event-replays": {
+            "filter": {"type": "invoice.paid", "gateway_account": mine["account"]},
+            "reason": "again",
+        },
         "/v1/products": {"name": "More", "description": "of it"},
         "/v1/prices": {
             "product": mine["product"],
@@ -117,7 +127,11 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
         "/v1/orders": {"customer": mine["customer"], "lines": [{"price": mine["price"], "quantity": 1}]},
-        "/v1/unmatched-payments/{payment}/assignments": {"price": mine["price"], "quantity": 1, "customer": mine["customer"]},
+        "/v1/unmatched-payments/{payment}/assignments": {
+            "price": mine["price"],
+            "quantity": 1,
+            "customer": mine["customer"],
+        },
         "/v1/manual-payments": {
             "amount_minor": 100,
             "currency": "EUR",

@@ -107,8 +107,8 @@ async def test_money_that_waited_for_a_price_is_matched_when_the_price_is_added(
     assert [row["refs"] for row in waiting] == [["late"]]
     assert await world.mine.data("/v1/unmatched-payments") == []
     customer = (await world.mine.one("/v1/customers"))["id"]
-    credits = (await world.mine.get(f"/v1/customers/{customer}/credits")).json()
-    assert credits["pools"] == [{"pool": "late", "balance": 3, "suspended": 0, "shortfall": 0}]
+    held = (await world.mine.get(f"/v1/customers/{customer}/credits")).json()
+    assert held["pools"] == [{"pool": "late", "balance": 3, "suspended": 0, "shortfall": 0}]
 
 
 async def test_money_that_waited_for_a_gateway_reference_is_matched_when_it_is_added(world, product):

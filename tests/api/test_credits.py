@@ -175,7 +175,9 @@ async def test_a_return_gives_back_to_the_lot_that_had_made_the_shortfall_good(b
 
     assert recovered == 2
     assert await balance(caller, customer) == 10
-    lots = await caller.stage.rows("select taken, spent, repaid, recovered, remaining, shortfall from credit_lot order by id")
+    lots = await caller.stage.rows(
+        "select taken, spent, repaid, recovered, remaining, shortfall from credit_lot order by id"
+    )
     assert [tuple(lot.values()) for lot in lots] == [(10, 0, 0, 0, 0, 0), (0, 0, 0, 0, 10, 0)]
 
 
@@ -217,7 +219,13 @@ async def test_a_job_marks_expired_lots_once_and_writes_down_what_they_held(buye
 
 async def test_credits_that_would_be_expired_already_are_refused(buyer):
     caller, customer = buyer
-    body = {"customer": customer, "amount": 1, "pool": "classes", "reason": "late", "expires_at": "2020-01-01T00:00:00Z"}
+    body = {
+        "customer": customer,
+        "amount": 1,
+        "pool": "classes",
+        "reason": "late",
+        "expires_at": "2020-01-01T00:00:00Z",
+    }
 
     answer = await caller.post("/v1/credit-adjustments", body)
 

@@ -25,7 +25,13 @@ async def desk(world):
 
 
 def cash(**more) -> dict:
-    return {"amount_minor": 5000, "currency": "EUR", "method": "cash", "email": "ada@example.org", "price": "pack-10"} | more
+    return {
+        "amount_minor": 5000,
+        "currency": "EUR",
+        "method": "cash",
+        "email": "ada@example.org",
+        "price": "pack-10",
+    } | more
 
 
 async def test_unmatched_money_says_why_and_alarms_only_after_the_grace(world, unmatched):
@@ -74,8 +80,8 @@ async def test_money_can_be_assigned_to_another_customer(world, unmatched):
     )
     await world.mine.stage.apply()
 
-    credits = (await world.mine.get(f"/v1/customers/{bob}/credits")).json()
-    assert credits["pools"][0]["balance"] == 10
+    held = (await world.mine.get(f"/v1/customers/{bob}/credits")).json()
+    assert held["pools"][0]["balance"] == 10
 
 
 async def test_matched_money_cannot_be_assigned(world):
@@ -115,8 +121,8 @@ async def test_cash_taken_at_the_desk_is_a_payment_that_grants(desk):
     assert answer.status_code == 202, answer.text
     payment = await desk.one("/v1/payments", gateway_ref="receipt-1")
     assert (payment["status"], payment["amount_minor"]) == ("succeeded", 5000)
-    credits = (await desk.get(f"/v1/customers/{payment['customer']}/credits")).json()
-    assert credits["pools"][0]["balance"] == 20
+    held = (await desk.get(f"/v1/customers/{payment['customer']}/credits")).json()
+    assert held["pools"][0]["balance"] == 20
 
 
 async def test_a_repeated_reference_is_the_same_payment_and_another_amount_is_refused(desk):

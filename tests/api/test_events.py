@@ -103,7 +103,13 @@ async def test_an_applied_event_replayed_grants_nothing_more(every_state):
 
 @pytest.mark.parametrize(
     ("wanted", "count"),
-    [({"status": "dead"}, 1), ({"status": "failed"}, 1), ({"type": "charge.succeeded"}, 2), ({}, 5), ({"until": "2020-01-01T00:00:00Z"}, 0)],
+    [
+        ({"status": "dead"}, 1),
+        ({"status": "failed"}, 1),
+        ({"type": "charge.succeeded"}, 2),
+        ({}, 5),
+        ({"until": "2020-01-01T00:00:00Z"}, 0),
+    ],
 )
 async def test_every_event_that_matches_is_replayed(every_state, wanted, count):
     answer = await every_state.post("/v1/gateway-event-replays", {"filter": wanted, "reason": "after the fix"})
@@ -122,7 +128,16 @@ async def test_a_replay_needs_a_filter_so_that_everything_is_never_meant_by_acci
 async def test_an_unreadable_event_cannot_be_replayed(world):
     stage = world.mine.stage
     filing = Filing(
-        ids.new(), stage.tenant_id, stage.account_id, "sha256:1", "unparseable", "gateway", datetime.now(UTC), {}, b"\xff{", "no event"
+        ids.new(),
+        stage.tenant_id,
+        stage.account_id,
+        "sha256:1",
+        "unparseable",
+        "gateway",
+        datetime.now(UTC),
+        {},
+        b"\xff{",
+        "no event",
     )
     async with stage.db.engine() as tx:
         await file_events(tx, [filing])

@@ -60,7 +60,9 @@ async def test_a_revoked_key_is_refused_like_an_unknown_one(world):
     stage = world.mine.stage
     async with stage.db.tenant(stage.tenant_id) as tx:
         key = await tenancy.create_key(tx, tenant_id=stage.tenant_id, name="second", actor="operator")
-        await tx.execute("update api_key set revoked_at = now() where tenant_id = $1 and name = 'second'", stage.tenant_id)
+        await tx.execute(
+            "update api_key set revoked_at = now() where tenant_id = $1 and name = 'second'", stage.tenant_id
+        )
 
     assert (await asked(world, f"Bearer {key}")).json()["code"] == "unauthenticated"
 

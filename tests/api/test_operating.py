@@ -55,7 +55,9 @@ async def test_without_a_database_it_lives_and_says_that_it_is_not_ready():
 
 async def test_a_schema_of_another_version_is_not_ready(world, admin_url):
     connection = await asyncpg.connect(admin_url)
-    await connection.execute("insert into bursar_migration (version, name, sha256) values ('999912310000', 'future', 'x')")
+    await connection.execute(
+        "insert into bursar_migration (version, name, sha256) values ('999912310000', 'future', 'x')"
+    )
     newer = await world.http.get("/health/ready")
     await connection.execute("delete from bursar_migration")
     world.app.api.state.watch = Watch(world.app.resources)

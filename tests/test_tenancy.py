@@ -1,0 +1,338 @@
+"""The database itself refuses a crossing, whatever the code does: every table, every verb, every way to forget the tenant.
+
+Generated from the catalogue: a new table is tested the day it is made, and fails here until `world` gives it rows.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from api.conftest import caller_of, lived, running
+from api.operations import furnished
+from bursar.kernel import ids
+from bursar.kernel.db import Database, become_engine, become_tenant
+from leaks import APP, ENGINE, NOT_TENANTS, leaks
+from stage import Stage, event, set_stage
+
+pytestmark = pytest.mark.anyio
+
+REFUSED = (asyncpg.InsufficientPrivilegeError,)
+
+_TABLES = """
+select c.relname as name from pg_class c
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> all($1)
+order by c.relname
+"""
+
+_COLUMNS = """
+select attname from pg_attribute
+where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attgenerated = '' order by attnum
+"""
+
+# What each role may do, table by table: the contract of the migration, said a second time.
+_MAY_ENGINE = {
+    "bursar_migration": {"select"},
+    "gateway_account": {"select"},
+    "gateway_event": {"select", "insert"},
+    "gateway_event_body": {"select", "insert"},
+    "gateway_event_dead": {"select", "insert"},
+    "gateway_event_queue": {"select", "insert", "update", "delete"},
+    "invariant_sweep": {"select"},
+    "tenant": {"select"},
+    "worker_bucket": {"select", "update"},
+}
+_NEVER_CHANGED = {
+    "audit_record",
+    "credit_movement",
+    "customer_order",
+    "gateway_event",
+    "gateway_event_attempt",
+    "gateway_event_body",
+    "gateway_event_outcome",
+    "gateway_event_replay",
+    "ledger_entry",
+    "ledger_transaction",
+    "outbox",
+    "tenant",
+}
+_COME_AND_GO = {"gateway_event_queue", "gateway_event_dead", "licence_activation"}
+
+
+@dataclass
+class Two:
+    """Two tenants with rows in every table, the superuser's connection, and the application's."""
+
+    admin: Any
+    app: Any
+    mine: UUID
+    theirs: UUID
+    tables: list[str]
+
+    async def count(self, table: str, tenant_id: UUID) -> int:
+        return await self.admin.fetchval(f"select count(*) from {table} where tenant_id = $1", tenant_id)
+
+    async def rows(self, table: str, tenant_id: UUID) -> list[str]:
+        """Every row of a tenant as text: equal before and after when nothing was changed."""
+        found = await self.admin.fetch(f"select t::text as told from {table} t where tenant_id = $1", tenant_id)
+        return sorted(row["told"] for row in found)
+
+
+async def fill(stage: Stage, url: str) -> None:
+    """Give a tenant rows in every table."""
+    async with running(url) as (_, http):
+        caller = await caller_of(stage, http)
+        await lived(stage)
+        await furnished(caller)
+        await caller.post("/v1/gateway-events/evt_nothing/replays")
+        await caller.post("/v1/gateway-event-replays", {"filter": {"type": "nothing"}})
+    method = {
+        "id": "pm_1",
+        "object": "payment_method",
+        "type": "card",
+        "customer": "cus_ann",
+        "card": {"brand": "visa"},
+    }
+    await stage.tell(event("payment_method.attached", method))
+    await stage.deliver(event("charge.succeeded", {"id": "ch_failing"}))
+    await stage.apply()
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(
+            """insert into invariant_sweep (tenant_id, checked_at, checked_through, checked_rows) values ($1, now(), now(), 0)
+            on conflict do nothing""",
+            stage.tenant_id,
+        )
+
+
+@pytest.fixture
+async def two(db: Database, database_url: str, admin_url: str) -> AsyncIterator[Two]:
+    mine = await set_stage(db, database_url, name="Mine")
+    theirs = await set_stage(db, database_url, name="Theirs")
+    await fill(mine, database_url)
+    await fill(theirs, database_url)
+    admin, app = await asyncpg.connect(admin_url), await asyncpg.connect(database_url)
+    tables = [row["name"] for row in await admin.fetch(_TABLES, list(NOT_TENANTS))]
+    yield Two(admin, app, mine.tenant_id, theirs.tenant_id, tables)
+    await admin.close()
+    await app.close()
+
+
+async def outcome(connection: Any, tenant: UUID | None, statement: str, *values: Any) -> list[Any] | None:
+    """Run a statement as a tenant (or as nobody) and take it back; None when it was refused."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        if tenant is None:
+            await connection.execute("set local role bursar_app")
+        else:
+            await become_tenant(connection, tenant)
+        return await connection.fetch(statement, *values)
+    except REFUSED:
+        return None
+    finally:
+        await transaction.rollback()
+
+
+async def test_both_tenants_have_rows_in_every_table(two):
+    """The control: nothing below passes because there was nothing to see."""
+    empty = [t for t in two.tables if not t.startswith("gateway_event_body_") and not await two.count(t, two.theirs)]
+
+    assert empty == []
+    assert len(two.tables) > 35
+
+
+async def test_nothing_of_another_tenant_is_seen_or_changed_with_any_verb(two):
+    for table in two.tables:
+        before = await two.rows(table, two.theirs)
+        columns = ", ".join(row["attname"] for row in await two.admin.fetch(_COLUMNS, table))
+        theirs = f"where tenant_id = '{two.theirs}'"
+
+        seen = await outcome(two.app, two.mine, f"select tenant_id from {table}")
+        counted = await outcome(two.app, two.mine, f"select count(*) as n from {table} {theirs}")
+        updated = await outcome(
+            two.app, two.mine, f"update {table} set tenant_id = tenant_id {theirs} returning tenant_id"
+        )
+        deleted = await outcome(two.app, two.mine, f"delete from {table} {theirs} returning tenant_id")
+        truncated = await outcome(two.app, two.mine, f"truncate {table} cascade")
+
+        assert seen is None or {row["tenant_id"] for row in seen} <= {two.mine}, table
+        assert counted is None or counted[0]["n"] == 0, table
+        assert not updated, table
+        assert not deleted, table
+        assert truncated is None, table
+        assert await two.rows(table, two.theirs) == before, table
+        assert columns, table
+
+
+async def test_no_row_can_be_written_for_another_tenant(two):
+    for table in two.tables:
+        columns = ", ".join(row["attname"] for row in await two.admin.fetch(_COLUMNS, table))
+        row = await two.admin.fetchval(
+            f"select to_jsonb(t)::text from {table} t where tenant_id = $1 limit 1", two.theirs
+        )
+        if row is None:
+            continue
+        copied = f"insert into {table} ({columns}) select {columns} from jsonb_populate_record(null::{table}, $1::text::jsonb)"
+
+        # Refused for whose it is, before any unique key could tell that it is there.
+        assert await outcome(two.app, two.mine, copied, row) is None, table
+        assert await outcome(two.app, two.mine, f"{copied} on conflict do nothing returning tenant_id", row) in (
+            None,
+            [],
+        ), table
+
+
+async def test_no_row_can_be_given_away(two):
+    for table in two.tables:
+        given = await outcome(two.app, two.mine, f"update {table} set tenant_id = '{two.theirs}' returning tenant_id")
+
+        assert not given, table
+
+
+async def test_without_a_tenant_nothing_is_seen_and_nothing_written(two):
+    for tenant_setting in (None, ""):
+        for table in two.tables:
+            if tenant_setting is not None:
+                await two.app.execute("select set_config('bursar.tenant', '', false)")
+            seen = await outcome(two.app, None, f"select tenant_id from {table}")
+            updated = await outcome(two.app, None, f"update {table} set tenant_id = tenant_id returning tenant_id")
+            deleted = await outcome(two.app, None, f"delete from {table} returning tenant_id")
+
+            assert seen in (None, []), table
+            assert updated in (None, []), table
+            assert deleted in (None, []), table
+
+
+async def test_a_connection_that_served_a_tenant_forgets_it(two):
+    async with two.app.transaction():
+        await become_tenant(two.app, two.mine)
+        assert await two.app.fetchval("select count(*) from customer") > 0
+
+    assert await two.app.fetchval("select current_setting('bursar.tenant', true)") in (None, "")
+    for table in two.tables:
+        assert await outcome(two.app, None, f"select 1 from {table}") in (None, []), table
+
+
+async def test_a_pooled_connection_forgets_it_too(two, db):
+    for tenant_id in (two.mine, two.theirs, two.mine):
+        async with db.tenant(tenant_id) as tx:
+            assert {r["tenant_id"] for r in await tx.fetch("select tenant_id from payment")} == {tenant_id}
+    async with db.engine() as tx:
+        assert await tx.fetchval("select current_setting('bursar.tenant', true)") == ""
+
+
+async def test_a_tenant_that_does_not_exist_sees_nothing_and_can_open_nothing_but_itself(two):
+    stranger = ids.new()
+
+    for table in two.tables:
+        assert await outcome(two.app, stranger, f"select 1 from {table}") in (None, []), table
+
+
+async def test_what_each_role_may_do(two):
+    privileges = await two.admin.fetch(
+        """select c.relname as name, r.role, v.verb from pg_class c, unnest($1::text[]) as r (role),
+          unnest(array['select', 'insert', 'update', 'delete', 'truncate']) as v (verb)
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+          and (has_table_privilege(r.role, c.oid, v.verb)
+               or (v.verb = 'update' and has_any_column_privilege(r.role, c.oid, 'update')))""",
+        [APP, ENGINE],
+    )
+    may: dict[str, dict[str, set[str]]] = {APP: {}, ENGINE: {}}
+    for row in privileges:
+        may[row["role"]].setdefault(row["name"], set()).add(row["verb"])
+
+    assert may[ENGINE] == _MAY_ENGINE
+    for table in two.tables:
+        if table not in may[APP]:
+            continue
+        assert ("update" in may[APP][table]) == (table not in _NEVER_CHANGED | {"licence_activation"}), table
+        assert ("delete" in may[APP][table]) == (table in _COME_AND_GO), table
+    assert all("truncate" not in verbs for verbs in may[APP].values())
+
+
+async def test_the_engine_sees_no_money(two):
+    for table in two.tables:
+        transaction = two.app.transaction()
+        await transaction.start()
+        await become_engine(two.app)
+        try:
+            await two.app.fetch(f"select 1 from {table}")
+            is_seen = True
+        except REFUSED:
+            is_seen = False
+        finally:
+            await transaction.rollback()
+        assert is_seen == (table in _MAY_ENGINE), table
+
+
+async def test_a_row_cannot_refer_to_another_tenants_row(two):
+    foreign = await two.admin.fetchval("select id from payment where tenant_id = $1 limit 1", two.theirs)
+
+    async with two.app.transaction():
+        await become_tenant(two.app, two.mine)
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            await two.app.execute(
+                """insert into refund (tenant_id, id, gateway_account_id, gateway_ref, purchase_id, payment_id, status, amount_minor, currency, created_at)
+                select tenant_id, $2, gateway_account_id, 're_x', purchase_id, $3, 'succeeded', 1, 'EUR', now() from payment where tenant_id = $1 limit 1""",
+                two.mine,
+                ids.new(),
+                foreign,
+            )
+
+
+async def test_the_schema_has_no_known_way_around_its_policies(two):
+    assert await leaks(two.admin) == {}
+
+
+@pytest.mark.parametrize(
+    ("ddl", "question"),
+    [
+        ("create view v as select * from payment", "a view, which reads as its owner"),
+        ("create materialized view m as select * from payment", "a materialized view, which keeps rows of all tenants"),
+        (
+            "create function f() returns bigint language sql security definer as 'select count(*) from payment'",
+            "a function that runs as its owner",
+        ),
+        ("create table t (id int)", "a table without tenant_id"),
+        ("create table t (tenant_id uuid)", "a table whose tenant may be null"),
+        ("create table t (tenant_id uuid not null)", "a table or partition without row-level security"),
+        (
+            "create table gateway_event_body_x partition of gateway_event_body for values from ('1999-01-01') to ('1999-02-01')",
+            "a table or partition without row-level security",
+        ),
+        ("alter table payment no force row level security", "a table or partition where it is not forced"),
+        ("alter table payment disable row level security", "a table or partition without row-level security"),
+        ("drop policy tenant_only on payment", "a tenant's policy that is not the one"),
+        ("alter policy tenant_only on payment using (true)", "a tenant's policy that is not the one"),
+        ("alter policy tenant_only on payment with check (true)", "a tenant's policy that is not the one"),
+        ("create policy everybody on payment using (true)", "a policy for anybody but the two roles"),
+        (
+            "grant create on schema public to bursar_app; alter table payment owner to bursar_app",
+            "a table that its users may own",
+        ),
+        ("alter role bursar_app bypassrls", "a role that bypasses policies"),
+        ("grant create on schema public to bursar_app", "a schema in which they may create"),
+        ("grant truncate on payment to bursar_app", "a table they may truncate, reference or put triggers on"),
+        ("grant select on payment to public", "a table open to everybody"),
+        ("create unique index u on payment (gateway_ref)", "a unique key that leaves the tenant out"),
+        (
+            "create unique index p on payment (id); alter table refund add constraint k foreign key (payment_id) references payment (id)",
+            "a foreign key that leaves the tenant out",
+        ),
+        ("create rule r as on insert to payment do instead nothing", "a rule"),
+    ],
+)
+async def test_each_way_around_them_would_be_found(admin_url, ddl, question):
+    """The control of the check above, in a transaction that is taken back (roles belong to the whole server)."""
+    connection = await asyncpg.connect(admin_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(ddl)
+        assert question in await leaks(connection)
+    finally:
+        await transaction.rollback()
+        await connection.close()
