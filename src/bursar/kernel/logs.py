@@ -1,9 +1,16 @@
-"""Logs: one JSON object for each line, on standard error. Standard output stays for answers."""
+"""Logs: one JSON object for each line, on standard error. Standard output stays for answers.
+
+A traceback names files and lines, never the values in them: those are customers' data and secrets.
+"""
 
 import logging
 import sys
 
 import structlog
+
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+)
 
 
 def configure_logs(*, level: int = logging.INFO) -> None:
@@ -26,7 +33,7 @@ def configure_logs(*, level: int = logging.INFO) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _TRACEBACKS,
                 structlog.processors.JSONRenderer(),
             ],
         )
