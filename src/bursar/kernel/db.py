@@ -83,12 +83,24 @@ class Database:
     async def _transaction(self) -> AsyncIterator[Any]:
         try:
             connection = await self._pool.acquire(timeout=5)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, TimeoutError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.TooManyConnectionsError,
+            TimeoutError,
+        ) as error:
             raise DatabaseUnavailable("no database connection within 5 s", retry_after_s=2) from error
         try:
             async with connection.transaction():
                 yield connection
-        except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionError) as error:
+        except (
+            asyncpg.PostgresConnectionError,
+            asyncpg.AdminShutdownError,
+            asyncpg.CrashShutdownError,
+            ConnectionError,
+        ) as error:
             raise DatabaseUnavailable("the database connection was lost", retry_after_s=2) from error
         finally:
             await self._release(connection)

@@ -92,4 +92,6 @@ def parse(prefix: str, text: str) -> UUID:
             return decode(tail)
         except ValueError:
             pass
-    raise IdInvalid(f"this is not an id of the kind {prefix}_…", hint=f"Pass the id as you received it; it begins with {prefix}_.")
+    raise IdInvalid(
+        f"this is not an id of the kind {prefix}_…", hint=f"Pass the id as you received it; it begins with {prefix}_."
+    )

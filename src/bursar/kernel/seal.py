@@ -27,7 +27,9 @@ class Seal:
         except ValueError as error:
             raise SecretKeyWrong("BURSAR_SECRET_KEY is not base64url") from error
         if len(raw) != _KEY_BYTES:
-            raise SecretKeyWrong("BURSAR_SECRET_KEY must be 32 bytes, base64url", hint="Make one with: openssl rand -base64 32")
+            raise SecretKeyWrong(
+                "BURSAR_SECRET_KEY must be 32 bytes, base64url", hint="Make one with: openssl rand -base64 32"
+            )
         self._cipher = AESGCM(raw)
 
     def seal(self, text: str, *, purpose: str) -> bytes:

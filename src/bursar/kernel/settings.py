@@ -11,22 +11,42 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BURSAR_", extra="ignore")
 
-    data: Path = Field(default=Path("data"), description="Directory of the embedded instance; unused when database_url is set.")
-    database_url: str = Field(default="", description="PostgreSQL 15+ of your own. Empty: the embedded server under `data`.")
-    database_direct_url: str = Field(default="", description="The same database past any pooler, for workers. Empty: database_url.")
-    database_admin_url: str = Field(default="", description="A role that may create roles and tables, for `bursar migrate`. Empty: database_url.")
-    postgres_bin: str = Field(default="", description="PostgreSQL's own programs for the embedded server. Empty: those of the wheel.")
+    data: Path = Field(
+        default=Path("data"), description="Directory of the embedded instance; unused when database_url is set."
+    )
+    database_url: str = Field(
+        default="", description="PostgreSQL 15+ of your own. Empty: the embedded server under `data`."
+    )
+    database_direct_url: str = Field(
+        default="", description="The same database past any pooler, for workers. Empty: database_url."
+    )
+    database_admin_url: str = Field(
+        default="", description="A role that may create roles and tables, for `bursar migrate`. Empty: database_url."
+    )
+    postgres_bin: str = Field(
+        default="", description="PostgreSQL's own programs for the embedded server. Empty: those of the wheel."
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8420, description="Port the API listens on.")
     public_url: str = Field(default="", description="Base of the addresses shown to gateways. Empty: http://host:port.")
-    secret_key: str = Field(default="", description="32 bytes, base64url: encrypts gateway secrets, signs page sessions. Empty: made and kept under `data`.")
+    secret_key: str = Field(
+        default="",
+        description="32 bytes, base64url: encrypts gateway secrets, signs page sessions. Empty: made and kept under `data`.",
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes that `bursar up` starts.")
     pool_size: int = Field(default=10, ge=2, le=200, description="Database connections of one API process.")
     body_bytes_max: int = Field(default=1_048_576, description="Largest webhook body accepted, in bytes.")
     body_timeout_s: float = Field(default=10.0, description="Longest wait for a webhook body, in seconds.")
-    signature_tolerance_s: int = Field(default=300, description="How far a signed timestamp may be from our clock, either way, in seconds.")
+    signature_tolerance_s: int = Field(
+        default=300, description="How far a signed timestamp may be from our clock, either way, in seconds."
+    )
     intake_waiting_max: int = Field(default=4096, description="Deliveries waiting for a commit before 503 is answered.")
     retries_max: int = Field(default=8, description="Attempts at an event before it rests as dead.")
-    unmatched_grace_s: int = Field(default=900, description="How long unmatched money may wait for the missing report before it alarms, in seconds.")
-    grace_days: int = Field(default=7, description="How long entitlements outlive the start of an unpaid period, in days.")
+    unmatched_grace_s: int = Field(
+        default=900,
+        description="How long unmatched money may wait for the missing report before it alarms, in seconds.",
+    )
+    grace_days: int = Field(
+        default=7, description="How long entitlements outlive the start of an unpaid period, in days."
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
