@@ -151,7 +151,7 @@ create table purchase (
   period_start timestamptz,
   lines jsonb not null default '[]',          -- what it bought: [{price, quantity, standing}]
   unmatched_reason text,                      -- null: every paid line named a known price
-  unmatched_refs text[] not null default '{}',
+  unmatched_refs text[] not null default '{}',  -- names of what it bought that the catalogue does not know
   merged_into uuid,                           -- a report showed that two purchases were one
   first_seen_at timestamptz not null default clock_timestamp(),
   touched_at timestamptz not null default clock_timestamp(),
@@ -159,6 +159,7 @@ create table purchase (
   foreign key (tenant_id, gateway_account_id) references gateway_account (tenant_id, id)
 );
 create index purchase_unmatched on purchase (tenant_id, id) where is_paid and unmatched_reason is not null;
+create index purchase_waiting on purchase (tenant_id, gateway_account_id, id) where is_paid and unmatched_refs <> '{}';
 create index purchase_subscription on purchase (tenant_id, gateway_account_id, subscription_ref) where subscription_ref is not null;
 create index purchase_touched on purchase (tenant_id, touched_at);
 
@@ -340,6 +341,7 @@ create table subscription (
   canceled_at timestamptz,
   ended_at timestamptz,
   trial_end timestamptz,
+  unmatched_refs text[] not null default '{}',  -- names of what it is for that the catalogue does not know
   created_at timestamptz not null,
   primary key (tenant_id, id),
   constraint subscription_once unique (tenant_id, gateway_account_id, gateway_ref),
@@ -348,6 +350,7 @@ create table subscription (
 create index subscription_customer on subscription (tenant_id, customer_id, id);
 create index subscription_gateway_ref on subscription (tenant_id, gateway_ref);
 create index subscription_status on subscription (tenant_id, status, id);
+create index subscription_waiting on subscription (tenant_id, gateway_account_id, gateway_ref) where unmatched_refs <> '{}';
 
 create table invoice (
   tenant_id uuid not null,

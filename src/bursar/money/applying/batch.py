@@ -7,10 +7,10 @@ from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.money.applying.postings import causes_of, postings_of
-from bursar.money.applying.revisits import purchases_to_revisit, subscriptions_to_revisit
+from bursar.money.applying.revisits import to_revisit
 from bursar.money.applying.telling import Effect, effects_of, tell
 from bursar.money.applying.translation import Translated
-from bursar.money.catalog import Catalogue, Price, catalogue_for
+from bursar.money.catalog import Catalogue, catalogue_for
 from bursar.money.customers import know_customers
 from bursar.money.fulfilment import Change, Registry, bring_to, move_grants, purchase_targets, standing_targets
 from bursar.money.gateways.facts import CustomerFact, LicenceKeyFact, PaymentMethodFact, SubscriptionFact
@@ -20,7 +20,7 @@ from bursar.money.payments import Assessed, record_purchases
 from bursar.money.payments.methods import record_licence_keys, record_payment_methods
 from bursar.money.purchases import Assessment, assess, names_in
 from bursar.money.purchases.assessment import History
-from bursar.money.purchases.bought import bought_by_subscription
+from bursar.money.purchases.bought import NOTHING, Basket, bought_by_subscription
 from bursar.money.subscriptions import Subscribed, record_subscriptions, standings_of
 
 __all__ = ["Applied", "Translated", "apply_batch"]
@@ -57,10 +57,12 @@ async def apply_batch(
     entitlements outlive the start of an unpaid period.
     """
     reported = [Reported(e.event.id, fact, e.event.occurred_at) for e in events for fact in e.translation.facts]
-    revisit = await purchases_to_revisit(tx, account=account, events=events, reported=reported)
-    merged = await merge(tx, tenant_id=account.tenant_id, account_id=account.id, reported=reported, revisit=revisit)
-    _credit_revisits(merged, revisit)
-    reading = await _read(tx, account=account, merged=merged, events=events)
+    revisits = await to_revisit(tx, account=account, events=events, reported=reported)
+    merged = await merge(
+        tx, tenant_id=account.tenant_id, account_id=account.id, reported=reported, revisit=revisits.purchases
+    )
+    _credit_revisits(merged, revisits.purchases)
+    reading = await _read(tx, account=account, merged=merged, reopened=revisits.subscriptions)
     directory = await know_customers(
         tx,
         tenant_id=account.tenant_id,
@@ -111,7 +113,7 @@ class _Reading:
     customers: Mapping[str, str | None]
 
 
-async def _read(tx: Transaction, *, account: Account, merged: Merged, events: Sequence[Translated]) -> _Reading:
+async def _read(tx: Transaction, *, account: Account, merged: Merged, reopened: Mapping[str, UUID]) -> _Reading:
     named = {
         ref: purchase_id
         for purchase_id, members in merged.purchases.items()
@@ -120,7 +122,6 @@ async def _read(tx: Transaction, *, account: Account, merged: Merged, events: Se
     }
     touched = {ref: merged.told_by[kind, ref] for kind, ref in merged.loose if kind == SubscriptionFact.kind}
     touched |= {ref: merged.told_by[p] for ref, p in named.items() if ref not in touched}
-    reopened = await subscriptions_to_revisit(tx, account=account, events=events)
     touched |= {ref: event_id for ref, event_id in reopened.items() if ref not in touched}
     tenant = {"tenant_id": account.tenant_id, "account_id": account.id}
     histories: Mapping[str, History] = await subscription_histories(tx, **tenant, refs=named)
@@ -229,5 +230,5 @@ async def _fulfil(
     return changes, [(told[row["gateway_ref"]], row) for row in changed]
 
 
-def _bought_now(fact: SubscriptionFact | None, catalogue: Catalogue) -> tuple[tuple[Price, int], ...]:
-    return bought_by_subscription(fact, catalogue) if fact else ()
+def _bought_now(fact: SubscriptionFact | None, catalogue: Catalogue) -> Basket:
+    return bought_by_subscription(fact, catalogue) if fact else NOTHING

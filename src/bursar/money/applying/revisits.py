@@ -1,75 +1,144 @@
 """What must be read again although no report spoke of it: the catalogue or a subscription changed what it means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.money.gateways.facts import SubscriptionFact
-from bursar.money.merging import Reported
+from bursar.money.intake import file_own_event
+from bursar.money.merging import Reported, history_bounds
 
 if TYPE_CHECKING:
     from bursar.money.applying.batch import Account
     from bursar.money.applying.translation import Translated
 
 CATALOG_CHANGED = "bursar.catalog.changed"
-_BATCH_MAX = 10_000
+REVISITS_MAX = 1_000
+"""How many purchases, and how many subscriptions, a batch reads again because of the catalogue; the rest follow in further batches."""
 
+# A purchase leans on the subscription as it was when it was paid: what is told of a later time does not concern it.
 _LEANING = """
+select p.id, t.ref
+from unnest($3::text[], $4::timestamptz[], $5::text[], $6::text[]) as t (ref, at, low, high)
+left join lateral (
+  select o.version_at from gateway_object o
+  where o.tenant_id = $1 and o.gateway_account_id = $2 and o.kind = 'subscription_at' and o.ref >= t.low and o.ref < t.high
+  order by o.ref limit 1
+) as earliest on true
+join purchase p on p.tenant_id = $1 and p.gateway_account_id = $2 and p.subscription_ref = t.ref and p.leans_on_subscription
+where earliest.version_at is null or t.at <= earliest.version_at or p.paid_at >= t.at
+order by p.id
+"""
+
+_WAITING_PURCHASES = """
 select id from purchase
-where tenant_id = $1 and gateway_account_id = $2 and subscription_ref = any($3::text[]) and leans_on_subscription
-order by id
+where tenant_id = $1 and gateway_account_id = $2 and is_paid and unmatched_refs <> '{}' and unmatched_refs && $3::text[] and id > $4
+order by id limit $5
 """
 
-_UNMATCHED = """
-select id from purchase
-where tenant_id = $1 and gateway_account_id = $2 and is_paid and unmatched_reason is not null and unmatched_refs && $3::text[]
-order by id limit $4
+_WAITING_SUBSCRIPTIONS = """
+select gateway_ref as id from subscription
+where tenant_id = $1 and gateway_account_id = $2 and unmatched_refs <> '{}' and unmatched_refs && $3::text[] and gateway_ref > $4
+order by gateway_ref limit $5
 """
 
-_UNPRICED = """
-select s.gateway_ref as ref from subscription s
-join gateway_object o on o.tenant_id = s.tenant_id and o.gateway_account_id = s.gateway_account_id
-  and o.kind = 'subscription' and o.ref = s.gateway_ref
-where s.tenant_id = $1 and s.gateway_account_id = $2 and s.price_id is null
-  and exists (select 1 from jsonb_path_query(o.state, 'strict $.lines[*].prices[*]', silent => true) as p where p #>> '{}' = any($3::text[]))
-order by s.gateway_ref limit $4
-"""
+_FIRST = {"purchases": UUID(int=0), "subscriptions": ""}
 
 
-async def purchases_to_revisit(
+@dataclass(frozen=True, slots=True)
+class Revisits:
+    """What to read again, each with the event that asks for it."""
+
+    purchases: dict[UUID, UUID] = field(default_factory=dict)
+    subscriptions: dict[str, UUID] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _CatalogueChange:
+    """names: every name that now means something. after: how far earlier batches came with this change, for what is left."""
+
+    event_id: UUID
+    occurred_at: datetime
+    names: list[str]
+    after: dict[str, Any]
+
+
+async def to_revisit(
     tx: Transaction, *, account: "Account", events: Sequence["Translated"], reported: Sequence[Reported]
-) -> dict[UUID, UUID]:
-    """Return purchases to be read again, each with the event that asks for it."""
-    told = {r.fact.ref: r.event_id for r in reported if isinstance(r.fact, SubscriptionFact)}
-    revisit: dict[UUID, UUID] = {}
+) -> Revisits:
+    """Return what must be read again; file an event of our own where the catalogue concerns more than one batch should read."""
+    revisits = Revisits()
+    told: dict[str, Reported] = {}
+    for report in reported:
+        if isinstance(report.fact, SubscriptionFact):
+            known = told.get(report.fact.ref)
+            told[report.fact.ref] = report if known is None or report.at < known.at else known
     if told:
-        any_event = next(iter(told.values()))
-        for row in await tx.fetch(_LEANING, account.tenant_id, account.id, sorted(told)):
-            revisit[row["id"]] = any_event
-    for event, names in _catalogue_changes(events):
-        for row in await tx.fetch(_UNMATCHED, account.tenant_id, account.id, names, _BATCH_MAX):
-            revisit.setdefault(row["id"], event)
-    return revisit
+        lows, highs = history_bounds(told)
+        rows = await tx.fetch(
+            _LEANING, account.tenant_id, account.id, list(told), [r.at for r in told.values()], lows, highs
+        )
+        revisits.purchases.update({row["id"]: told[row["ref"]].event_id for row in rows})
+    for change in _catalogue_changes(events):
+        left: dict[str, Any] = {}
+        for kind, statement, found in (
+            ("purchases", _WAITING_PURCHASES, revisits.purchases),
+            ("subscriptions", _WAITING_SUBSCRIPTIONS, revisits.subscriptions),
+        ):
+            left[kind] = await _waiting(
+                tx,
+                account=account,
+                change=change,
+                after=change.after.get(kind),
+                statement=statement,
+                revisits=found,
+            )
+        await _continue(tx, account, change, {kind: at for kind, at in left.items() if at is not None})
+    return revisits
 
 
-async def subscriptions_to_revisit(
-    tx: Transaction, *, account: "Account", events: Sequence["Translated"]
-) -> dict[str, UUID]:
-    """Return subscriptions whose price the catalogue now knows, each with the event that says so."""
-    revisit: dict[str, UUID] = {}
-    for event, names in _catalogue_changes(events):
-        for row in await tx.fetch(_UNPRICED, account.tenant_id, account.id, names, _BATCH_MAX):
-            revisit.setdefault(row["ref"], event)
-    return revisit
+async def _waiting(
+    tx: Transaction,
+    *,
+    account: "Account",
+    change: _CatalogueChange,
+    after: Any,
+    statement: str,
+    revisits: dict[Any, UUID],
+) -> Any:
+    """Add what waits for the names of a change; return how far that came if there may be more, else None."""
+    limit = REVISITS_MAX - len(revisits)
+    if after is None or limit <= 0:
+        return after
+    rows = await tx.fetch(statement, account.tenant_id, account.id, change.names, after, limit)
+    for row in rows:
+        revisits.setdefault(row["id"], change.event_id)
+    return rows[-1]["id"] if len(rows) == limit else None
 
 
-def _catalogue_changes(events: Sequence["Translated"]) -> list[tuple[UUID, list[str]]]:
-    """Return the catalogue changes of the batch: event, and every name that now means something."""
+async def _continue(tx: Transaction, account: "Account", change: _CatalogueChange, left: dict[str, Any]) -> None:
+    if left:
+        await file_own_event(
+            tx,
+            tenant_id=account.tenant_id,
+            account_id=account.id,
+            type=CATALOG_CHANGED,
+            payload={"names": change.names, "after": {kind: str(at) for kind, at in left.items()}},
+            occurred_at=change.occurred_at,
+            event_id=f"continued:{change.event_id}",
+        )
+
+
+def _catalogue_changes(events: Iterable["Translated"]) -> list[_CatalogueChange]:
     changes = []
     for translated in events:
-        if translated.event.type == CATALOG_CHANGED and translated.event.origin == "operator":
+        event = translated.event
+        if event.type == CATALOG_CHANGED and event.origin == "operator":
             data: dict[str, Any] = translated.payload.get("data", {})
-            names = [n for key in ("refs", "names") for n in data.get(key, ()) if isinstance(n, str)]
-            changes.append((translated.event.id, sorted(set(names))))
+            names = sorted({n for key in ("refs", "names") for n in data.get(key, ()) if isinstance(n, str)})
+            after = dict(data["after"]) if "after" in data else _FIRST
+            changes.append(_CatalogueChange(event.id, event.occurred_at, names, after))
     return changes

@@ -12,6 +12,23 @@ Invariants:
 """
 
 from bursar.money.merging.links import member_names
-from bursar.money.merging.registers import Merged, Reported, Snapshot, merge, objects, subscription_histories
+from bursar.money.merging.registers import (
+    Merged,
+    Reported,
+    Snapshot,
+    history_bounds,
+    merge,
+    objects,
+    subscription_histories,
+)
 
-__all__ = ["Merged", "Reported", "Snapshot", "member_names", "merge", "objects", "subscription_histories"]
+__all__ = [
+    "Merged",
+    "Reported",
+    "Snapshot",
+    "history_bounds",
+    "member_names",
+    "merge",
+    "objects",
+    "subscription_histories",
+]

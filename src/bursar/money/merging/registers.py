@@ -180,12 +180,17 @@ async def subscription_histories(
     """Return every snapshot of the named subscriptions, oldest first; unknown ones are left out."""
     histories: dict[str, list[tuple[SubscriptionFact, datetime]]] = {}
     if wanted := sorted(set(refs)):
-        bounds = ([f"{ref}@" for ref in wanted], [f"{ref}A" for ref in wanted])
-        for row in await tx.fetch(_HISTORIES, tenant_id, account_id, wanted, *bounds):
+        for row in await tx.fetch(_HISTORIES, tenant_id, account_id, wanted, *history_bounds(wanted)):
             histories.setdefault(row["subscription"], []).append(
                 (_decode_subscription(row["state"]), row["version_at"])
             )
     return histories
+
+
+def history_bounds(refs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return between which names the snapshots of each subscription are kept: from the first, up to before the second."""
+    names = list(refs)
+    return [f"{ref}@" for ref in names], [f"{ref}A" for ref in names]
 
 
 def _snapshot(row: dict[str, object]) -> Snapshot:

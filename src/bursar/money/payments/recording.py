@@ -120,12 +120,11 @@ async def _payment_ids(
     payment_ids = {(row["purchase_id"], row["gateway_ref"]): row["id"] for row in found}
     present = {(a.purchase_id, p.ref) for a in assessed for p in a.assessment.payments}
     heirs = {a.purchase_id: a.assessment.payments[0].ref for a in assessed if a.assessment.payments}
+    # One whose purchase turned out to take no money has no heir but itself.
     retired = [
-        (row["id"], payment_ids[row["purchase_id"], heirs[row["purchase_id"]]])
+        (row["id"], payment_ids[row["purchase_id"], heirs.get(row["purchase_id"], row["gateway_ref"])])
         for row in found
-        if (row["purchase_id"], row["gateway_ref"]) not in present
-        and row["purchase_id"] in heirs
-        and row["superseded_by"] is None
+        if (row["purchase_id"], row["gateway_ref"]) not in present and row["superseded_by"] is None
     ]
     if retired:
         await tx.execute(sql.RETIRE_PAYMENTS, tenant_id, [gone for gone, _ in retired], [heir for _, heir in retired])

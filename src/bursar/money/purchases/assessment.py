@@ -14,14 +14,12 @@ from bursar.money.gateways.facts import (
     InvoiceStatus,
     PaymentFact,
     PaymentStatus,
-    RefundStatus,
     SessionFact,
-    SessionPayment,
     SubscriptionFact,
 )
 from bursar.money.merging import Snapshot
 from bursar.money.purchases.bought import Bought, bought_by
-from bursar.money.purchases.members import Members
+from bursar.money.purchases.members import Members, is_paid_for
 from bursar.money.purchases.payments import PaymentView, payments_of
 from bursar.money.purchases.returns import DisputeView, RefundView, returns_of
 
@@ -44,6 +42,7 @@ class Assessment:
 
     paid_minor: what succeeded. refunded_minor and lost_minor: what went back, and to disputes, at most what was paid together.
     bought: prices and quantities. unmatched_reason: why (part of) the money names nothing we sell; None when all does.
+    leans_on_subscription: what the subscription says of that time, or may yet say, decides what this purchase is.
     """
 
     customer: CustomerName
@@ -100,19 +99,20 @@ def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], c
     members = Members.of(snapshots)
     payments = payments_of(members)
     paid_at = _paid_at(members)
-    subscriptions = _as_of(histories, members.subscription_ref, paid_at)
+    subscription = _as_of(histories, members.subscription_ref, paid_at)
     payments, refunds, disputes = returns_of(members, payments, at=paid_at)
     succeeded = [p for p in payments if p.status is PaymentStatus.succeeded]
     paid_minor = sum(p.amount_minor for p in succeeded)
     is_paid = _is_paid(members, paid_minor=paid_minor, has_payment=bool(succeeded))
     currency = next((p.currency for p in (*succeeded, *payments)), None)
-    refunded = min(paid_minor, sum(r.amount_minor for r in refunds if r.status is RefundStatus.succeeded))
+    refunded = min(paid_minor, sum(p.refunded_minor for p in succeeded))
     lost = min(paid_minor - refunded, sum(_loss(d, paid_minor, currency) for d in disputes))
-    bought = bought_by(members, subscriptions=subscriptions, catalogue=catalogue)
+    bought = bought_by(members, subscription=subscription, catalogue=catalogue)
+    named = _named_customer(members)
     return Assessment(
-        customer=_customer(members, payments, subscriptions),
+        customer=_customer(members, payments, named or (subscription.customer if subscription else None)),
         subscription_ref=members.subscription_ref,
-        leans_on_subscription=members.subscription_ref is not None and not members.own_lines,
+        leans_on_subscription=bought.leans_on_subscription or (members.subscription_ref is not None and not named),
         is_paid=is_paid,
         is_disputed=any(d.is_open for d in disputes),
         paid_minor=paid_minor,
@@ -125,20 +125,18 @@ def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], c
         unmatched_reason=bought.unmatched_reason if is_paid and paid_minor > 0 else None,
         unmatched_refs=bought.unmatched_refs,
         payments=payments,
-        refunds=tuple(r for r in refunds),
+        refunds=refunds,
         disputes=disputes,
         invoices=tuple(members.invoices),
         sessions=tuple(members.sessions),
     )
 
 
-def _as_of(histories: Mapping[str, History], ref: str | None, at: datetime) -> dict[str, SubscriptionFact]:
+def _as_of(histories: Mapping[str, History], ref: str | None, at: datetime) -> SubscriptionFact | None:
     """Return the subscription as it was: its last snapshot up to `at`, else its first after."""
     history = histories.get(ref or "", ())
-    if not ref or not history:
-        return {}
     before = [fact for fact, taken_at in history if taken_at <= at]
-    return {ref: before[-1] if before else history[0][0]}
+    return before[-1] if before else next((fact for fact, _ in history), None)
 
 
 def _is_paid(members: Members, *, paid_minor: int, has_payment: bool) -> bool:
@@ -151,7 +149,7 @@ def _is_paid(members: Members, *, paid_minor: int, has_payment: bool) -> bool:
         return invoice.status is InvoiceStatus.paid or (has_payment and paid_minor >= invoice.total_minor)
     if has_payment:
         return True
-    return bool(session and session.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required))
+    return bool(session and is_paid_for(session))
 
 
 def _loss(dispute: DisputeView, paid_minor: int, currency: str | None) -> int:
@@ -176,30 +174,27 @@ def _period_start(members: Members) -> datetime | None:
     return max(starts, default=invoice.period_start if invoice else None)
 
 
-def _customer(
-    members: Members, payments: tuple[PaymentView, ...], subscriptions: Mapping[str, SubscriptionFact]
-) -> CustomerName:
-    subscription = subscriptions.get(members.subscription_ref or "")
-    charges = [charge for charge, _ in members.charges]
+def _named_customer(members: Members) -> str | None:
     naming: list[AssignmentFact | InvoiceFact | SessionFact | PaymentFact | ChargeFact] = [
         *members.assignments,
         *members.invoices,
         *members.sessions,
         *members.payments,
-        *charges,
+        *(charge for charge, _ in members.charges),
     ]
+    return next((holder.customer for holder in naming if holder.customer), None)
+
+
+def _customer(members: Members, payments: tuple[PaymentView, ...], ref: str | None) -> CustomerName:
+    if ref:
+        return CustomerName(ref, None)
     mailing: list[SessionFact | InvoiceFact | ChargeFact | PaymentFact] = [
         *members.sessions,
         *members.invoices,
-        *charges,
+        *(charge for charge, _ in members.charges),
         *members.payments,
     ]
     email = next((holder.email for holder in mailing if holder.email), None)
-    ref = next((holder.customer for holder in naming if holder.customer), None) or (
-        subscription.customer if subscription else None
-    )
-    if ref:
-        return CustomerName(ref, None)
     if email:
         # In one spelling, or the first report to come would decide how the address is written.
         address = email.strip().lower()

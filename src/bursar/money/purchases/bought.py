@@ -32,38 +32,81 @@ class Bought:
 
 
 class Basket(NamedTuple):
+    """unmatched_refs: names that nobody knows and that would have said what was bought.
+
+    leans_on_subscription: its own reports do not say it; the subscription's do, or may yet.
+    """
+
     lines: tuple[Bought, ...]
     unmatched_reason: str | None
     unmatched_refs: tuple[str, ...]
+    leans_on_subscription: bool = False
 
 
-def bought_by(members: Members, *, subscriptions: Mapping[str, SubscriptionFact], catalogue: Catalogue) -> Basket:
-    """Return what was bought, each price once, and what remained unmatched."""
-    claims = members.claims(subscriptions)
+NOTHING = Basket((), None, ())
+
+
+def bought_by(members: Members, *, subscription: SubscriptionFact | None, catalogue: Catalogue) -> Basket:
+    """Return what was bought, each price once, and what remained unmatched.
+
+    subscription: the one it pays for, as it was then; asked only when the purchase's own reports name nothing we sell.
+    """
     is_standing, is_trial = members.subscription_ref is not None, _is_trial(members)
 
     def line(price: Price, quantity: int) -> Bought:
         standing = is_standing and price.is_recurring
         return Bought(price, quantity, standing, standing and is_trial and price.amount_minor > 0)
 
+    if assigned := _assigned(members, catalogue):
+        return _basket([line(price, quantity) for price, quantity in assigned])
+    if members.is_settlement:
+        return NOTHING
     unknown: dict[str, str] = {}
-    named = (
-        _assigned(members, catalogue)
-        or _ordered(claims, catalogue, unknown=unknown)
-        or _claimed(claims, catalogue, unknown=unknown)
-    )
-    if named:
-        return _basket([line(price, quantity) for price, quantity in named])
-    basket = _by_lines(members.lines(subscriptions), catalogue, line=line, claimed=unknown)
-    if members.is_cut and not basket.unmatched_reason:
-        return basket._replace(unmatched_reason="the gateway sent only the first of its lines; the rest is unknown")
-    return basket
+    basket = _by_claims(members.claims, catalogue, line=line, unknown=unknown)
+    if basket is None:
+        basket = _by_lines(members.own_lines, catalogue, line=line, claimed=unknown)
+        if members.is_cut and not basket.unmatched_reason:
+            basket = basket._replace(
+                unmatched_reason="the gateway sent only the first of its lines; the rest is unknown"
+            )
+    if basket.lines or members.subscription_ref is None:
+        return basket
+    return _by_subscription(members, subscription, catalogue, line=line, own=basket, unknown=unknown)
+
+
+def _by_claims(
+    claims: Sequence[Claim], catalogue: Catalogue, *, line: Callable[[Price, int], Bought], unknown: dict[str, str]
+) -> Basket | None:
+    """What orders and metadata say, if any of them names something we sell; unknown names are written into `unknown`."""
+    named = _ordered(claims, catalogue, unknown=unknown) or _claimed(claims, catalogue, unknown=unknown)
+    if not named:
+        return None
+    return _basket([line(price, quantity) for price, quantity in named])
+
+
+def _by_subscription(
+    members: Members,
+    subscription: SubscriptionFact | None,
+    catalogue: Catalogue,
+    *,
+    line: Callable[[Price, int], Bought],
+    own: Basket,
+    unknown: dict[str, str],
+) -> Basket:
+    """What the subscription says that a purchase is for whose own reports name nothing we sell."""
+    basket = own
+    if subscription:
+        basket = _by_claims([subscription.claim], catalogue, line=line, unknown=unknown) or basket
+        if not basket.lines and not members.own_lines:
+            basket = _by_lines(subscription.lines, catalogue, line=line, claimed=unknown)
+    refs = tuple(sorted({*own.unmatched_refs, *basket.unmatched_refs, *unknown}))
+    return basket._replace(unmatched_refs=refs, leans_on_subscription=True)
 
 
 def _assigned(members: Members, catalogue: Catalogue) -> list[tuple[Price, int]]:
     """What an operator said it bought."""
-    known = ((catalogue.by_name.get(a.price), a.quantity) for a in members.assignments)
-    return next(([(price, quantity)] for price, quantity in known if price), [])
+    known = ((catalogue.by_name.get(a.price), min(a.quantity, QUANTITY_MAX)) for a in members.assignments)
+    return next(([(price, quantity)] for price, quantity in known if price and quantity > 0), [])
 
 
 def _ordered(claims: Sequence[Claim], catalogue: Catalogue, *, unknown: dict[str, str]) -> Sequence[tuple[Price, int]]:
@@ -91,19 +134,21 @@ def _claimed(claims: Sequence[Claim], catalogue: Catalogue, *, unknown: dict[str
     return []
 
 
-def bought_by_subscription(fact: SubscriptionFact, catalogue: Catalogue) -> tuple[tuple[Price, int], ...]:
-    """Return the prices and quantities of a subscription as it is now: by order, by metadata, by its items."""
-    if fact.claim.order and (lines := catalogue.orders.get(fact.claim.order)):
-        return tuple((p, q) for p, q in lines if p.is_recurring)
-    quantity = _quantity(fact.claim.quantity)
-    if fact.claim.price and quantity and (price := catalogue.by_name.get(fact.claim.price)):
-        return ((price, quantity),)
-    items = (
-        Bought(price, min(item.quantity, QUANTITY_MAX))
-        for item in fact.lines
-        if item.quantity > 0 and (price := _first_known(item, catalogue))
-    )
-    return tuple((line.price, line.quantity) for line in _basket(list(items)).lines)
+def bought_by_subscription(fact: SubscriptionFact, catalogue: Catalogue) -> Basket:
+    """Return the prices and quantities of a subscription as it is now: by order, by metadata, by its items.
+
+    unmatched_refs: every name of it that nobody knows.
+    """
+    unknown: dict[str, str] = {}
+    basket = _by_claims([fact.claim], catalogue, line=Bought, unknown=unknown)
+    if basket:
+        return basket._replace(lines=tuple(b for b in basket.lines if b.price.is_recurring or not fact.claim.order))
+    items = [item for item in fact.lines if item.quantity > 0]
+    found = [
+        Bought(price, min(item.quantity, QUANTITY_MAX)) for item in items if (price := _first_known(item, catalogue))
+    ]
+    refs = {ref for item in items if not _first_known(item, catalogue) for ref in item.prices}
+    return _basket(found)._replace(unmatched_refs=tuple(sorted(refs | unknown.keys())))
 
 
 def _first_known(line: Line, catalogue: Catalogue) -> Price | None:
@@ -133,7 +178,7 @@ def _by_lines(
         price = _first_known(told, catalogue)
         if price:
             bought = line(price, min(told.quantity, QUANTITY_MAX))
-            free = bought.is_free or (told.amount_minor == 0 and price.amount_minor > 0)
+            free = bought.is_free or (bought.is_standing and told.amount_minor == 0 and price.amount_minor > 0)
             found.append(replace(bought, is_free=free))
         elif told.amount_minor != 0:
             unknown.extend(told.prices[:1] or (told.ref or "a line without a price",))
@@ -146,7 +191,7 @@ def _by_lines(
     )
     basket = _basket(found)
     reason = "; ".join(dict.fromkeys(reasons)) if unknown or not found else None
-    return Basket(basket.lines, reason or None, tuple(refs) if reason else ())
+    return Basket(basket.lines, reason or None, tuple(refs) if unknown or not found else tuple(sorted(claimed)))
 
 
 def _basket(found: list[Bought]) -> Basket:

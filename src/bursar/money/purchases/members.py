@@ -1,6 +1,6 @@
 """The snapshots of one purchase, sorted by kind."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,11 +20,8 @@ from bursar.money.gateways.facts import (
     RefundFact,
     SessionFact,
     SessionPayment,
-    SubscriptionFact,
 )
 from bursar.money.merging import Snapshot
-
-Claiming = SessionFact | PaymentFact | InvoiceFact | ChargeFact | SubscriptionFact
 
 
 @dataclass(slots=True)
@@ -76,9 +73,7 @@ class Members:
     @property
     def session(self) -> SessionFact | None:
         """The checkout that was paid, else the first."""
-        paid = [
-            s for s in self.sessions if s.payment_status in (SessionPayment.paid, SessionPayment.no_payment_required)
-        ]
+        paid = [s for s in self.sessions if is_paid_for(s)]
         return next(iter(paid or self.sessions), None)
 
     @property
@@ -90,17 +85,16 @@ class Members:
                 return holder.subscription
         return next((line.subscription for i in self.invoices for line in i.lines if line.subscription), None)
 
-    def claiming(self, subscriptions: Mapping[str, SubscriptionFact]) -> Iterator[Claiming]:
-        """Yield what may carry a claim, most telling first. A paid checkout speaks before a payment, a payment before its invoice."""
-        yield from self.sessions
-        yield from self.payments
-        yield from self.invoices
-        yield from (charge for charge, _ in self.charges)
-        if subscription := subscriptions.get(self.subscription_ref or ""):
-            yield subscription
-
-    def claims(self, subscriptions: Mapping[str, SubscriptionFact]) -> list[Claim]:
-        return [holder.claim for holder in self.claiming(subscriptions)]
+    @property
+    def claims(self) -> list[Claim]:
+        """What its objects say of themselves, most telling first: a checkout before a payment, a payment before its invoice."""
+        holders: list[SessionFact | PaymentFact | InvoiceFact | ChargeFact] = [
+            *self.sessions,
+            *self.payments,
+            *self.invoices,
+            *(charge for charge, _ in self.charges),
+        ]
+        return [holder.claim for holder in holders]
 
     @property
     def own_lines(self) -> tuple[Line, ...]:
@@ -113,12 +107,11 @@ class Members:
         """True when the gateway sent only the first lines of a longer list."""
         return any(holder.has_more_lines for holder in (self.invoice, self.session) if holder and holder.lines)
 
-    def lines(self, subscriptions: Mapping[str, SubscriptionFact]) -> tuple[Line, ...]:
-        """Return the lines that say what was bought: its own, else the subscription's items at the time."""
-        if self.own_lines:
-            return self.own_lines
-        subscription = subscriptions.get(self.subscription_ref or "")
-        return subscription.lines if subscription else ()
+    @property
+    def is_settlement(self) -> bool:
+        """True when it only settles a change of plan: what it changes to is granted with its period."""
+        lines = self.invoice.lines if self.invoice else ()
+        return bool(lines) and all(line.is_proration for line in lines)
 
     @property
     def created_at(self) -> datetime:
@@ -138,3 +131,11 @@ class Members:
 
     def succeeded_charges(self) -> list[ChargeFact]:
         return [c for c, _ in self.charges if c.status is PaymentStatus.succeeded and c.is_captured]
+
+
+def is_paid_for(session: SessionFact) -> bool:
+    """True when a checkout owes nothing any more. One that only saves a way to pay sells nothing, so it never owed."""
+    return session.mode != "setup" and session.payment_status in (
+        SessionPayment.paid,
+        SessionPayment.no_payment_required,
+    )

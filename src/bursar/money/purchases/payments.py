@@ -19,6 +19,7 @@ from bursar.money.gateways.facts import (
 from bursar.money.purchases.members import Members
 
 _UNDECIDED = (PaymentStatus.pending, PaymentStatus.requires_action, PaymentStatus.processing)
+_UNSETTLED = (*_UNDECIDED, PaymentStatus.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,15 @@ def _payment(ref: str, members: Members, *, is_only: bool) -> PaymentView:
     best = _best(charges)
     if fact is None:
         return _from_charge(ref, best, members) if best else _stub(ref, members)
-    status = fact.status
-    if best and best.status is PaymentStatus.succeeded and best.is_captured and status is not PaymentStatus.canceled:
-        status = PaymentStatus.succeeded
+    status, amount = fact.status, fact.amount_minor
+    if best and best.status is PaymentStatus.succeeded and best.is_captured and status in _UNSETTLED:
+        # The payment was described before it succeeded: what was taken may be less than what was asked.
+        status, amount = PaymentStatus.succeeded, best.amount_minor
     return PaymentView(
         ref=ref,
         charge_ref=best.ref if best else fact.charge,
         status=status,
-        amount_minor=fact.amount_minor,
+        amount_minor=amount,
         currency=fact.currency,
         created_at=fact.created_at or _time(members),
         failure_code=fact.failure_code if status is not PaymentStatus.succeeded else None,
@@ -214,7 +216,7 @@ def _is_settled(members: Members) -> bool:
     invoice, session = members.invoice, members.session
     if invoice and invoice.status is InvoiceStatus.paid:
         return invoice.paid_minor > 0
-    return bool(session and session.payment_status is SessionPayment.paid)
+    return bool(session and session.mode != "setup" and session.payment_status is SessionPayment.paid)
 
 
 def _time(members: Members) -> datetime:

@@ -1,9 +1,10 @@
 """What went back to the customer or was lost to a dispute, payment by payment. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bursar.money.gateways.facts import DisputeStatus, RefundStatus
+from bursar.money.gateways.facts import DisputeStatus, PaymentStatus, RefundStatus
 from bursar.money.purchases.members import Members
 from bursar.money.purchases.payments import PaymentView, charges_of
 
@@ -24,7 +25,7 @@ class RefundView:
 
 @dataclass(frozen=True, slots=True)
 class DisputeView:
-    """withdrawn_minor, reinstated_minor: what the gateway says it moved. is_open: suspends what was granted."""
+    """withdrawn_minor, reinstated_minor: what the gateway says it moved; what came back had gone. is_open: suspends what was granted."""
 
     ref: str
     payment_ref: str
@@ -61,12 +62,8 @@ def returns_of(
             currency=d.currency or payment.currency,
             reason=d.reason,
             due_by=d.due_by,
-            withdrawn_minor=sum(
-                f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "withdrawn"
-            ),
-            reinstated_minor=sum(
-                f.amount_minor for f in members.funds if f.dispute == d.ref and f.direction == "reinstated"
-            ),
+            withdrawn_minor=max(_moved(d.ref, members, "withdrawn"), _moved(d.ref, members, "reinstated")),
+            reinstated_minor=_moved(d.ref, members, "reinstated"),
             created_at=d.created_at or at,
         )
         for d in members.disputes
@@ -74,14 +71,30 @@ def returns_of(
     settled = tuple(
         replace(
             p,
-            refunded_minor=sum(
-                r.amount_minor for r in refunds if r.payment_ref == p.ref and r.status is RefundStatus.succeeded
-            ),
+            refunded_minor=_returned_of(p, refunds),
             is_disputed=any(d.is_open for d in disputes if d.payment_ref == p.ref),
         )
         for p in payments
     )
     return settled, refunds, disputes
+
+
+def _moved(dispute: str, members: Members, direction: str) -> int:
+    return sum(f.amount_minor for f in members.funds if f.dispute == dispute and f.direction == direction)
+
+
+def _returned_of(payment: PaymentView, refunds: Sequence[RefundView]) -> int:
+    """Return what a payment gave back, in its own currency; a refund told in another one returned all of it.
+
+    Of money that was never taken nothing goes back: such a refund released an authorisation.
+    """
+    if payment.status is not PaymentStatus.succeeded:
+        return 0
+    return sum(
+        r.amount_minor if r.currency == payment.currency else payment.amount_minor
+        for r in refunds
+        if r.payment_ref == payment.ref and r.status is RefundStatus.succeeded
+    )
 
 
 def _itemised(members: Members, payments: tuple[PaymentView, ...], at: datetime) -> list[RefundView]:

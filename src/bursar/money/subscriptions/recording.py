@@ -6,21 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.catalog import Price
 from bursar.money.gateways.facts import SubscriptionFact, SubscriptionStatus
+from bursar.money.purchases.bought import Basket
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription that a batch touched. fact: None while nobody has described it. bought: its prices, as of now."""
+    """A subscription that a batch touched. fact: None while nobody has described it. bought: what it is for, as of now."""
 
     ref: str
     fact: SubscriptionFact | None
     at: datetime
     customer_id: UUID | None
-    bought: tuple[tuple[Price, int], ...]
+    bought: Basket
     event_id: UUID
 
 
@@ -36,16 +38,18 @@ update subscription as s
 set customer_id = coalesce(new.customer_id, s.customer_id), price_id = new.price_id, status = new.status,
     current_period_start = new.current_period_start, current_period_end = new.current_period_end,
     cancel_at_period_end = new.cancel_at_period_end, cancel_at = new.cancel_at, canceled_at = new.canceled_at,
-    ended_at = new.ended_at, trial_end = new.trial_end, created_at = coalesce(new.created_at, s.created_at)
+    ended_at = new.ended_at, trial_end = new.trial_end, created_at = coalesce(new.created_at, s.created_at),
+    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb))
 from unnest($3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bool[], $10::timestamptz[],
-  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
+  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[])
   as new (ref, customer_id, price_id, status, current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
-    ended_at, trial_end, created_at)
+    ended_at, trial_end, created_at, unmatched_refs)
 where s.tenant_id = $1 and s.gateway_account_id = $2 and s.gateway_ref = new.ref
   and (s.customer_id, s.price_id, s.status, s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at,
-       s.canceled_at, s.ended_at, s.trial_end)
+       s.canceled_at, s.ended_at, s.trial_end, s.unmatched_refs)
     is distinct from (coalesce(new.customer_id, s.customer_id), new.price_id, new.status, new.current_period_start, new.current_period_end,
-       new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end)
+       new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end,
+       array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)))
 returning s.id, s.gateway_ref, s.status, s.cancel_at_period_end
 """
 
@@ -87,7 +91,7 @@ async def _describe(
         account_id,
         [s.ref for s, _ in told],
         [s.customer_id for s, _ in told],
-        [s.bought[0][0].id if s.bought else None for s, _ in told],
+        [s.bought.lines[0].price.id if s.bought.lines else None for s, _ in told],
         [f.status.value for f in facts],
         [f.current_period_start for f in facts],
         [f.current_period_end for f in facts],
@@ -97,5 +101,6 @@ async def _describe(
         [f.ended_at for f in facts],
         [f.trial_end for f in facts],
         [f.created_at for f in facts],
+        [msgspec.json.encode(s.bought.unmatched_refs).decode() for s, _ in told],
     )
     return [dict(row) for row in rows]

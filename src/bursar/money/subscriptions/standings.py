@@ -12,10 +12,11 @@ from bursar.money.catalog import Catalogue, Price, catalogue_for
 from bursar.money.fulfilment import Standing
 from bursar.money.subscriptions.recording import Subscribed
 
-# The latest period decides what was returned; an open dispute of any period suspends.
+# The latest period decides what was returned (what only settled a change of plan is no period of its own); an open
+# dispute of any period suspends.
 _PAID_PERIODS = """
 select s.ref, p.paid_minor, p.refunded_minor + p.lost_minor as taken_minor, p.is_disputed, p.lines::text as lines,
-  coalesce(p.period_start, p.paid_at) as started_at, p.customer_id
+  coalesce(p.period_start, p.paid_at) as started_at, p.customer_id, p.lines @> '[{"standing": true}]' as is_period
 from unnest($3::text[]) as s (ref)
 join purchase p on p.tenant_id = $1 and p.gateway_account_id = $2 and p.subscription_ref = s.ref and p.is_paid
 order by s.ref, started_at desc, p.paid_at desc, p.paid_minor desc
@@ -34,7 +35,7 @@ async def standings_of(
     periods: dict[str, list[Any]] = {}
     for row in await tx.fetch(_PAID_PERIODS, tenant_id, account_id, [s.ref for s in subscribed]) if subscribed else ():
         periods.setdefault(row["ref"], []).append(row)
-    undescribed = [periods[s.ref][0] for s in subscribed if not s.fact and s.ref in periods]
+    undescribed = [row for s in subscribed if not s.fact for row in periods.get(s.ref, ()) if row["is_period"]]
     prices = await _prices_of_lines(tx, tenant_id=tenant_id, account_id=account_id, periods=undescribed)
     standings = []
     for s in subscribed:
@@ -43,7 +44,7 @@ async def standings_of(
         customer_id = customer_id or (of_subscription[0]["customer_id"] if of_subscription else None)
         if customer_id is None:
             continue
-        latest = of_subscription[0] if of_subscription else None
+        latest = next((row for row in of_subscription if row["is_period"]), None)
         standings.append(
             Standing(
                 subscription_id=subscription_id,
@@ -51,8 +52,10 @@ async def standings_of(
                 event_id=s.event_id,
                 fact=s.fact,
                 at=s.at,
-                bought=s.bought if s.fact else _standing_lines(latest, prices),
-                is_paid=latest is not None,
+                bought=tuple((b.price, b.quantity) for b in s.bought.lines)
+                if s.fact
+                else _standing_lines(latest, prices),
+                is_paid=bool(of_subscription),
                 is_disputed=any(row["is_disputed"] for row in of_subscription),
                 taken_minor=latest["taken_minor"] if latest else 0,
                 paid_minor=latest["paid_minor"] if latest else 0,
