@@ -1,7 +1,8 @@
 """Each table as canonical lines: the statements behind the fingerprint.
 
 Every statement returns a column `line`, sorted by code point, one line for each row that is part of the present truth.
-Not part of it: superseded payments and grants, absorbed purchases, and customers whom no row names any more.
+Not part of it: superseded payments and grants, absorbed purchases, and customers and subscriptions that only an older
+report named.
 """
 
 from typing import Final
@@ -118,11 +119,21 @@ where i.tenant_id = $1
     "subscription": _lines(
         f"a.name, s.gateway_ref, cn.name, rn.name, s.status, {_at('s.current_period_start')}, {_at('s.current_period_end')}, "
         f"s.cancel_at_period_end, {_at('s.cancel_at')}, {_at('s.canceled_at')}, {_at('s.ended_at')}, {_at('s.trial_end')}, "
-        f"{_at('s.created_at')}",
+        f"{_at('told.created_at')}",
+        # While nobody has said when it began, the row bears the time of whichever report named it first.
         """
 from subscription s join account a on a.id = s.gateway_account_id
 left join price_name rn on rn.id = s.price_id left join customer_name cn on cn.id = s.customer_id
-where s.tenant_id = $1
+left join lateral (
+  select s.created_at from gateway_object o
+  where o.tenant_id = $1 and o.gateway_account_id = s.gateway_account_id and o.kind = 'subscription' and o.ref = s.gateway_ref
+    and o.state ? 'created_at'
+) as told on true
+where s.tenant_id = $1 and (
+  exists (select from purchase p where p.tenant_id = $1 and p.gateway_account_id = s.gateway_account_id
+          and p.subscription_ref = s.gateway_ref and p.merged_into is null)
+  or exists (select from gateway_object o where o.tenant_id = $1 and o.gateway_account_id = s.gateway_account_id
+             and o.kind = 'subscription' and o.ref = s.gateway_ref))
 """,
     ),
     "checkout_session": _lines(
