@@ -13,6 +13,7 @@ from bursar.web.pages.texts import exact, visible
 
 SHOWN_BYTES = 65_536
 _PIECES_MAX = 6_000
+_SHOWN_CHARS_MAX = 200_000
 _INDENT_MAX = 24
 
 _WORD = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z0-9_+.-]+|[{}\[\],:]|\s+|.', re.DOTALL)
@@ -54,8 +55,9 @@ def _laid_out(raw: str) -> tuple[list[Piece], bool]:
     words = [word for word in _WORD.findall(raw) if not word.isspace()]
     pieces: list[Piece] = []
     plain: list[str] = []
-    depth, key = 0, ""
+    depth, key, length = 0, "", 0
     for position, word in enumerate(words):
+        length += len(word) + 2 * min(depth, _INDENT_MAX)
         following = words[position + 1] if position + 1 < len(words) else ""
         if word in ("{", "["):
             depth += 1
@@ -77,7 +79,7 @@ def _laid_out(raw: str) -> tuple[list[Piece], bool]:
                 pieces.append(Piece("key", word))
             else:
                 pieces.append(_value(word, key))
-        if len(pieces) >= _PIECES_MAX:
+        if len(pieces) >= _PIECES_MAX or length > _SHOWN_CHARS_MAX:
             return pieces, False
     if plain:
         pieces.append(Piece("plain", "".join(plain)))

@@ -1,5 +1,6 @@
 """Dead letters: what was given up, why, and another try for one or for all of a kind."""
 
+from string import hexdigits
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,7 +13,7 @@ from bursar.web.pages.reads.dead import REPLAYED_AT_ONCE, causes, dead_letters, 
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
 
-CAUSE_MAX = 200
+_KEY = "^([0-9a-f]{16})?$"
 
 router = APIRouter(route_class=PageRoute)
 
@@ -20,21 +21,20 @@ router = APIRouter(route_class=PageRoute)
 @router.get("/dead")
 async def dead_list(
     visit: Visiting,
-    cause: Annotated[str, Query(max_length=CAUSE_MAX)] = "",
+    cause: Annotated[str, Query(pattern=_KEY)] = "",
     before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
     replayed: Annotated[int, Query(ge=0, le=REPLAYED_AT_ONCE)] = 0,
 ) -> Response:
     """Show the dead letters by what they died of."""
-    wanted = cause.replace("\0", "")
     async with visit.open() as page:
         tx, tenant_id = page.tx, visit.tenant_id
-        found = await dead_letters(tx, tenant_id=tenant_id, cause=wanted or None, below=before(ids.EVENT, before_id))
+        found = await dead_letters(tx, tenant_id=tenant_id, cause=cause or None, below=before(ids.EVENT, before_id))
         return page.answer(
             "dead.html",
             causes=await causes(tx, tenant_id=tenant_id),
             letters=found.rows,
             after=found.after,
-            cause=wanted,
+            cause=cause,
             replayed=replayed,
             at_once=REPLAYED_AT_ONCE,
         )
@@ -48,7 +48,7 @@ async def replay_class(visit: Visiting) -> Response:
         if "event" in fields:
             event_ids = [ids.parse(ids.EVENT, fields["event"])]
         else:
-            cause = fields.get("cause", "").replace("\0", "")[:CAUSE_MAX]
+            cause = "".join(c for c in fields.get("cause", "") if c in hexdigits)
             event_ids = await events_of_cause(page.tx, tenant_id=visit.tenant_id, cause=cause)
         if not event_ids:
             raise EventNotFound("Nothing rests of this cause any more.", hint="Somebody may have replayed it already.")

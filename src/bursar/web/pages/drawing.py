@@ -56,22 +56,28 @@ class Chart:
 
 def bar_chart(bars: Sequence[Bar], *, width: float, height: float, label: str) -> Chart:
     """Return stacked bars on a common scale; something that is not nothing is never drawn as nothing."""
-    top = max((sum(p.amount for p in bar.parts) for bar in bars), default=0) or 1
+    top = max((sum(part.amount for part in bar.parts) for bar in bars), default=0) or 1
     slot = width / max(len(bars), 1)
     columns = []
     for position, bar in enumerate(bars):
+        parts = [part for part in bar.parts if part.amount > 0]
         x, floor = position * slot, height
         rects = []
-        for part in bar.parts:
-            if part.amount <= 0:
-                continue
-            tall = min(max(part.amount / top * height, _LEAST), floor)
+        for part, tall in zip(parts, _heights(parts, top=top, height=height), strict=True):
             floor -= tall
             rects.append(
                 Rect(_round(x + GAP / 2), _round(floor), _round(max(slot - GAP, 0.5)), _round(tall), part.tone)
             )
         columns.append(Column(tuple(rects), _round(x), _round(slot), bar.title))
     return Chart(width, height, tuple(columns), label)
+
+
+def _heights(parts: Sequence[Part], *, top: float, height: float) -> list[float]:
+    """Return how tall each piece is; what the small ones need to be seen, the tallest gives."""
+    heights = [max(part.amount / top * height, _LEAST) for part in parts]
+    if (excess := sum(heights) - height) > 0:
+        heights[heights.index(max(heights))] -= excess
+    return heights
 
 
 def _round(number: float) -> float:

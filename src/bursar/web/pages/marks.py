@@ -88,13 +88,14 @@ class Marks:
     async def stream(self, tenant_id: UUID, *, life_s: float = LIFE_S) -> AsyncIterator[bytes]:
         """Yield one page's event stream until it has lived its life, the client goes, or the process stops.
 
-        It begins with a mark, for what happened between the page and its stream.
+        It begins with a mark, for what happened between the page and its stream: at once where somebody watches this
+        tenant already, else after the first look, so that nothing falls between the mark and what is compared with.
         """
         watched = self._enter(tenant_id)
         try:
             ends = time.monotonic() + min(life_s, LIFE_S)
             seen = watched.version
-            yield _OPENING + MARK
+            yield _OPENING if watched.shape is None else _OPENING + MARK
             while time.monotonic() < ends and not self._stopping.is_set():
                 if watched.version == seen:
                     await _waited(watched.changed, min(BEAT_S, ends - time.monotonic()))
@@ -147,9 +148,9 @@ class Marks:
             if watched is None:
                 continue
             shape = tuple(row.values())
-            if watched.shape is not None and watched.shape != shape:
+            if watched.shape != shape:
+                watched.shape = shape
                 watched.mark()
-            watched.shape = shape
 
 
 async def _waited(event: asyncio.Event, seconds: float) -> None:

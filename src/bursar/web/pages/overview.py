@@ -1,6 +1,7 @@
 """The overview and the stream that keeps pages live."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import partial
 
 from fastapi import APIRouter
@@ -9,11 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from bursar.web.pages.marks import marks_of
 from bursar.web.pages.paging import NEWEST
 from bursar.web.pages.reads import overview as figures
-from bursar.web.pages.reads.events import EventFilter, events
+from bursar.web.pages.reads.events import EventFilter, EventRow, events
 from bursar.web.pages.reads.payments import in_time, payments
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting
 
+LOOKED_WITHIN = timedelta(minutes=5)
 EVENTS_SHOWN = 12
 PAYMENTS_SHOWN = 10
 
@@ -32,19 +34,27 @@ async def overview(visit: Visiting) -> Response:
         latest = await payments(
             tx, tenant_id=tenant_id, status=None, customer_id=None, below=NEWEST, limit=PAYMENTS_SHOWN
         )
+        sweep = await figures.sweep(tx, tenant_id=tenant_id)
         return page.answer(
             "overview.html",
             fragment="overview_live.html",
             takings=await recall(("takings", tenant_id), partial(figures.takings, tx, tenant_id=tenant_id, now=now)),
             arrivals=await recall(("arrivals", tenant_id), partial(figures.arrivals, tx, tenant_id=tenant_id, now=now)),
             waiting=await recall(("waiting", tenant_id), partial(figures.waiting, tx, tenant_id=tenant_id)),
-            sweep=await figures.sweep(tx, tenant_id=tenant_id),
+            sweep=sweep,
+            is_unwatched=_is_unwatched(sweep, newest.rows, now=now),
             unmatched=unmatched,
             is_overdue=unmatched.oldest_at is not None and now - unmatched.oldest_at > visit.grace,
-            stale_after=timedelta(minutes=5),
             events=newest.rows,
             payments=in_time(latest.rows),
         )
+
+
+def _is_unwatched(sweep: figures.Sweep, newest: Sequence[EventRow], *, now: datetime) -> bool:
+    """Tell whether something came in and nobody has looked since. A business where nothing happens is looked at seldom."""
+    if sweep.checked_at is None or not newest:
+        return False
+    return newest[0].received_at > sweep.checked_at and now - sweep.checked_at > LOOKED_WITHIN
 
 
 @router.get("/live")

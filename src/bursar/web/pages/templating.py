@@ -33,6 +33,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -48,6 +49,11 @@ def _environment() -> Environment:
     )
     environment.globals.update(when=_when, static=_static, tone=tone_of, money=Money)
     return environment
+
+
+def _seen(value: object) -> object:
+    """Make every text visible on its way into a page; autoescape then makes it harmless."""
+    return texts.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @pass_context

@@ -14,13 +14,12 @@ _READ_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class DeadRow:
-    """One dead letter. cause: the class of its error, by which the list may be narrowed."""
+    """One dead letter."""
 
     id: str
     type: str
     account: str
     reason: str
-    cause: str
     error: str
     attempts: int
     crashes: int
@@ -29,8 +28,9 @@ class DeadRow:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A class of errors: how many died of it, when first and last. is_readable: they can be replayed."""
+    """A class of errors, by which the list may be narrowed: how many died of it, when first and last. is_readable: they can be replayed."""
 
+    key: str
     name: str
     count: int
     is_readable: bool
@@ -41,25 +41,28 @@ class Cause:
 # The class of an error is its text up to what differs from one event to the next: a quote, a number.
 _CAUSE = "left(replace(d.reason, '_', ' ') || ': ' || regexp_replace(left(d.error, 300), '[0-9''\"`\n].*$', ''), 160)"
 
+# A class is named by a digest of its text, because the text itself may hold anything.
+_KEY = f"left(encode(sha256(convert_to({_CAUSE}, 'UTF8')), 'hex'), 16)"
+
 _CAUSES = f"""
-select cause, count(*) as deaths, bool_and(is_readable) as is_readable, min(at) as first_at, max(at) as last_at
-from (select {_CAUSE} as cause, d.reason <> 'unparseable' as is_readable, d.at from gateway_event_dead d where d.tenant_id = $1 limit {_READ_MAX}) as c
-group by cause order by deaths desc, cause limit 50
+select key, cause, count(*) as deaths, bool_and(is_readable) as is_readable, min(at) as first_at, max(at) as last_at
+from (select {_KEY} as key, {_CAUSE} as cause, d.reason <> 'unparseable' as is_readable, d.at from gateway_event_dead d where d.tenant_id = $1 limit {_READ_MAX}) as c
+group by key, cause order by deaths desc, cause limit 50
 """
 
 _LIST = f"""
-select d.event_id, e.type, left(a.name, 60) as account, d.reason, {_CAUSE} as cause, left(d.error, 400) as error, d.attempts,
+select d.event_id, e.type, left(a.name, 60) as account, d.reason, left(d.error, 400) as error, d.attempts,
   d.crashes, d.at
 from gateway_event_dead d
 join gateway_event e on e.tenant_id = d.tenant_id and e.id = d.event_id
 join gateway_account a on a.tenant_id = e.tenant_id and a.id = e.gateway_account_id
-where d.tenant_id = $1 and d.event_id < $2 and ($3::text is null or {_CAUSE} = $3)
+where d.tenant_id = $1 and d.event_id < $2 and ($3::text is null or {_KEY} = $3)
 order by d.event_id desc limit $4
 """
 
 _OF_CAUSE = f"""
 select d.event_id from gateway_event_dead d
-where d.tenant_id = $1 and {_CAUSE} = $2 order by d.event_id limit {REPLAYED_AT_ONCE}
+where d.tenant_id = $1 and {_KEY} = $2 order by d.event_id limit {REPLAYED_AT_ONCE}
 """
 
 
@@ -67,7 +70,8 @@ async def causes(tx: Transaction, *, tenant_id: UUID) -> tuple[Cause, ...]:
     """Return what events died of, the most frequent first."""
     rows = await tx.fetch(_CAUSES, tenant_id)
     return tuple(
-        Cause(row["cause"], row["deaths"], row["is_readable"], row["first_at"], row["last_at"]) for row in rows
+        Cause(row["key"], row["cause"], row["deaths"], row["is_readable"], row["first_at"], row["last_at"])
+        for row in rows
     )
 
 
@@ -81,7 +85,6 @@ async def dead_letters(
             type=row["type"],
             account=row["account"],
             reason=row["reason"],
-            cause=row["cause"],
             error=row["error"],
             attempts=row["attempts"],
             crashes=row["crashes"],

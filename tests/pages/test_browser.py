@@ -1,0 +1,226 @@
+"""The pages in a real browser: clicked through, watched live, steered by keys, in light, dark and on a phone."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+from visitors import key_of, live
+
+from bursar.kernel.db import Database
+from serving import Server, serving
+from stage import Stage, event, intent, set_stage
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+
+PAGES = [
+    "/",
+    "/payments",
+    "/customers",
+    "/unmatched",
+    "/events",
+    "/dead",
+    "/catalog",
+    "/books",
+    "/checks",
+    "/search?q=x",
+]
+WAIT_MS = 5000
+
+# The least contrast of any text with what is behind it, and the words that have it. A canvas turns any colour into sRGB.
+_CONTRAST = """() => {
+  const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
+  const pen = canvas.getContext('2d', {willReadFrequently: true});
+  const rgb = (colour, under) => {
+    pen.clearRect(0, 0, 1, 1);
+    if (under) { pen.fillStyle = under; pen.fillRect(0, 0, 1, 1); }
+    pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = getComputedStyle(node).backgroundColor;
+      if (rgb(colour)[3] > 250) return colour;
+    }
+    return 'white';
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement, style = getComputedStyle(node), box = node.getBoundingClientRect();
+    if (!walker.currentNode.data.trim() || box.width < 2 || style.visibility === 'hidden' || Number(style.opacity) < 1) continue;
+    const back = behind(node), one = light(rgb(style.color, back)), other = light(rgb(back));
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    const isLarge = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    if (ratio < (isLarge ? 3 : 4.5)) found.push(`${walker.currentNode.data.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+@dataclass
+class Window:
+    """A browser's page, signed in, and what went wrong in it."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    async def open(self, path: str) -> None:
+        await self.page.goto(f"{self.base}{path}")
+
+
+@dataclass
+class Desk:
+    """A served business and a browser to look at it with."""
+
+    stage: Stage
+    server: Server
+    browser: Browser
+    key: str
+
+    @asynccontextmanager
+    async def window(self, *, width: int = 1280, dark: bool = False, scripts: bool = True) -> AsyncIterator[Window]:
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 860},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+            reduced_motion="reduce",
+        )
+        window = Window(await context.new_page(), f"http://127.0.0.1:{self.server.port}")
+        window.page.on("console", lambda said: window.complaints.append(said.text) if said.type == "error" else None)
+        window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        await window.open("/sign-in")
+        await window.page.fill("#api_key", self.key)
+        await window.page.click("text=Sign in")
+        await window.page.wait_for_url(f"{window.base}/")
+        yield window
+        await context.close()
+
+
+@pytest.fixture
+async def desk(db: Database, database_url: str) -> AsyncIterator[Desk]:
+    stage = await set_stage(db, database_url, name="Harbour Yoga")
+    await live(stage)
+    async with serving(database_url) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield Desk(stage, server, browser, await key_of(stage))
+        await browser.close()
+
+
+async def test_events_appear_as_they_arrive_without_reloading(desk: Desk):
+    async with desk.window() as window:
+        await window.open("/events?type=payment_intent.succeeded")
+        rows = window.page.locator("main tbody tr")
+        await expect(rows).to_have_count(2)
+
+        await desk.stage.deliver(event("payment_intent.succeeded", intent("live", amount=1234, amount_received=1234)))
+        await expect(rows).to_have_count(3, timeout=WAIT_MS)
+        await expect(rows.first).to_contain_text("received")
+
+        await desk.stage.apply()
+        await expect(rows.first).to_contain_text("12.34", timeout=WAIT_MS)
+        assert not window.complaints
+
+
+async def test_keys_find_and_move_and_open(desk: Desk):
+    async with desk.window() as window:
+        page = window.page
+        await page.keyboard.press("/")
+        await page.keyboard.type("pi_1")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_contain_text("50.00", timeout=WAIT_MS)
+
+        await window.open("/payments")
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.keyboard.press("k")
+        first = page.locator("main a.row").first
+        await expect(first).to_be_focused()
+        address = await first.get_attribute("href")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{window.base}{address}")
+        assert not window.complaints
+
+
+async def test_the_row_in_focus_keeps_it_when_the_list_refreshes(desk: Desk):
+    async with desk.window() as window:
+        await window.open("/events")
+        await window.page.keyboard.press("j")
+        focused = await window.page.evaluate("document.activeElement.id")
+
+        await desk.stage.deliver(event("product.created", {"id": "prod_live", "object": "product"}))
+        await expect(window.page.locator("main tbody tr").first).to_contain_text("product.created", timeout=WAIT_MS)
+
+        assert focused.startswith("a-evt_")
+        assert await window.page.evaluate("document.activeElement.id") == focused
+
+
+async def test_a_dead_letter_is_replayed_by_clicking(desk: Desk):
+    async with desk.window() as window:
+        page = window.page
+        await page.click("text=Dead letters >> nth=0")
+        await page.click("main tbody a.row >> nth=0")
+        await page.fill("#reason", "tried by hand")
+        await page.click("text=Replay this event")
+
+        await expect(page.locator("[role=status]")).to_contain_text("Queued again", timeout=WAIT_MS)
+        assert await desk.stage.value("select reason from gateway_event_replay") == "tried by hand"
+        assert not window.complaints
+
+
+async def test_unmatched_money_is_assigned_by_clicking_and_the_page_follows(desk: Desk):
+    async with desk.window() as window:
+        page = window.page
+        await page.click("nav >> text=Unmatched")
+        await page.click("text=Assign…")
+        await page.select_option("#price", label="pack-10 (pack-10), 50.00 EUR – fits 2 times")
+        await page.fill("#quantity", "2")
+        await page.click("text=Continue…")
+        await expect(page.locator("h1")).to_contain_text("Assign 100.00 EUR of cus_eve?")
+        await page.click("button:has-text('Assign 100.00 EUR of cus_eve')")
+        await expect(page.locator("h1")).to_contain_text("bursar.payment.assigned")
+
+        await desk.stage.apply()
+
+        await expect(page.locator(".effects").first).to_contain_text("granted", timeout=WAIT_MS)
+        assert not window.complaints
+
+
+async def test_the_basic_ways_work_without_scripts(desk: Desk):
+    async with desk.window(scripts=False) as window:
+        page = window.page
+        await page.click("nav >> text=Events")
+        await page.fill("input[name=type]", "invoice.paid")
+        await page.click("text=Show")
+        await expect(page.locator("main tbody tr")).to_have_count(1)
+        await page.click("main tbody a.row")
+        await page.click("text=Replay this event")
+        await expect(page.locator("[role=status]")).to_contain_text("Queued again")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (320, True)])
+async def test_every_page_fits_and_can_be_read(desk: Desk, width: int, dark: bool):  # noqa: FBT001
+    stage = desk.stage
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute("update gateway_account set gateway = 'sandbox' where tenant_id = $1", stage.tenant_id)
+    async with desk.window(width=width, dark=dark) as window:
+        addresses = [*PAGES]
+        for path in ("/payments", "/customers", "/events", "/dead", "/unmatched"):
+            await window.open(path)
+            addresses += [await window.page.locator("main a.row").first.get_attribute("href") or ""]
+        for path in addresses:
+            await window.open(path)
+            wider = await window.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert wider <= 0, (path, wider)
+            assert not await window.page.evaluate(_CONTRAST), path
+        assert not window.complaints

@@ -1,0 +1,244 @@
+"""Every page, for a business with a history and for one with none: it renders, is sound markup, and needs nobody else."""
+
+import re
+
+import pytest
+from visitors import Markup, Site, Visitor
+
+from stage import event, intent
+
+LISTS = ["/", "/payments", "/customers", "/unmatched", "/events", "/dead", "/catalog", "/books", "/checks", "/search"]
+FILTERED = [
+    "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",
+    "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed",
+    "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*LISTS, *FILTERED])
+async def test_a_page_of_an_empty_business_says_what_to_do_next(site: Site, path: str):
+    text = await site.empty.page(path)
+
+    _is_sound(text)
+    assert "Nothing yet" in text
+
+
+async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_sound(lived: Visitor):
+    seen: set[str] = set()
+    ahead = [*LISTS, *FILTERED]
+    while ahead:
+        path = ahead.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = await lived.http.get(path, headers={"accept": "text/html"}, follow_redirects=True)
+        assert answer.status_code == 200, path
+        markup = _is_sound(answer.text)
+        links = [(a.get("href") or "").partition("#")[0] for a in markup.all("a") if "download" not in a]
+        ahead += [link for link in links if link.startswith("/") and not link.startswith("/docs") and link not in seen]
+        assert len(seen) < 1000
+
+    kinds = {re.sub(r"[a-z]{2,4}_[0-9a-z]{26}", "…", path.partition("?")[0]) for path in seen}
+    assert kinds >= {*LISTS, "/events/…", "/payments/…", "/customers/…", "/unmatched/…"}
+
+
+def _is_sound(text: str) -> Markup:
+    """Markup closes as it opens, names things once, labels its inputs, runs nothing inline, and stays at home."""
+    markup = Markup(text)
+    assert not markup.crossed, markup.crossed
+    assert len(markup.all("main")) == len(markup.all("h1")) == 1
+    identifiers = markup.values("id")
+    assert len(identifiers) == len(set(identifiers)), identifiers
+    labelled = set(markup.values("for"))
+    for field in markup.all("input", "select"):
+        if field.get("type") != "hidden" and field.get("id"):
+            assert field["id"] in labelled, field
+    assert not [attrs for attrs in markup.all("script") if not (attrs.get("src") or "").startswith("/static/")]
+    assert not markup.all("style", "iframe", "object", "embed")
+    assert not [name for _, attrs in markup.elements for name in attrs if name == "style" or name.startswith("on")]
+    outside = [url for name in ("src", "href", "action", "hx-get") for url in markup.values(name) if "//" in url]
+    assert not outside, outside
+    assert not [column for column in markup.all("th") if "scope" not in column]
+    return markup
+
+
+async def test_the_overview_counts_what_waits_and_what_needs_a_person(lived: Visitor):
+    await lived.stage.deliver(event("payment_intent.succeeded", intent("20")))
+
+    text = Markup(await lived.page("/")).text
+
+    assert "Waiting 1" in text
+    assert "Dead letters 2 need a person" in text
+    assert "Unmatched money 100.00 EUR" in text
+    assert "books: not looked at yet" in text
+
+
+async def test_a_broken_invariant_is_a_red_mark_on_every_page(lived: Visitor):
+    tenant_id = lived.stage.tenant_id
+    async with lived.stage.db.tenant(tenant_id) as tx:
+        await tx.execute(
+            """insert into invariant_sweep (tenant_id, checked_at, checked_through, checked_rows, failures)
+            values ($1, now() - interval '32 s', now(), 5, $2::text::jsonb)""",
+            tenant_id,
+            '[{"name": "ledger_transactions_balance", "promises": "Entries sum to zero.", "ok": false, "checked": 5,'
+            ' "offending": [{"ledger_transaction": "ltx_1", "sum_minor": 3}]}]',
+        )
+
+    overview, checks = await lived.page("/"), await lived.page("/checks")
+
+    assert "books: 1 check fails" in Markup(overview).text
+    assert "last looked 32 s ago" in Markup(overview).text
+    assert re.search(r'badge tone-bad">1', await lived.page("/catalog"))
+    assert "ledger transactions balance" in Markup(checks).text
+    assert "Entries sum to zero." in checks
+    assert "ltx_1" in checks
+
+
+async def test_books_that_hold_say_so(lived: Visitor):
+    async with lived.stage.db.tenant(lived.stage.tenant_id) as tx:
+        await tx.execute(
+            "insert into invariant_sweep (tenant_id, checked_at, checked_through, checked_rows) values ($1, now(), now(), 5)",
+            lived.stage.tenant_id,
+        )
+
+    assert "books: every check holds , last looked now" in Markup(await lived.page("/")).text
+    assert "every check holds" in await lived.page("/checks")
+
+
+async def test_unmatched_money_past_its_grace_is_overdue(lived: Visitor):
+    async with lived.stage.db.tenant(lived.stage.tenant_id) as tx:
+        await tx.execute(
+            "update purchase set first_seen_at = now() - interval '16 min' where tenant_id = $1", lived.stage.tenant_id
+        )
+
+    assert "overdue" in Markup(await lived.page("/unmatched")).text
+    assert re.search(r'Unmatched <b class="badge tone-bad">1', await lived.page("/checks"))
+    assert "overdue" in Markup(await lived.page("/")).text
+
+
+async def test_a_sandbox_account_has_a_band_and_a_real_one_has_none(site: Site):
+    assert 'class="band"' not in await site.lived.page("/")
+
+    async with site.lived.stage.db.tenant(site.lived.stage.tenant_id) as tx:
+        await tx.execute(
+            "update gateway_account set gateway = 'sandbox', name = 'Play' where tenant_id = $1",
+            site.lived.stage.tenant_id,
+        )
+
+    text = Markup(await site.lived.page("/")).text
+    assert "Sandbox Play: play money, no real payment happens here." in text
+
+
+async def test_one_event_s_story_tells_what_came_and_what_it_did(lived: Visitor):
+    event_id = await lived.id_of(
+        "evt", "select event_id from ledger_transaction where source_kind = 'payment' and source_ref = 'pi_1'"
+    )
+
+    text = Markup(await lived.page(f"/events/{event_id}")).text
+
+    for part in ("applied", "received, verified and stored", "succeeded payment 50.00 EUR", "granted credits",
+                 "gateway:stripe 50.00 EUR", "sales 50.00 EUR", "+10 classes Ann Abara", '"object": "event"', "SHA-256"):  # fmt: skip
+        assert part in text, part
+
+
+async def test_a_dead_event_s_story_keeps_its_error(lived: Visitor):
+    event_id = await lived.id_of("evt", "select event_id from gateway_event_dead order by event_id limit 1")
+
+    text = Markup(await lived.page(f"/events/{event_id}")).text
+
+    assert "attempt 1 failed" in text
+    assert "rests as dead: retries exhausted" in text
+
+
+async def test_a_payment_shows_its_refund_its_grants_its_books_and_who_told(lived: Visitor):
+    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
+
+    text = Markup(await lived.page(f"/payments/{payment_id}")).text
+
+    for part in ("50.00 EUR", "25.00 EUR returned", "Ann Abara", "pack-10", "10 classes credits, 5 taken back, 5 left",
+                 "succeeded refund 25.00 EUR", "refunds 25.00 EUR", "charge.succeeded", "refund.created"):  # fmt: skip
+        assert part in text, part
+
+
+async def test_a_disputed_payment_says_so_and_by_when_to_answer(lived: Visitor):
+    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_9'")
+
+    text = Markup(await lived.page(f"/payments/{payment_id}")).text
+
+    assert "99.00 EUR disputed" in text
+    assert "answer by 2025-10-20" in text
+    assert "suspended licence python" in text
+
+
+async def test_a_customer_shows_credits_rights_payments_and_movements(lived: Visitor):
+    customer_id = await lived.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
+
+    text = Markup(await lived.page(f"/customers/{customer_id}")).text
+
+    for part in (
+        "Ann Abara",
+        "ann@example.com",
+        "13 classes",
+        "feature unlimited_likes",
+        "active membership",
+        "taken -5 classes",
+        "Refunded 25.00 EUR",
+    ):
+        assert part in text, part
+
+
+async def test_a_list_goes_on_after_its_last_row(site: Site):
+    await site.lived.stage.deliver(
+        *(event("product.created", {"id": f"prod_{n}", "object": "product"}) for n in range(60))
+    )
+
+    first = Markup(await site.lived.page("/events"))
+    older = next(link for link in first.values("href") if "before=" in link)
+    second = Markup(await site.lived.page(older))
+
+    rows = [[i for i in page.values("id") if i.startswith("row-")] for page in (first, second)]
+    assert (len(rows[0]), len(rows[1])) == (50, 10)
+    assert not set(rows[0]) & set(rows[1])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/events?status=nonsense", "/events?since=ever", "/events?before=pay_1", "/events/evt_nonsense", "/payments/x", "/customers/cus_",
+     "/unmatched/pur_1", "/dead?replayed=-1", "/payments?customer=pay_1", "/books?before=x"],
+)  # fmt: skip
+async def test_a_nonsensical_address_is_refused_as_a_page(lived: Visitor, path: str):
+    answer = await lived.get(path)
+
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Traceback" not in answer.text
+
+
+async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(lived: Visitor):
+    page = await lived.get("/nothing/here")
+    problem = await lived.http.get("/v1/nothing", headers={"accept": "application/json"})
+
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in page.text
+    assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_every_page_forbids_inline_code_and_other_hosts(lived: Visitor):
+    for path in (*LISTS, "/nothing", "/sign-in"):
+        policy = (await lived.get(path)).headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+
+
+async def test_a_bug_is_a_page_without_internals(lived: Visitor, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret internals")
+
+    monkeypatch.setattr("bursar.web.pages.browsing.catalogue", broken)
+
+    answer = await lived.get("/catalog")
+
+    assert answer.status_code == 500
+    assert "Something went wrong on our side." in answer.text
+    assert "secret internals" not in answer.text
+    assert answer.headers["x-correlation-id"] in answer.text
