@@ -1,6 +1,7 @@
 """`bursar serve`: one API process."""
 
 import asyncio
+import gc
 import socket
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel.logs import configure_logs
 from bursar.web.app import Application, create_app
+from bursar.web.protocol import Protocol
 
 _GRACE_S = 3
 """How long open answers, live pages among them, may go on after SIGTERM."""
@@ -49,7 +51,7 @@ def run(app: Application, listening: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -57,6 +59,9 @@ def run(app: Application, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
+    # What is loaded by now stays; looking through it again and again for garbage would cost every request a little.
+    gc.collect()
+    gc.freeze()
     _Server(config, app.api.state.stopping).run(sockets=[listening])
 
 

@@ -7,7 +7,7 @@ no row: every policy compares with the setting.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +21,8 @@ Transaction = Any
 TENANT_ROLE = "bursar_app"
 ENGINE_ROLE = "bursar_engine"
 
-_AS_TENANT = "select set_config('role', 'bursar_app', true), set_config('bursar.tenant', $1, true)"
-_AS_ENGINE = "select set_config('role', 'bursar_engine', true), set_config('bursar.tenant', '', true)"
+_AS_TENANT = "set local role bursar_app; set local bursar.tenant = '{}'"
+_AS_ENGINE = "set local role bursar_engine; set local bursar.tenant = ''"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -47,6 +47,7 @@ class Database:
                 max_size=size,
                 command_timeout=statement_timeout_ms / 1000 + 5,
                 statement_cache_size=256,
+                reset=_nothing_to_reset,
                 server_settings={
                     "application_name": "bursar",
                     "statement_timeout": str(statement_timeout_ms),
@@ -68,19 +69,26 @@ class Database:
     @asynccontextmanager
     async def tenant(self, tenant_id: UUID) -> AsyncIterator[Transaction]:
         """Open a transaction that sees and writes the rows of one tenant, and no others."""
-        async with self._transaction() as connection:
-            await connection.execute(_AS_TENANT, str(tenant_id))
+        async with self._connection() as connection, _transaction(connection, _AS_TENANT.format(tenant_id)):
             yield connection
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Transaction]:
         """Open a transaction of the engine: the intake and queue tables of all tenants, nothing else."""
-        async with self._transaction() as connection:
-            await connection.execute(_AS_ENGINE)
+        async with self._connection() as connection, _transaction(connection, _AS_ENGINE):
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """Lend a connection for one statement, which is a transaction of its own: one round trip, commit included.
+
+        It has neither role nor tenant and sees nothing, unless the statement calls a function that takes a role.
+        """
+        async with self._connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
         try:
             connection = await self._pool.acquire(timeout=5)
         except (
@@ -93,8 +101,7 @@ class Database:
         ) as error:
             raise DatabaseUnavailable("no database connection within 5 s", retry_after_s=2) from error
         try:
-            async with connection.transaction():
-                yield connection
+            yield connection
         except (
             asyncpg.PostgresConnectionError,
             asyncpg.AdminShutdownError,
@@ -112,11 +119,37 @@ class Database:
             connection.terminate()
 
 
+@asynccontextmanager
+async def tenant_transaction(connection: Any, tenant_id: UUID) -> AsyncIterator[None]:
+    """Make what is done on a connection of one's own one transaction of one tenant."""
+    async with _transaction(connection, _AS_TENANT.format(tenant_id)):
+        yield
+
+
 async def become_tenant(connection: Any, tenant_id: UUID) -> None:
     """Make the open transaction one tenant's."""
-    await connection.execute(_AS_TENANT, str(tenant_id))
+    await connection.execute(_AS_TENANT.format(tenant_id))
 
 
 async def become_engine(connection: Any) -> None:
     """Make the open transaction the engine's."""
     await connection.execute(_AS_ENGINE)
+
+
+@asynccontextmanager
+async def _transaction(connection: Any, role: str) -> AsyncIterator[None]:
+    """Begin and take a role in one round trip, and commit. There are no savepoints: one request or job, one transaction."""
+    await connection.execute(f"begin; {role}")
+    try:
+        yield
+    except BaseException:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            await connection.execute("rollback")
+        raise
+    # A transaction in which an error was swallowed "commits" as a rollback, and says so only here.
+    status = await connection.execute("commit")
+    assert status == "COMMIT", "the transaction had failed before its end"
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """Keep the pool from a round trip after each use: role and tenant ended with the transaction."""

@@ -7,11 +7,13 @@ sort by the time they were made. Parse at the edge; a wrong prefix is `Invalid`.
 from uuid import UUID
 
 import uuid_utils
+from asyncpg.pgproto import pgproto
 
 from bursar.kernel.errors import Invalid
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {c: i for i, c in enumerate(_ALPHABET)}
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _LENGTH = 26
 
 TENANT = "ten"
@@ -52,16 +54,20 @@ class IdInvalid(Invalid):
 
 def new() -> UUID:
     """Return a fresh UUIDv7: unique, and sorted by creation time to the millisecond."""
-    return UUID(int=uuid_utils.uuid7().int)
+    # The class that rows carry too; it is made and hashed many times as fast as the standard one, which it extends.
+    made: UUID = pgproto.UUID(uuid_utils.uuid7().bytes)
+    return made
 
 
 def encode(value: UUID) -> str:
     """Return the 26 characters that name this UUID."""
-    number, out = value.int, []
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, 32)
-        out.append(_ALPHABET[digit])
-    return "".join(reversed(out))
+    n = value.int
+    p = _PAIRS
+    return (
+        f"{p[n >> 120]}{p[n >> 110 & 1023]}{p[n >> 100 & 1023]}{p[n >> 90 & 1023]}{p[n >> 80 & 1023]}{p[n >> 70 & 1023]}"
+        f"{p[n >> 60 & 1023]}{p[n >> 50 & 1023]}{p[n >> 40 & 1023]}{p[n >> 30 & 1023]}{p[n >> 20 & 1023]}"
+        f"{p[n >> 10 & 1023]}{p[n & 1023]}"
+    )
 
 
 def decode(text: str) -> UUID:

@@ -78,6 +78,56 @@ create index gateway_event_queue_pick on gateway_event_queue (bucket, priority, 
 create index gateway_event_queue_account on gateway_event_queue (tenant_id, gateway_account_id, priority, run_at, event_id);
 create index gateway_event_queue_failed on gateway_event_queue (tenant_id, event_id) where tries > 0;
 
+-- Files events: the one statement that makes deliveries durable, and so one round trip, commit included.
+-- Returns null when every event was new; else, in the order given, null for a new event and the earlier one's id for a repeated one.
+create function file_gateway_events(
+  by_engine boolean, ids uuid[], tenant_ids uuid[], account_ids uuid[], event_ids text[], types text[], origins text[],
+  occurred timestamptz[], headers text[], bodies bytea[], buckets smallint[], dead_because text[]
+) returns uuid[] language plpgsql set search_path = pg_catalog, public as $$
+declare
+  moment timestamptz := clock_timestamp();
+  stored uuid[];
+  all_new boolean;
+begin
+  if by_engine then
+    perform set_config('role', 'bursar_engine', true), set_config('bursar.tenant', '', true);
+  end if;
+  -- Sorted, so that two batches with the same events lock them in the same order.
+  with new as (
+    insert into gateway_event (tenant_id, id, gateway_account_id, gateway_event_id, type, origin, occurred_at, received_at, body_sha256)
+    select e.tenant_id, e.id, e.account_id, e.event_id, e.type, e.origin, e.occurred_at, moment, e.sha
+    from (select u.tenant_id, u.id, u.account_id, u.event_id, u.type, u.origin, u.occurred_at, sha256(u.body) as sha
+          from unnest(tenant_ids, ids, account_ids, event_ids, types, origins, occurred, bodies)
+            as u (tenant_id, id, account_id, event_id, type, origin, occurred_at, body)) e
+    order by e.tenant_id, e.account_id, e.event_id
+    on conflict (tenant_id, gateway_account_id, gateway_event_id) do nothing
+    returning id
+  ) select coalesce(array_agg(id), '{}') into stored from new;
+  all_new := cardinality(stored) = cardinality(ids);
+  insert into gateway_event_body (tenant_id, event_id, received_at, headers, body)
+  select u.tenant_id, u.id, moment, u.headers::jsonb, u.body from unnest(tenant_ids, ids, headers, bodies) as u (tenant_id, id, headers, body)
+  where all_new or u.id = any (stored);
+  insert into gateway_event_queue (tenant_id, event_id, gateway_account_id, bucket)
+  select u.tenant_id, u.id, u.account_id, u.bucket
+  from unnest(tenant_ids, ids, account_ids, buckets, dead_because) as u (tenant_id, id, account_id, bucket, dead_because)
+  where u.dead_because is null and (all_new or u.id = any (stored));
+  if array_remove(dead_because, null) <> '{}' then
+    insert into gateway_event_dead (tenant_id, event_id, reason, error, attempts, crashes)
+    select u.tenant_id, u.id, 'unparseable', u.dead_because, 0, 0 from unnest(tenant_ids, ids, dead_because) as u (tenant_id, id, dead_because)
+    where u.dead_because is not null and u.id = any (stored);
+  end if;
+  if all_new then
+    return null;
+  end if;
+  -- A later statement, because the first one's snapshot is older than a neighbour's commit.
+  return array(
+    select case when u.id = any (stored) then null else g.id end
+    from unnest(tenant_ids, ids, account_ids, event_ids) with ordinality as u (tenant_id, id, account_id, event_id, ord)
+    left join gateway_event g on g.tenant_id = u.tenant_id and g.gateway_account_id = u.account_id and g.gateway_event_id = u.event_id
+    order by u.ord
+  );
+end $$;
+
 create table gateway_event_outcome (           -- one row for each time an event was applied; replays add rows
   tenant_id uuid not null,
   event_id uuid not null,

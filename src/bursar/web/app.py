@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from bursar import __version__, bootstrap
 from bursar.kernel.auth import Keys
@@ -24,6 +24,7 @@ from bursar.web import operating, reference
 from bursar.web.metrics import Metrics
 
 WEBHOOKS: Final = "/v1/webhooks/"
+_DELIVERY: Final = f"{WEBHOOKS}{{account}}"
 _PAGES = "bursar.web.pages"
 
 
@@ -36,7 +37,7 @@ class Application:
         self.api = _api(self.resources, self.metrics, self._lifespan)
         self._edge = Edge(self.api, observe=self.metrics.observe)
         self._intake: Intake | None = None
-        self._webhooks: ASGIApp | None = None
+        self._webhooks: WebhookEndpoint | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(WEBHOOKS):
@@ -45,21 +46,15 @@ class Application:
             await self._edge(scope, receive, send)
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, status = time.perf_counter(), 0
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        began = time.perf_counter()
         if self._webhooks is None:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             refusal = DatabaseUnavailable("the database does not answer yet", retry_after_s=5)
-            await send_problem(refusal, counted, path=scope["path"], correlation_id=correlation_id_of(headers))
+            await send_problem(refusal, send, path=scope["path"], correlation_id=correlation_id_of(headers))
+            status = refusal.status
         else:
-            await self._webhooks(scope, receive, counted)
-        self.metrics.observe("POST", f"{WEBHOOKS}{{account}}", status, time.perf_counter() - began)
+            status = await self._webhooks(scope, receive, send)
+        self.metrics.observe("POST", _DELIVERY, status, time.perf_counter() - began)
 
     async def _receive_on(self, db: Database) -> None:
         """Begin to take deliveries: the database answers."""

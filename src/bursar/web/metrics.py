@@ -15,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._counted: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "bursar_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
         )
@@ -34,8 +35,12 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (method if method in _METHODS else "other", route, str(status))
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._counted[key] = (self._requests.labels(*key), self._seconds.labels(route))
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def text(self, standing: Standing | None) -> bytes:
         """Return everything in Prometheus' text format. standing: None while the database does not answer."""

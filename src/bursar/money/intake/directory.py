@@ -3,6 +3,7 @@
 Two seconds is how long a removed secret may still be accepted, and a new account unknown.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from bursar.kernel.seal import Seal
 
 KEPT_S = 2.0
 KEPT_MAX = 10_000
+_AGAIN_S = KEPT_S / 2
+_UNKNOWN = (float("-inf"), None)
 
 
 class AccountUnknown(NotFound):
@@ -51,23 +54,47 @@ class AccountDirectory:
         self._db = db
         self._seal = seal
         self._kept: OrderedDict[UUID, tuple[float, GatewayAccount | None]] = OrderedDict()
+        self._reading: dict[UUID, asyncio.Task[GatewayAccount | None]] = {}
+
+    def remembered(self, account_id: UUID) -> GatewayAccount | None:
+        """Return an account that was read less than two seconds ago, else None. Half way through it is read again."""
+        kept_until, account = self._kept.get(account_id, _UNKNOWN)
+        left = kept_until - time.monotonic()
+        if left < 0 or account is None:
+            return None
+        if left < _AGAIN_S:
+            self._read_once(account_id)
+        return account
 
     async def find(self, account_id: UUID) -> GatewayAccount:
         """Return the account. Raises AccountUnknown, DatabaseUnavailable."""
-        kept = self._kept.get(account_id)
-        if kept is None or kept[0] < time.monotonic():
-            account = await self._read(account_id)
-            self._kept[account_id] = (time.monotonic() + KEPT_S, account)
-            self._kept.move_to_end(account_id)
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
-        else:
-            account = kept[1]
+        kept_until, account = self._kept.get(account_id, _UNKNOWN)
+        if kept_until < time.monotonic():
+            # Sixty-four deliveries that miss at once are one question, and one that hangs up does not take it back.
+            account = await asyncio.shield(self._read_once(account_id))
         if account is None:
             shown = ids.show(ids.GATEWAY_ACCOUNT, account_id)
             raise AccountUnknown(
                 f"{shown} is no gateway account", hint="Copy the address that `bursar gateway add` printed."
             )
+        return account
+
+    def _read_once(self, account_id: UUID) -> "asyncio.Task[GatewayAccount | None]":
+        reading = self._reading.get(account_id)
+        if reading is None:
+            reading = self._reading[account_id] = asyncio.create_task(self._renew(account_id))
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be waiting
+        return reading
+
+    async def _renew(self, account_id: UUID) -> GatewayAccount | None:
+        try:
+            account = await self._read(account_id)
+        finally:
+            del self._reading[account_id]
+        self._kept[account_id] = (time.monotonic() + KEPT_S, account)
+        self._kept.move_to_end(account_id)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
         return account
 
     async def _read(self, account_id: UUID) -> GatewayAccount | None:

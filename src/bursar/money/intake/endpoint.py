@@ -5,8 +5,9 @@ signature, envelope; then one durable insert; then the answer.
 """
 
 import asyncio
-import json
 from datetime import UTC, datetime
+from functools import lru_cache
+from uuid import UUID
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -18,6 +19,16 @@ from bursar.kernel.settings import Settings
 from bursar.money.intake.receiving import Delivery, Intake, NotStored
 
 PREFIX = "/v1/webhooks/"
+_NEW = b'{"received":true,"event":"%b","duplicate":false}'
+_DUPLICATE = b'{"received":true,"event":"%b","duplicate":true} '
+_LENGTH = len(_NEW % ids.show(ids.EVENT, UUID(int=0)).encode())
+_STORED = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", str(_LENGTH).encode())],
+}
+"""How every answer to a stored delivery begins; a duplicate's is as long, by a space at its end."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -63,39 +74,28 @@ class WebhookEndpoint:
         self._intake = intake
         self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a delivery, and return the status."""
         try:
             body = await self._deliver(scope, receive)
         except DomainError as error:
-            await _refuse(error, scope, send)
+            return await _refuse(error, scope, send)
         except Exception:
             log.exception("intake.unexpected")
-            await _refuse(
-                NotStored("something went wrong here; the event was not stored", retry_after_s=5), scope, send
-            )
-        else:
-            length = str(len(body)).encode()
-            headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            unforeseen = NotStored("something went wrong here; the event was not stored", retry_after_s=5)
+            return await _refuse(unforeseen, scope, send)
+        await send(_STORED)
+        await send({"type": "http.response.body", "body": body})
+        return 200
 
     async def _deliver(self, scope: Scope, receive: Receive) -> bytes:
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         if scope["method"] != "POST":
             raise MethodRefused("deliveries are posted", hint="Use POST.")
-        try:
-            account_id = ids.parse(ids.GATEWAY_ACCOUNT, scope["path"][len(PREFIX) :].rstrip("/"))
-        except ids.IdInvalid as error:
-            raise NotFound(
-                "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
-            ) from error
-        await self._intake.account(account_id)
+        account = await self._intake.account(_account_id(scope["path"]))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = await self._body(headers, receive)
-        receipt = await self._intake.receive(Delivery(account_id, headers, body), now=datetime.now(UTC))
-        event = ids.show(ids.EVENT, receipt.event_id)
-        return json.dumps(
-            {"received": True, "event": event, "duplicate": receipt.is_duplicate}, separators=(",", ":")
-        ).encode()
+        receipt = await self._intake.receive(account, Delivery(headers, body), now=datetime.now(UTC))
+        return (_DUPLICATE if receipt.is_duplicate else _NEW) % ids.show(ids.EVENT, receipt.event_id).encode()
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         limit = self._settings.body_bytes_max
@@ -109,6 +109,16 @@ class WebhookEndpoint:
                 return await _read(receive, limit)
         except TimeoutError as error:
             raise BodyTimeout(f"the body did not arrive within {self._settings.body_timeout_s:g} s") from error
+
+
+@lru_cache(maxsize=10_000)
+def _account_id(path: str) -> UUID:
+    try:
+        return ids.parse(ids.GATEWAY_ACCOUNT, path[len(PREFIX) :].rstrip("/"))
+    except ids.IdInvalid as error:
+        raise NotFound(
+            "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
+        ) from error
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -127,7 +137,9 @@ async def _read(receive: Receive, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-async def _refuse(error: DomainError, scope: Scope, send: Send) -> None:
-    correlation_id = correlation_id_of(scope)
+async def _refuse(error: DomainError, scope: Scope, send: Send) -> int:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    correlation_id = correlation_id_of(headers)
     log.info("intake.refused", code=error.code, status=error.status, path=scope["path"], correlation_id=correlation_id)
     await send_problem(error, send, path=scope["path"], correlation_id=correlation_id)
+    return error.status

@@ -1,18 +1,23 @@
 """File events: the statement that makes a delivery durable, and Bursar's own events."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from bursar.kernel import ids
-from bursar.kernel.db import Transaction
+from bursar.kernel.db import Database, Transaction
 from bursar.money.gateways import own_events
 
 BUCKETS = 64
 """How many lanes the queue is divided into. An account's events are one lane: they are applied by one worker at a time."""
+
+
+_json = msgspec.json.Encoder().encode
 
 
 class Filing(NamedTuple):
@@ -38,75 +43,41 @@ class Filed(NamedTuple):
 
 
 _FILE = """
-with item as materialized (
-  select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::bytea[],
-    $10::bytea[], $11::smallint[], $12::text[])
-    with ordinality as t (id, tenant_id, account_id, event_id, type, origin, occurred_at, headers, body, sha, bucket, dead_because, ord)
-), first as (
-  -- Sorted, so that two batches with the same events lock them in the same order.
-  select distinct on (tenant_id, account_id, event_id) * from item order by tenant_id, account_id, event_id, ord
-), stored as (
-  insert into gateway_event (tenant_id, id, gateway_account_id, gateway_event_id, type, origin, occurred_at, body_sha256)
-  select tenant_id, id, account_id, event_id, type, origin, occurred_at, sha from first order by tenant_id, account_id, event_id
-  on conflict (tenant_id, gateway_account_id, gateway_event_id) do nothing
-  returning id, received_at
-), raw as (
-  insert into gateway_event_body (tenant_id, event_id, received_at, headers, body)
-  select f.tenant_id, f.id, s.received_at, f.headers::jsonb, f.body from stored s join first f using (id)
-), queued as (
-  insert into gateway_event_queue (tenant_id, event_id, gateway_account_id, bucket)
-  select f.tenant_id, f.id, f.account_id, f.bucket from stored s join first f using (id) where f.dead_because is null
-), dead as (
-  insert into gateway_event_dead (tenant_id, event_id, reason, error, attempts, crashes)
-  select f.tenant_id, f.id, 'unparseable', f.dead_because, 0, 0 from stored s join first f using (id) where f.dead_because is not null
-)
-select id from stored
-"""
-
-_KNOWN = """
-select g.tenant_id, g.gateway_account_id, g.gateway_event_id, g.id
-from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (tenant_id, account_id, event_id)
-join gateway_event g on g.tenant_id = k.tenant_id and g.gateway_account_id = k.account_id and g.gateway_event_id = k.event_id
+select file_gateway_events($1, $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[],
+  $10::bytea[], $11::smallint[], $12::text[])
 """
 
 
+@lru_cache(maxsize=10_000)
 def lane_bucket(account_id: UUID) -> int:
     """Return the lane of an account's events: 0 to 63, the same on every machine and release."""
     return hashlib.blake2b(account_id.bytes, digest_size=2).digest()[0] % BUCKETS
 
 
+async def file_deliveries(db: Database, filings: Sequence[Filing]) -> list[Filed]:
+    """Store events of any tenants, in a transaction of their own and one round trip; return where each went, in order."""
+    async with db.statement() as connection:
+        return await _file(connection, filings, by_engine=True)
+
+
 async def file_events(tx: Transaction, filings: Sequence[Filing]) -> list[Filed]:
-    """Store events in one statement; return where each went, in order.
+    """Store events in one statement of an open transaction; return where each went, in order.
 
     tx: the engine's transaction, or a tenant's for events of that tenant.
     """
-    columns = (
-        [f.id for f in filings],
-        [f.tenant_id for f in filings],
-        [f.account_id for f in filings],
-        [f.event_id for f in filings],
-        [f.type for f in filings],
-        [f.origin for f in filings],
-        [f.occurred_at for f in filings],
-        [json.dumps(f.headers) for f in filings],
-        [f.body for f in filings],
-        [hashlib.sha256(f.body).digest() for f in filings],
-        [lane_bucket(f.account_id) for f in filings],
-        [f.dead_because for f in filings],
+    return await _file(tx, filings, by_engine=False)
+
+
+async def _file(tx: Transaction, filings: Sequence[Filing], *, by_engine: bool) -> list[Filed]:
+    own, tenants, accounts, events, types, origins, occurred, headers, bodies, dead = zip(*filings, strict=True)
+    earlier = await tx.fetchval(
+        _FILE,
+        *(by_engine, own, tenants, accounts, events, types, origins, occurred),
+        *([_json(h).decode() for h in headers], bodies, [lane_bucket(a) for a in accounts], dead),
     )
-    stored = {row["id"] for row in await tx.fetch(_FILE, *columns)}
-    repeated = [f for f in filings if f.id not in stored]
-    known: dict[tuple[UUID, UUID, str], UUID] = {}
-    if repeated:
-        # A second statement, because the first one's snapshot is older than a neighbour's commit.
-        rows = await tx.fetch(
-            _KNOWN, [f.tenant_id for f in repeated], [f.account_id for f in repeated], [f.event_id for f in repeated]
-        )
-        known = {(row["tenant_id"], row["gateway_account_id"], row["gateway_event_id"]): row["id"] for row in rows}
-    return [
-        Filed(f.id, False) if f.id in stored else Filed(known[f.tenant_id, f.account_id, f.event_id], True)
-        for f in filings
-    ]
+    if earlier is None:
+        return [Filed(event_id, False) for event_id in own]
+    return [Filed(before or event_id, before is not None) for event_id, before in zip(own, earlier, strict=True)]
 
 
 async def file_own_event(

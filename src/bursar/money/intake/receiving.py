@@ -5,11 +5,13 @@ lone delivery pays exactly one commit, sixty-four at once share one.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -20,23 +22,22 @@ from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.errors import Forbidden, Unavailable
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
-from bursar.money.gateways import EnvelopeUnreadable, gateway
+from bursar.money.gateways import EnvelopeUnreadable, Gateway, gateway
 from bursar.money.intake.directory import AccountDirectory, GatewayAccount
-from bursar.money.intake.filing import Filed, Filing, file_events
+from bursar.money.intake.filing import Filed, Filing, file_deliveries
 
 BATCH_MAX = 128
 FLUSHERS = 2
 COMMIT_WAIT_S = 5.0
-_KEPT_HEADERS = frozenset(
-    {
-        "content-type",
-        "user-agent",
-        "stripe-signature",
-        "webhook-id",
-        "webhook-timestamp",
-        "webhook-signature",
-        "x-request-id",
-    }
+_WATCH_S = 0.5
+_KEPT_HEADERS = (
+    "content-type",
+    "user-agent",
+    "stripe-signature",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "x-request-id",
 )
 _HEADER_LENGTH_MAX = 2048
 _UNREADABLE_TYPE = "unparseable"
@@ -67,7 +68,6 @@ class NotStored(Unavailable):
 class Delivery:
     """A request as it came. headers: lower-case names. body: raw bytes, already within the size limit."""
 
-    account_id: UUID
     headers: Mapping[str, str]
     body: bytes
 
@@ -80,6 +80,14 @@ class Receipt:
     is_duplicate: bool
 
 
+class _Waiting(NamedTuple):
+    """A delivery that waits to be durable, since when, and who waits for the word."""
+
+    filing: Filing
+    since: float
+    answer: asyncio.Future[Filed]
+
+
 class Intake:
     """The one door for deliveries of one API process. `start` before, `stop` after."""
 
@@ -87,23 +95,28 @@ class Intake:
         self._db = db
         self._settings = settings
         self._accounts = AccountDirectory(db, seal)
-        self._waiting: asyncio.Queue[tuple[Filing, asyncio.Future[Filed]]] = asyncio.Queue(settings.intake_waiting_max)
-        self._flushers: list[asyncio.Task[None]] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._in_flight: dict[int, Sequence[_Waiting]] = {}
+        self._idle: list[asyncio.Future[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._flushers = [asyncio.create_task(self._flush_forever()) for _ in range(FLUSHERS)]
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(self._flush_forever(number)) for number in range(FLUSHERS)]
+        self._tasks.append(asyncio.create_task(self._watch()))
 
     async def stop(self) -> None:
         """Stop after what is waiting has been stored (at most 5 s)."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.join(), COMMIT_WAIT_S)
-        for flusher in self._flushers:
-            flusher.cancel()
-        await asyncio.gather(*self._flushers, return_exceptions=True)
+        unanswered = [w.answer for w in self._unanswered()]
+        if unanswered:
+            await asyncio.wait(unanswered, timeout=COMMIT_WAIT_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def account(self, account_id: UUID) -> GatewayAccount:
         """Return an active gateway account. Raises AccountUnknown, SandboxRefused, DatabaseUnavailable."""
-        account = await self._accounts.find(account_id)
+        account = self._accounts.remembered(account_id) or await self._accounts.find(account_id)
         if account.gateway == _SANDBOX and self._settings.production:
             raise SandboxRefused(
                 "this installation is in production and takes no sandbox events",
@@ -111,12 +124,11 @@ class Intake:
             )
         return account
 
-    async def receive(self, delivery: Delivery, *, now: datetime) -> Receipt:
+    async def receive(self, account: GatewayAccount, delivery: Delivery, *, now: datetime) -> Receipt:
         """Verify and store a delivery; return only after it is durable.
 
-        Raises AccountUnknown, SandboxRefused, SignatureInvalid, IntakeOverloaded, NotStored, DatabaseUnavailable.
+        Raises SignatureInvalid, IntakeOverloaded, NotStored.
         """
-        account = await self.account(delivery.account_id)
         adapter = gateway(account.gateway)
         adapter.verify(
             headers=delivery.headers,
@@ -125,39 +137,38 @@ class Intake:
             now=now,
             tolerance_s=account.tolerance_s,
         )
-        filing = _filing(account, delivery, now=now)
-        future: asyncio.Future[Filed] = asyncio.get_running_loop().create_future()
-        try:
-            self._waiting.put_nowait((filing, future))
-        except asyncio.QueueFull as error:
-            raise IntakeOverloaded("too many deliveries are waiting to be stored", retry_after_s=5) from error
-        try:
-            filed = await asyncio.wait_for(future, COMMIT_WAIT_S)
-        except TimeoutError as error:
-            raise NotStored("the delivery was not stored within 5 s", retry_after_s=10) from error
+        filing = _filing(account, adapter, delivery, now=now)
+        if len(self._waiting) >= self._settings.intake_waiting_max:
+            raise IntakeOverloaded("too many deliveries are waiting to be stored", retry_after_s=5)
+        answer: asyncio.Future[Filed] = self._loop.create_future()
+        self._waiting.append(_Waiting(filing, self._loop.time(), answer))
+        if self._idle:
+            self._idle.pop().set_result(None)
+        filed = await answer
         return Receipt(filed.id, filed.is_duplicate)
 
-    async def _flush_forever(self) -> None:
+    async def _flush_forever(self, number: int) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < BATCH_MAX and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            while not self._waiting:
+                bell: asyncio.Future[None] = self._loop.create_future()
+                self._idle.append(bell)
+                await bell
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+            self._in_flight[number] = batch
             try:
                 await self._flush(batch)
             finally:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(NotStored("the delivery was not stored", retry_after_s=5))
-                    self._waiting.task_done()
+                _refuse(batch, NotStored("the delivery was not stored", retry_after_s=5))
+                self._in_flight[number] = ()
 
-    async def _flush(self, batch: list[tuple[Filing, asyncio.Future[Filed]]]) -> None:
+    async def _flush(self, batch: Sequence[_Waiting]) -> None:
         # Whoever stopped waiting has been told to deliver again; storing it now would still be right, but late.
-        live = [(filing, future) for filing, future in batch if not future.done()]
+        live = [w for w in batch if not w.answer.done()]
         if not live:
             return
         try:
-            filed = await self._store([filing for filing, _ in live])
-        except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            filed = await file_deliveries(self._db, [w.filing for w in live])
+        except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             if len(live) > 1 and _is_about_the_data(error):
                 # One refused row must not cost its neighbours their place.
                 middle = len(live) // 2
@@ -165,45 +176,58 @@ class Intake:
                 await self._flush(live[middle:])
                 return
             log.warning("intake.not_stored", events=len(live), error=type(error).__name__, detail=str(error)[:200])
-            for _, future in live:
-                if not future.done():
-                    future.set_exception(NotStored("the delivery could not be stored", retry_after_s=5))
+            _refuse(live, NotStored("the delivery could not be stored", retry_after_s=5))
             return
-        for (_, future), result in zip(live, filed, strict=True):
-            if not future.done():
-                future.set_result(result)
+        for waiting, result in zip(live, filed, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(result)
 
-    async def _store(self, filings: list[Filing]) -> list[Filed]:
-        async with self._db.engine() as tx:
-            return await file_events(tx, filings)
+    async def _watch(self) -> None:
+        """Let nobody wait longer than about five seconds: one clock for all, where a timer for each would cost more."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            oldest = self._loop.time() - COMMIT_WAIT_S
+            late = [w for w in self._unanswered() if w.since < oldest]
+            _refuse(late, NotStored("the delivery was not stored within 5 s", retry_after_s=10))
+
+    def _unanswered(self) -> list[_Waiting]:
+        everyone = chain(self._waiting, *self._in_flight.values())
+        return [w for w in everyone if not w.answer.done()]
 
 
-def _filing(account: GatewayAccount, delivery: Delivery, *, now: datetime) -> Filing:
+def _refuse(batch: Sequence[_Waiting], refusal: NotStored) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(refusal)
+
+
+def _filing(account: GatewayAccount, adapter: Gateway, delivery: Delivery, *, now: datetime) -> Filing:
     dead_because = None
     try:
-        envelope = gateway(account.gateway).envelope(headers=delivery.headers, body=delivery.body)
+        envelope = adapter.envelope(headers=delivery.headers, body=delivery.body)
         event_id, event_type, occurred_at = envelope.event_id, envelope.type, envelope.occurred_at
     except EnvelopeUnreadable as error:
         # Signed by the gateway, so it is theirs, and delivering it again would not make it readable: keep it.
         event_id, event_type, occurred_at = f"sha256:{sha256(delivery.body).hexdigest()}", _UNREADABLE_TYPE, now
         dead_because = f"the body names no event: {error}"
     return Filing(
-        id=ids.new(),
-        tenant_id=account.tenant_id,
-        account_id=account.id,
-        event_id=event_id,
-        type=event_type,
-        origin="gateway",
-        occurred_at=occurred_at,
-        headers={k: _clean(v) for k, v in delivery.headers.items() if k in _KEPT_HEADERS},
-        body=delivery.body,
-        dead_because=dead_because,
+        ids.new(),
+        account.tenant_id,
+        account.id,
+        event_id,
+        event_type,
+        "gateway",
+        occurred_at,
+        {name: _clean(value) for name in _KEPT_HEADERS if (value := delivery.headers.get(name)) is not None},
+        delivery.body,
+        dead_because,
     )
 
 
 def _clean(value: str) -> str:
     """Header text as jsonb can keep it."""
-    return "".join(c for c in value[:_HEADER_LENGTH_MAX] if c.isprintable())
+    kept = value[:_HEADER_LENGTH_MAX]
+    return kept if kept.isprintable() else "".join(c for c in kept if c.isprintable())
 
 
 def _is_about_the_data(error: Exception) -> bool:
