@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from bursar.worker import applier
-from stage import event, refund, session, set_stage, subscription
+from stage import add_price, event, refund, session, set_stage, subscription
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +58,54 @@ async def test_a_row_that_somebody_holds_delays_the_event_that_needs_it_and_no_o
     assert waiting["tries"] == 1
     assert waiting["error"].startswith("LockNotAvailableError: ")
     assert await stage.value("select count(*) from credit_lot") == 2
+
+
+def key(n: int, **more) -> dict:
+    told = {"id": f"lic_{n}", "key": "AAAA-BBBB", "status": "active", "customer_id": "cus_1", "product_id": "prod_1"}
+    return {"type": "license_key.created", "timestamp": "2026-01-01T00:00:00Z", "data": told | more}
+
+
+async def test_a_gateway_may_tell_one_licence_key_twice_and_with_any_limit(db, database_url):
+    stage = await set_stage(db, database_url, gateway="dodo")
+
+    await stage.deliver(key(1, activations_limit=2**53 - 1), headers={"webhook-id": "a"})
+    await stage.deliver(key(2, activations_limit=None), headers={"webhook-id": "b"})
+    await stage.deliver(key(3, activations_limit=-1), headers={"webhook-id": "c"})
+    await stage.apply()
+
+    assert (await stage.row(WAITING))["error"].startswith("data.activations_limit: ")
+    assert await stage.rows("select gateway_ref, activations_max from licence order by 1") == [
+        {"gateway_ref": "lic_1", "activations_max": 2**53 - 1},
+        {"gateway_ref": "lic_2", "activations_max": None},
+    ]
+
+
+async def test_the_most_of_everything_that_a_price_may_grant_can_be_bought(db, database_url):
+    stage = await set_stage(db, database_url)
+    most = [
+        {"kind": "credits", "amount": 10**12},
+        {"kind": "feature", "feature": "calls", "limit": 10**12},
+        {"kind": "quota", "meter": "calls", "amount": 10**12},
+        {"kind": "licence", "course": "python", "activations": 10**6},
+    ]
+    await add_price(stage, "most", 1, most, refs=[])
+    claim = {"bursar_price": "most", "bursar_quantity": "1000000"}
+
+    await stage.tell(event("checkout.session.completed", session(metadata=claim)))
+
+    assert await stage.value("select granted from credit_lot") == 10**18
+    assert await stage.rows("select amount_max from entitlement order by kind") == [
+        {"amount_max": 10**18},
+        {"amount_max": 10**12},
+        {"amount_max": 10**18},
+    ]
+    assert await stage.value("select activations_max from licence") == 10**12
+
+
+async def test_a_refund_from_a_customers_cash_balance_is_of_no_payment(db, database_url):
+    stage = await set_stage(db, database_url)
+
+    await stage.tell(event("refund.created", refund(charge=None, payment_intent=None)))
+
+    assert await stage.value("select outcome from gateway_event_outcome") == "applied"
+    assert await stage.value("select count(*) from payment") == 0

@@ -131,7 +131,7 @@ end $$;
 create table gateway_event_outcome (           -- one row for each time an event was applied; replays add rows
   tenant_id uuid not null,
   event_id uuid not null,
-  run smallint not null,
+  run integer not null,
   outcome text not null check (outcome in ('applied', 'ignored')),
   attempts smallint not null,
   at timestamptz not null default clock_timestamp(),
@@ -579,18 +579,20 @@ create table licence (
   customer_id uuid,
   key text collate "C" not null,
   product text not null,                      -- the course or product it opens
-  activations_max integer check (activations_max >= 0),
+  activations_max bigint check (activations_max >= 0),
   activations integer not null default 0 check (activations >= 0),
   status text not null check (status in ('active', 'suspended', 'revoked', 'superseded')),
   expires_at timestamptz,
   created_at timestamptz not null default clock_timestamp(),
   primary key (tenant_id, id),
-  constraint licence_key_once unique (tenant_id, key),
   constraint licence_entitlement_once unique (tenant_id, entitlement_id),
   constraint licence_gateway_once unique (tenant_id, gateway_account_id, gateway_ref),
   constraint licence_activations_within check (activations_max is null or activations <= activations_max),
   foreign key (tenant_id, entitlement_id) references entitlement (tenant_id, id)
 );
+-- Our own keys are unique; what a gateway issues is the gateway's business, and may be told by two of its accounts.
+create unique index licence_key_once on licence (tenant_id, key) where entitlement_id is not null;
+create index licence_key on licence (tenant_id, key);
 create index licence_customer on licence (tenant_id, customer_id, id);
 
 create table licence_activation (
@@ -612,7 +614,7 @@ create table ledger_transaction (
   gateway_account_id uuid not null,
   source_kind text not null,                  -- payment, refund, dispute
   source_ref text collate "C" not null,       -- the gateway's id of it
-  sequence smallint not null,                 -- 0: first posting; later ones correct it, nothing is edited
+  sequence integer not null,                  -- 0: first posting; later ones correct it, nothing is edited
   customer_id uuid,
   event_id uuid not null,
   occurred_at timestamptz not null,

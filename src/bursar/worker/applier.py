@@ -113,8 +113,9 @@ class Applier:
             if len(events) > 1:
                 log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
                 return sum([await self._apply(lane, [event]) for event in events])
-            log.exception("worker.event_failed", id=str(events[0].id), type=events[0].type)
+            # Told after it is written down: drawing a traceback takes longer than a silent session may.
             await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
+            log.exception("worker.event_failed", id=str(events[0].id), type=events[0].type)
         return len(events)
 
     def _is_lost(self, error: Exception) -> bool:

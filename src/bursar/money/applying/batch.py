@@ -12,7 +12,15 @@ from bursar.money.applying.telling import Effect, effects_of, tell
 from bursar.money.applying.translation import Translated
 from bursar.money.catalog import Catalogue, catalogue_for
 from bursar.money.customers import know_customers
-from bursar.money.fulfilment import Change, Registry, bring_to, move_grants, purchase_targets, standing_targets
+from bursar.money.fulfilment import (
+    Change,
+    Registry,
+    bring_to,
+    move_grants,
+    purchase_targets,
+    standing_targets,
+    unpaid_since,
+)
 from bursar.money.gateways.facts import CustomerFact, LicenceKeyFact, PaymentMethodFact, SubscriptionFact
 from bursar.money.ledger import post_differences
 from bursar.money.merging import Merged, Reported, Snapshot, merge, objects, subscription_histories
@@ -109,6 +117,7 @@ class _Reading:
 
     assessments: Mapping[UUID, Assessment]
     subscriptions: Mapping[str, tuple[SubscriptionFact | None, datetime, UUID]]
+    histories: Mapping[str, History]
     catalogue: Catalogue
     customers: Mapping[str, str | None]
 
@@ -124,8 +133,9 @@ async def _read(tx: Transaction, *, account: Account, merged: Merged, reopened: 
     touched |= {ref: merged.told_by[p] for ref, p in named.items() if ref not in touched}
     touched |= {ref: event_id for ref, event_id in reopened.items() if ref not in touched}
     tenant = {"tenant_id": account.tenant_id, "account_id": account.id}
-    histories: Mapping[str, History] = await subscription_histories(tx, **tenant, refs=named)
     newest = await objects(tx, **tenant, names=[(SubscriptionFact.kind, ref) for ref in sorted(touched)])
+    owing = {s.fact.ref for s in newest.values() if isinstance(s.fact, SubscriptionFact) and s.fact.is_owing}
+    histories: Mapping[str, History] = await subscription_histories(tx, **tenant, refs=named.keys() | owing)
     every = [s for members in merged.purchases.values() for s in members]
     every += [Snapshot(fact, at) for history in histories.values() for fact, at in history]
     names = names_in([*every, *newest.values()])
@@ -143,7 +153,9 @@ async def _read(tx: Transaction, *, account: Account, merged: Merged, reopened: 
         fact = snapshot.fact if snapshot and isinstance(snapshot.fact, SubscriptionFact) else None
         at = snapshot.at if snapshot else assessments[named[ref]].paid_at
         subscriptions[ref] = (fact, at, event_id)
-    return _Reading(assessments, subscriptions, catalogue, _customers_named(assessments, subscriptions, merged))
+    return _Reading(
+        assessments, subscriptions, histories, catalogue, _customers_named(assessments, subscriptions, merged)
+    )
 
 
 def _subscriptions_named(fact: object) -> set[str]:
@@ -202,6 +214,7 @@ async def _fulfil(
             customer_id=directory.get(fact.customer) if fact and fact.customer else None,
             bought=_bought_now(fact, reading.catalogue),
             event_id=event_id,
+            unpaid_since=unpaid_since(reading.histories.get(ref, ())) if fact and fact.is_owing else None,
         )
         for ref, (fact, at, event_id) in sorted(reading.subscriptions.items())
     ]

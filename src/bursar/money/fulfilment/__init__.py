@@ -16,7 +16,7 @@ Invariants:
 
 from bursar.money.fulfilment.fulfillers import Fulfiller, Registry, SpecInvalid
 from bursar.money.fulfilment.grants import Change, Grant, GrantStatus, Target, bring_to, move_grants
-from bursar.money.fulfilment.standing import Standing, standing_targets
+from bursar.money.fulfilment.standing import Standing, standing_targets, unpaid_since
 from bursar.money.fulfilment.targets import purchase_targets
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "move_grants",
     "purchase_targets",
     "standing_targets",
+    "unpaid_since",
 ]

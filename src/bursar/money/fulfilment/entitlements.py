@@ -15,7 +15,8 @@ from bursar.money.fulfilment.grants import Change, Target, share_taken
 from bursar.money.fulfilment.licences import issue_licences
 
 _KEY = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
-_AMOUNT_MAX = 10**15
+_AMOUNT_MAX = 10**12
+"""Times the largest quantity it is still a bigint."""
 _ACTIVATIONS_MAX = 1_000_000
 
 _UPSERT = """

@@ -71,7 +71,7 @@ order by e.id
 _ISSUE = """
 insert into licence (tenant_id, id, entitlement_id, customer_id, key, product, activations_max, status, expires_at)
 select $1, id, entitlement_id, customer_id, key, product, activations_max, status, expires_at
-from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::int[], $8::text[], $9::timestamptz[])
+from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::timestamptz[])
   as new (id, entitlement_id, customer_id, key, product, activations_max, status, expires_at)
 """
 
@@ -89,6 +89,7 @@ _BY_KEY = """
 select id, key, customer_id, product, activations, activations_max,
   case when status = 'active' and expires_at <= $3 then 'expired' else status end as status, expires_at
 from licence where tenant_id = $1 and key = $2 and status <> 'superseded'
+order by licence.status, licence.id limit 1
 """
 
 _ACTIVATE = """

@@ -87,6 +87,7 @@ from credit_movement m join credit_lot l on l.tenant_id = m.tenant_id and l.id =
         "until": "m.created_at < {}",
     },
     refers={"customer": "customer", "lot": "credit_lot"},
+    stamped_by="us",
 )
 
 LICENCES = Listing(

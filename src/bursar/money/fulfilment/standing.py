@@ -1,9 +1,10 @@
 """What a subscription ought to have granted as long as it lasts. Pure.
 
-Active and trialing entitle; past due and unpaid do until the grace after the start of the unpaid period;
+Active and trialing entitle; past due and unpaid do until the grace after the start of the first unpaid period;
 paused suspends; canceled ends. Before the subscription itself is told, a paid period of it entitles.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -22,6 +23,7 @@ class Standing:
     fact, at: its newest snapshot and when that was taken; None while nobody has described it.
     bought: its prices and quantities. is_paid: any period of it was paid. is_disputed: a dispute of any period is open.
     taken_minor of paid_minor: of the latest paid period. since: the start of the first paid period known.
+    unpaid_since: the start of the first unpaid period of the arrears it is in; None while it is in none.
     """
 
     subscription_id: UUID
@@ -35,6 +37,26 @@ class Standing:
     taken_minor: int
     paid_minor: int
     since: datetime
+    unpaid_since: datetime | None = None
+
+
+def unpaid_since(history: Sequence[tuple[SubscriptionFact, datetime]]) -> datetime | None:
+    """Return the start of the first unpaid period of the arrears that a subscription is in now.
+
+    history: its snapshots, oldest first. Stripe moves the period on when it first asks for the new one's money, and again
+    with each further unpaid period; Dodo leaves it at the one that was paid. So the first report of the arrears counts, and
+    of its period the boundary that is nearer to the report.
+    """
+    arrears: tuple[SubscriptionFact, datetime] | None = None
+    for fact, at in reversed(history):
+        if not fact.is_owing:
+            break
+        arrears = (fact, at)
+    if arrears is None:
+        return None
+    fact, at = arrears
+    ends = [end for end in (fact.current_period_start, fact.current_period_end) if end]
+    return min(ends, key=lambda end: abs(end - at), default=at)
 
 
 def standing_targets(standing: Standing, *, registry: Registry, grace: timedelta) -> list[Target]:
@@ -59,7 +81,7 @@ def standing_targets(standing: Standing, *, registry: Registry, grace: timedelta
             taken_minor=standing.taken_minor if status is GrantStatus.revoked else 0,
             paid_minor=standing.paid_minor if status is GrantStatus.revoked else 0,
             starts_at=(fact.created_at if fact else None) or standing.since,
-            ends_at=_ends_at(fact, at=standing.at, grace=grace),
+            ends_at=_ends_at(fact, standing=standing, grace=grace),
             event_id=standing.event_id,
         )
         for price, quantity in standing.bought
@@ -74,13 +96,13 @@ def _entitles(standing: Standing) -> bool:
     return True
 
 
-def _ends_at(fact: SubscriptionFact | None, *, at: datetime, grace: timedelta) -> datetime | None:
+def _ends_at(fact: SubscriptionFact | None, *, standing: Standing, grace: timedelta) -> datetime | None:
     if fact is None:
         return None
     match fact.status:
         case SubscriptionStatus.canceled:
-            return fact.ended_at or fact.canceled_at or at
+            return fact.ended_at or fact.canceled_at or standing.at
         case SubscriptionStatus.past_due | SubscriptionStatus.unpaid:
-            return (fact.current_period_start or at) + grace
+            return (standing.unpaid_since or standing.at) + grace
         case _:
             return fact.cancel_at or (fact.current_period_end if fact.is_ending else None)

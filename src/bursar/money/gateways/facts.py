@@ -268,6 +268,11 @@ class SubscriptionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     trial_end: datetime | None = None
     created_at: datetime | None = None
 
+    @property
+    def is_owing(self) -> bool:
+        """True while a period that has begun is not paid for."""
+        return self.status in (SubscriptionStatus.past_due, SubscriptionStatus.unpaid)
+
 
 class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A hosted checkout. mode: payment, subscription or setup."""

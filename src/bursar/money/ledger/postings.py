@@ -45,7 +45,7 @@ _POST = """
 with posted as (
   insert into ledger_transaction (tenant_id, id, gateway_account_id, source_kind, source_ref, sequence, customer_id, event_id, occurred_at)
   select $1, id, $2, source_kind, source_ref, sequence, customer_id, event_id, occurred_at
-  from unnest($3::uuid[], $4::text[], $5::text[], $6::smallint[], $7::uuid[], $8::uuid[], $9::timestamptz[])
+  from unnest($3::uuid[], $4::text[], $5::text[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[])
     as new (id, source_kind, source_ref, sequence, customer_id, event_id, occurred_at)
 ), entry as (
   select * from unnest($10::uuid[], $11::text[], $12::text[], $13::bigint[]) as new (transaction_id, account, currency, amount_minor)

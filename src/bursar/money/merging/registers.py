@@ -78,21 +78,30 @@ on conflict (tenant_id, gateway_account_id, ref) do update set purchase_id = exc
 where purchase_ref.purchase_id <> excluded.purchase_id
 """
 
+# Rows that repeat one gateway object are found by its name, which has an index; those that may be of none, by the purchase.
 _ABSORB = [
-    f"""
-    update {table} as t set {column} = a.kept
+    *(
+        f"""
+    update {table} as t set purchase_id = a.kept
     from unnest($2::uuid[], $3::uuid[]) as a (gone, kept)
-    where t.tenant_id = $1 and t.{column} = a.gone
+    join gateway_object o on o.tenant_id = $1 and o.purchase_id = a.gone and o.kind = '{kind}'
+    where t.tenant_id = $1 and t.gateway_account_id = o.gateway_account_id and t.gateway_ref = o.ref
     """
-    for table, column in (
-        ("purchase_ref", "purchase_id"),
-        ("gateway_object", "purchase_id"),
-        ("payment", "purchase_id"),
-        ("refund", "purchase_id"),
-        ("dispute", "purchase_id"),
-        ("invoice", "purchase_id"),
-        ("checkout_session", "purchase_id"),
-    )
+        for table, kind in (
+            ("refund", "refund"),
+            ("dispute", "dispute"),
+            ("invoice", "invoice"),
+            ("checkout_session", "session"),
+        )
+    ),
+    *(
+        f"""
+    update {table} as t set purchase_id = a.kept
+    from unnest($2::uuid[], $3::uuid[]) as a (gone, kept)
+    where t.tenant_id = $1 and t.purchase_id = a.gone
+    """
+        for table in ("purchase_ref", "gateway_object", "payment")
+    ),
 ]
 
 _MARK_ABSORBED = """

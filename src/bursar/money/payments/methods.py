@@ -18,7 +18,7 @@ set customer_id = coalesce(excluded.customer_id, payment_method.customer_id), me
 
 _LICENCE_KEYS = """
 insert into licence (tenant_id, gateway_account_id, id, gateway_ref, customer_id, key, product, activations_max, status, expires_at)
-select $1, $2, * from unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::int[], $9::text[], $10::timestamptz[])
+select $1, $2, * from unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::timestamptz[])
 on conflict (tenant_id, gateway_account_id, gateway_ref) do update
 set customer_id = coalesce(excluded.customer_id, licence.customer_id), status = excluded.status, expires_at = excluded.expires_at,
     activations_max = case when excluded.activations_max is not null then greatest(excluded.activations_max, licence.activations) end

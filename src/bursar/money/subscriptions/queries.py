@@ -61,6 +61,7 @@ SUBSCRIPTIONS = Listing(
         "until": "s.created_at < {}",
     },
     refers={"customer": "customer", "price": "price", "gateway_account": "gateway_account"},
+    stamped_by="gateway",
 )
 
 _ONE = f"{_SELECT} where s.tenant_id = $1 and s.id = $2"

@@ -16,7 +16,10 @@ from bursar.money.purchases.bought import Basket
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription that a batch touched. fact: None while nobody has described it. bought: what it is for, as of now."""
+    """A subscription that a batch touched. fact: None while nobody has described it. bought: what it is for, as of now.
+
+    unpaid_since: the start of the first unpaid period of its arrears, if it is in any.
+    """
 
     ref: str
     fact: SubscriptionFact | None
@@ -24,6 +27,7 @@ class Subscribed:
     customer_id: UUID | None
     bought: Basket
     event_id: UUID
+    unpaid_since: datetime | None = None
 
 
 _OPEN = """

@@ -59,6 +59,7 @@ async def standings_of(
                 is_disputed=any(row["is_disputed"] for row in of_subscription),
                 taken_minor=latest["taken_minor"] if latest else 0,
                 paid_minor=latest["paid_minor"] if latest else 0,
+                unpaid_since=s.unpaid_since,
                 since=of_subscription[-1]["started_at"] if of_subscription else s.at,
             )
         )

@@ -80,6 +80,9 @@ def subscription_facts(kind: str, subscription: Json) -> tuple[AnyFact, ...]:
 
 def licence_facts(_kind: str, licence: Json) -> tuple[AnyFact, ...]:
     """Read a licence key that Dodo issued. The key is kept whole or refused: part of a key opens nothing."""
+    limit = whole(licence, "activations_limit", OBJECT)
+    if limit is not None and limit < 0:
+        raise FieldMissing(f"{OBJECT}.activations_limit", "a number of activations, not negative")
     return (
         LicenceKeyFact(
             ref=ref(licence, "id", OBJECT),
@@ -88,7 +91,7 @@ def licence_facts(_kind: str, licence: Json) -> tuple[AnyFact, ...]:
             customer=ref_of(licence.get("customer_id")),
             payment=ref_of(licence.get("payment_id")),
             product=ref_of(licence.get("product_id")),
-            activations_max=whole(licence, "activations_limit", OBJECT),
+            activations_max=limit,
             expires_at=instant_of_text(licence.get("expires_at")),
             created_at=instant_of_text(licence.get("created_at")),
         ),

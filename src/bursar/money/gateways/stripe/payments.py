@@ -166,6 +166,8 @@ def charge_facts(kind: str, charge: Json) -> tuple[AnyFact, ...]:
 def refund_facts(kind: str, refund: Json) -> tuple[AnyFact, ...]:
     """Read a refund. Layouts from before refunds had a status tell only of refunds that succeeded."""
     status = RefundStatus.failed if kind == "refund.failed" else None
+    if refund.get("charge") is None and refund.get("payment_intent") is None:
+        return ()  # It paid out a customer's cash balance, which no payment of ours stands for.
     return (_refund(refund, at=OBJECT, status=status, charge=None, payment=None),)
 
 
