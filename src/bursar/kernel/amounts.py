@@ -9,9 +9,29 @@ from dataclasses import dataclass
 MINOR_MAX = 2**53 - 1
 """Largest amount read from JSON: beyond it, parsers disagree about the value."""
 
-_ZERO = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
-_THREE = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
-_FOUR = frozenset("CLF UYW".split())
+_ZERO = frozenset(
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
+)
+_THREE = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+_FOUR = frozenset(["CLF", "UYW"])
 
 _STRIPE_EXPONENTS = {"CLF": 2, "IQD": 2, "ISK": 2, "LYD": 2, "MGA": 0, "UYI": 2, "UYW": 2}
 """Where Stripe's API counts other minor units than ISO 4217 does."""

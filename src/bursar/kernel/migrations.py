@@ -26,7 +26,7 @@ from bursar.kernel.errors import Conflict, Unavailable
 
 DIRECTORY = Path(str(files("bursar") / "migrations"))
 
-Hook = Callable[[Any], Awaitable[None]]
+Hook = Callable[[Any], Awaitable[object]]
 """Called with the administrator's connection after the last migration, inside the lock."""
 
 _NAME = re.compile(r"(?P<version>\d{12})_(?P<name>[a-z0-9_]+)\.up\.sql")
