@@ -3,6 +3,7 @@
 import json
 import re
 
+import asyncpg
 import pytest
 
 from bursar.kernel.errors import Conflict, DomainError
@@ -170,6 +171,32 @@ async def test_a_bug_is_answered_without_our_insides_and_logged_once(world, capl
     failures = [r for r in caplog.records if r.levelname == "ERROR"]
     assert len(failures) == 1
     assert answer.headers["x-correlation-id"] in str(failures[0].msg)
+
+
+@pytest.mark.parametrize("kind", ["QueryCanceledError", "DeadlockDetectedError", "LockNotAvailableError"])
+async def test_a_busy_database_is_asked_again_later(world, monkeypatch, kind):
+    async def refuse(*args, **kwargs):
+        raise getattr(asyncpg, kind)("secret detail")
+
+    monkeypatch.setattr("bursar.money.customers.api.customers", refuse)
+
+    answer = await world.mine.get("/v1/customers")
+
+    assert (answer.status_code, told(answer)["code"], answer.headers["retry-after"]) == (503, "database_busy", "2")
+    assert "secret detail" not in answer.text
+
+
+async def test_what_the_database_refuses_for_our_mistake_is_our_mistake(world, monkeypatch, caplog):
+    async def refuse(*args, **kwargs):
+        raise asyncpg.UniqueViolationError("Key (email)=(secret) already exists")
+
+    monkeypatch.setattr("bursar.money.customers.api.customers", refuse)
+
+    answer = await world.mine.get("/v1/customers")
+
+    assert (answer.status_code, told(answer)["code"]) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
 
 
 async def test_a_refusal_never_repeats_a_megabyte(world, monkeypatch):

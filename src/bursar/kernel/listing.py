@@ -8,8 +8,9 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
@@ -22,6 +23,11 @@ ASKED: Final = object()
 """The value of a condition that takes no parameter."""
 
 View = TypeVar("View")
+
+_CLOCKS_APART: Final = timedelta(days=1)
+"""How far the clock that makes ids and the one that stamps rows may be from one another."""
+
+_BOUNDS: Final = {"since_id": "{key} >= {{}}", "until_id": "{key} < {{}}"}
 
 
 class CursorInvalid(Invalid):
@@ -59,6 +65,8 @@ class Listing:
     select: `select … from payment p`, whose `p.tenant_id` is compared with $1. key: what it is sorted by, descending.
     always: conditions of every page. filters: conditions by name; `{}` stands for the parameter.
     refers: filters that name a row, and that row's table; a row that is not the tenant's is refused.
+    stamped_by: whose clock the filters `since` and `until` compare with. Ids are made in the order of our time, and what
+    a gateway tells of was made before we heard of it: so they bound how far such a filter has to read.
     """
 
     select: str
@@ -67,6 +75,7 @@ class Listing:
     always: tuple[str, ...] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
     refers: Mapping[str, str] = field(default_factory=dict)
+    stamped_by: Literal["gateway", "us"] | None = None
 
     def statement(self, names: tuple[str, ...], *, is_first: bool) -> str:
         """Return the statement. $1 tenant, $2 limit, on later pages $3 the cursor, then one for each filter."""
@@ -76,7 +85,7 @@ class Listing:
             conditions.append(f"{self.key} < $3")
             number = 4
         for name in names:
-            condition = self.filters[name]
+            condition = self.filters.get(name) or _BOUNDS[name].format(key=self.key)
             if "{}" in condition:
                 conditions.append(condition.replace("{}", f"${number}"))
                 number += 1
@@ -87,7 +96,7 @@ class Listing:
     def statements(self) -> Iterator[str]:
         """Every statement with up to two filters, on first and later pages, for the test that prepares them."""
         for count in range(3):
-            for names in combinations(self.filters, count):
+            for names in combinations([*self.filters, *_BOUNDS], count):
                 yield self.statement(names, is_first=True)
                 yield self.statement(names, is_first=False)
 
@@ -112,12 +121,30 @@ async def part(
                 f"there is no such {name.replace('_', ' ')}",
                 fields=(FieldError(name, "not_found", "nothing of this tenant has this id"),),
             )
+    asked |= _bounds(listing, asked)
     values = [value for value in asked.values() if value is not ASKED]
     after = [] if page.after is None else [page.after]
     statement = listing.statement(tuple(asked), is_first=page.after is None)
     rows = await tx.fetch(statement, tenant_id, page.limit + 1, *after, *values)
     shown = rows[: page.limit]
     return Part(tuple(map(view, shown)), shown[-1]["id"] if len(rows) > page.limit else None)
+
+
+def _bounds(listing: Listing, asked: Mapping[str, Any]) -> dict[str, UUID]:
+    """Return the ids between which everything lies that the filters by time let through."""
+    bounds = {}
+    if listing.stamped_by and "since" in asked:
+        # Something that a gateway dates into the future was heard of by now.
+        bounds["since_id"] = _first_id(min(asked["since"], datetime.now(UTC)) - _CLOCKS_APART)
+    if listing.stamped_by == "us" and "until" in asked:
+        bounds["until_id"] = _first_id(asked["until"] + _CLOCKS_APART)
+    return bounds
+
+
+def _first_id(at: datetime) -> UUID:
+    """Return the least UUIDv7 that may have been made at an instant."""
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def existence(table: str) -> str:

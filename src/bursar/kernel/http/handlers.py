@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import asyncpg
+import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bursar.kernel.errors import DomainError
+from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.http.problems import (
     MEDIA_TYPE,
     Problem,
@@ -16,6 +18,24 @@ from bursar.kernel.http.problems import (
     problem_response,
     validation_failed,
 )
+
+
+class DatabaseBusy(Unavailable):
+    """Others had the rows, or the question took too long. Nothing was changed; it may be asked again."""
+
+    code = "database_busy"
+
+
+_TRANSIENT = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+
+_log = structlog.get_logger("bursar.http")
 
 
 async def answer_domain_error(request: Request, error: Exception) -> Response:
@@ -39,6 +59,25 @@ async def answer_http_exception(request: Request, error: Any) -> Response:
     )
 
 
+async def answer_database_error(request: Request, error: Exception) -> Response:
+    """Exception handler for PostgreSQL's refusals: those that pass by themselves, and bugs."""
+    refusal: DomainError
+    if isinstance(error, _TRANSIENT):
+        _log.warning("database_busy", error=type(error).__name__, path=request.url.path)
+        refusal = DatabaseBusy("the database was too busy to answer", hint="Try again.", retry_after_s=2)
+    else:
+        _log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+        refusal = internal_error()
+    return problem_response(refusal, path=request.url.path, correlation_id=request.scope["correlation_id"])
+
+
+async def answer_timeout(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the shape of a handler
+    """Exception handler for a database that stopped answering in the middle."""
+    _log.warning("database_timeout", path=request.url.path)
+    refusal = DatabaseBusy("the database took too long to answer", hint="Try again.", retry_after_s=2)
+    return problem_response(refusal, path=request.url.path, correlation_id=request.scope["correlation_id"])
+
+
 async def answer_unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the edge logs it, once
     """Exception handler for bugs."""
     return problem_response(internal_error(), path=request.url.path, correlation_id=request.scope["correlation_id"])
@@ -48,6 +87,8 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     DomainError: answer_domain_error,
     RequestValidationError: answer_validation_error,
     HTTPException: answer_http_exception,
+    asyncpg.PostgresError: answer_database_error,
+    TimeoutError: answer_timeout,
     Exception: answer_unforeseen,
 }
 

@@ -46,12 +46,13 @@ CUSTOMERS = Listing(
     key="c.id",
     filters={
         "gateway_ref": "c.gateway_ref = {}",
-        "email": "lower(c.email) = lower({})",
+        "email": "c.email_key = lower({})",
         "gateway_account": "c.gateway_account_id = {}",
         "since": "c.created_at >= {}",
         "until": "c.created_at < {}",
     },
     refers={"gateway_account": "gateway_account"},
+    stamped_by="gateway",
 )
 
 _ONE = f"{_SELECT} where c.tenant_id = $1 and c.id = $2"

@@ -46,6 +46,7 @@ ORDERS = Listing(
     key="o.id",
     filters={"customer": "o.customer_id = {}", "since": "o.created_at >= {}", "until": "o.created_at < {}"},
     refers={"customer": "customer"},
+    stamped_by="us",
 )
 
 _ONE = f"{_SELECT} where o.tenant_id = $1 and o.id = $2"

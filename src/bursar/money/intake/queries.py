@@ -1,7 +1,6 @@
 """Reads of gateway events. An event's status is where it waits or rests now, else how it was settled last."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,9 +9,6 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import NotFound
 from bursar.kernel.listing import ASKED, Listing, Part, Slice, part
 from bursar.money.intake.schemas import GatewayEvent, GatewayEventStory
-
-_CLOCKS_APART: Final = timedelta(days=1)
-"""How far the clock that makes ids and the one that stamps rows may be from one another."""
 
 STORY_ROWS_MAX: Final = 50
 
@@ -52,18 +48,17 @@ EVENTS = Listing(
         "status=failed": _QUEUED.format("> 0"),
         "status=dead": "e.id in (select x.event_id from gateway_event_dead x where x.tenant_id = $1)",
         "status=applied": _SETTLED.format("applied"),
-        "status=ignored": _SETTLED.format("ignored"),
+        "status=ignored": f"""{_SETTLED.format("ignored")} and e.id in (
+    select i.event_id from gateway_event_outcome i where i.tenant_id = $1 and i.outcome = 'ignored')""",
         "own=false": "e.type not like 'bursar.%'",
         "type": "e.type = {}",
         "gateway_account": "e.gateway_account_id = {}",
         "gateway_event_id": "e.gateway_event_id = {}",
         "since": "e.received_at >= {}",
         "until": "e.received_at < {}",
-        # Ids are made in the order of time, so they bound how far a filter by time has to read.
-        "since_id": "e.id >= {}",
-        "until_id": "e.id < {}",
     },
     refers={"gateway_account": "gateway_account"},
+    stamped_by="us",
 )
 
 _STORY = f"""
@@ -111,9 +106,6 @@ async def events(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mappin
         wanted["own=false"] = ASKED
     if status := wanted.pop("status", None):
         wanted[f"status={status}"] = ASKED
-    for name, apart in (("since", -_CLOCKS_APART), ("until", _CLOCKS_APART)):
-        if (at := wanted.get(name)) is not None:
-            wanted[f"{name}_id"] = _first_id(at, apart)
     return await part(tx, EVENTS, tenant_id=tenant_id, given=wanted, page=page, view=GatewayEvent.of)
 
 
@@ -140,9 +132,3 @@ async def event_body(tx: Transaction, *, tenant_id: UUID, event_id: UUID) -> byt
     """Return the raw body of an event; None when it is past its retention."""
     body = await tx.fetchval(_BODY, tenant_id, event_id)
     return None if body is None else bytes(body)
-
-
-def _first_id(at: datetime, apart: timedelta) -> UUID:
-    """Return the least UUIDv7 that may have been made at an instant."""
-    milliseconds = int(at.timestamp() * 1000) + int(apart.total_seconds() * 1000)
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)

@@ -52,6 +52,7 @@ from ledger_transaction t""",
         "until": "t.occurred_at < {}",
     },
     refers={"customer": "customer"},
+    stamped_by="gateway",
 )
 
 

@@ -55,7 +55,6 @@ class DisputeFilters(_Filters):
 
 
 class InvoiceFilters(_Filters):
-    subscription_ref: Key | None = None
     status: InvoiceState | None = None
 
 

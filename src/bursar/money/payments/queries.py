@@ -60,6 +60,7 @@ PAYMENTS = Listing(
         "until": "p.created_at < {}",
     },
     refers=_REFERS,
+    stamped_by="gateway",
 )
 
 # Stand-ins point at their heirs, who may be stand-ins themselves; a chain is as long as there were reports.
@@ -108,6 +109,7 @@ REFUNDS = Listing(
     key="r.id",
     filters=_filters("r", customer="p.customer_id = {}", payment="r.payment_id = {}"),
     refers=_REFERS,
+    stamped_by="gateway",
 )
 DISPUTES = Listing(
     select=_DISPUTE,
@@ -115,13 +117,15 @@ DISPUTES = Listing(
     key="d.id",
     filters=_filters("d", customer="p.customer_id = {}", payment="d.payment_id = {}"),
     refers=_REFERS,
+    stamped_by="gateway",
 )
 INVOICES = Listing(
     select=_INVOICE,
     tenant="i.tenant_id",
     key="i.id",
-    filters=_filters("i", customer="i.customer_id = {}", subscription_ref="i.subscription_ref = {}"),
+    filters=_filters("i", customer="i.customer_id = {}"),
     refers=_REFERS,
+    stamped_by="gateway",
 )
 
 ONE = {

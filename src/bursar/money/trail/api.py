@@ -17,7 +17,6 @@ class AuditFilters(PageFilters):
     event: EventId | None = None
     actor: Key | None = None
     action: Key | None = None
-    subject: Key | None = None
     since: Instant | None = None
     until: Instant | None = None
 
