@@ -163,7 +163,7 @@ def test_paid_invoice_of_2018_without_a_status_is_paid():
                 subscription="sub_DE2PMNO9Z5fASo",
                 period_start=at(1531523172),
                 period_end=at(1534201572),
-                description="1 × Gold Special (at $20.00 / month)",  # noqa: RUF001
+                description="1 × Gold Special (at $20.00 / month)",
             ),
         ),
         billing_reason="manual",
