@@ -38,7 +38,7 @@ _WAITING = "select count(*) from gateway_event_queue where tenant_id = $1"
 class Options:
     """kills: faults of any kind. connections: the gateway's, at once. control: a name of `CONTROLS`, or None.
 
-    keep: leave the directory, with every log, behind. timeout_s: for the storm.
+    keep: leave the directory, with every log, behind.
     """
 
     seed: int
@@ -48,7 +48,11 @@ class Options:
     workers: int = 2
     control: str | None = None
     keep: bool = False
-    timeout_s: float = 1800.0
+
+    @property
+    def storm_s(self) -> float:
+        """How long the storm may last: much longer than it does on a slow machine."""
+        return 150.0 + 0.15 * self.events + 10.0 * self.kills
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +212,11 @@ class _Run:
             )
         )
         try:
-            await network.storm(connections=self._options.connections, timeout_s=self._options.timeout_s)
+            await network.storm(connections=self._options.connections, timeout_s=self._options.storm_s)
             await attacking
+        except NotAcknowledged:
+            self._tell(f"giving up; the logs end so:\n{self.machinery.said()}")
+            raise
         finally:
             attacking.cancel()
 
