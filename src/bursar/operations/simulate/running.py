@@ -108,7 +108,11 @@ async def simulate(
         seed=options.seed, events=options.events, kills=options.kills, prices=[offer.sandbox for offer in OFFERS]
     )
     directory = Path(tempfile.mkdtemp(prefix="bursar-simulation-"))
-    run = _Run(options, plan, directory, registry=registry, commands=commands, tell=tell)
+
+    def tell_when(text: str) -> None:
+        tell(f"{time.monotonic() - began:6.1f} s  {text}")
+
+    run = _Run(options, plan, directory, registry=registry, commands=commands, tell=tell_when)
     try:
         await run.play()
     except (NotAcknowledged, TimeoutError) as error:
