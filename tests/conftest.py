@@ -26,10 +26,10 @@ TEMPLATE = "bursar_template"
 _started: list[tuple[Cluster, Path]] = []
 
 
-def start_cluster(**options: str) -> tuple[Cluster, Path]:
+def start_cluster(*, durable: bool = False, **options: str) -> tuple[Cluster, Path]:
     """Start a server in a new directory, which PostgreSQL's user can reach although pytest's own are private."""
     directory = Path(tempfile.mkdtemp(prefix="bursar-test-"))
-    cluster = Cluster(directory, durable=False, options={"max_connections": "300", **options})
+    cluster = Cluster(directory, durable=durable, options={"max_connections": "300", **options})
     cluster.start()
     return cluster, directory
 
@@ -136,5 +136,13 @@ def empty_url(cluster: dict[str, str]) -> Iterator[str]:
 def own_cluster() -> Iterator[Cluster]:
     """A server of this test alone, which it may kill."""
     cluster, directory = start_cluster()
+    yield cluster
+    end_cluster(cluster, directory)
+
+
+@pytest.fixture
+def durable_cluster() -> Iterator[Cluster]:
+    """A server of this test alone that keeps what it acknowledged, as a real installation's does."""
+    cluster, directory = start_cluster(durable=True)
     yield cluster
     end_cluster(cluster, directory)

@@ -101,6 +101,8 @@ class Database:
         ) as error:
             raise DatabaseUnavailable("no database connection within 5 s", retry_after_s=2) from error
         try:
+            # A statement that is to be a transaction of its own must never land inside one that somebody left open.
+            assert not connection.is_in_transaction(), "the pool lent a connection in the middle of a transaction"
             yield connection
         except (
             asyncpg.PostgresConnectionError,
@@ -113,6 +115,9 @@ class Database:
             await self._release(connection)
 
     async def _release(self, connection: Any) -> None:
+        """Give a connection back; one that is still inside a transaction (whose rollback failed) is dropped."""
+        if not connection.is_closed() and connection.is_in_transaction():
+            connection.terminate()
         try:
             await self._pool.release(connection, timeout=5)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):

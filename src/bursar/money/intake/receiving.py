@@ -157,6 +157,9 @@ class Intake:
             self._in_flight[number] = batch
             try:
                 await self._flush(batch)
+            except Exception:
+                # Whatever went wrong, the next batch must find a flusher: without one every delivery is refused for ever.
+                log.exception("intake.flush_failed", events=len(batch))
             finally:
                 _refuse(batch, NotStored("the delivery was not stored", retry_after_s=5))
                 self._in_flight[number] = ()
