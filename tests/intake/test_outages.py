@@ -5,19 +5,19 @@ import json
 
 import asyncpg
 import pytest
-from conftest import url_of
-from serving import serving, set_receiver
-from stage import event, intent
 
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.money.intake.partitions import ensure_partitions
+from conftest import url_of
+from serving import serving, set_receiver
+from stage import event, intent
 
 pytestmark = pytest.mark.anyio
 
 
 async def deliver_until(
-    stop: asyncio.Event, server, receiver, acked: set[str], statuses: set[int], number: int
+    stop: asyncio.Event, server, receiver, *, acked: set[str], statuses: set[int], number: int
 ) -> None:
     count = 0
     while not stop.is_set():
@@ -45,7 +45,10 @@ async def test_after_restarts_and_killed_sessions_deliveries_are_taken_again_and
     stop, acked, statuses = asyncio.Event(), set(), set()
 
     async with serving(durable_cluster.app_url) as server:
-        senders = [asyncio.create_task(deliver_until(stop, server, receiver, acked, statuses, n)) for n in range(16)]
+        senders = [
+            asyncio.create_task(deliver_until(stop, server, receiver, acked=acked, statuses=statuses, number=n))
+            for n in range(16)
+        ]
         for _ in range(3):
             await asyncio.sleep(0.5)
             admin = await asyncpg.connect(durable_cluster.admin_url)
