@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+import structlog
 
 from bursar.worker import applier
 from stage import add_price, event, refund, session, set_stage, subscription
@@ -10,6 +11,13 @@ pytestmark = pytest.mark.anyio
 
 LAST_SECOND = 253_402_300_799
 WAITING = "select tries, error from gateway_event_queue"
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """Without it the log draws each traceback for a developer, which takes seconds."""
+    with structlog.testing.capture_logs() as told:
+        yield told
 
 
 async def test_a_date_beyond_the_calendar_fails_its_event_and_no_other(db, database_url):
