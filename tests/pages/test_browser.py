@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 from visitors import key_of, live
 
+from bursar.kernel import ids
 from bursar.kernel.db import Database
 from serving import Server, serving
 from stage import Stage, event, intent, set_stage
@@ -174,6 +175,20 @@ async def test_a_dead_letter_is_replayed_by_clicking(desk: Desk):
         await expect(page.locator("[role=status]")).to_contain_text("Queued again", timeout=WAIT_MS)
         assert await desk.stage.value("select reason from gateway_event_replay") == "tried by hand"
         assert not window.complaints
+
+
+async def test_what_is_being_typed_survives_the_news(desk: Desk):
+    async with desk.window() as window:
+        page = window.page
+        event_id = await desk.stage.deliver(event("payment_intent.succeeded", intent("typed")))
+        await window.open(f"/events/{ids.show(ids.EVENT, event_id[0])}")
+        await page.fill("#reason", "half a sen")
+
+        await desk.stage.apply()
+        await page.focus("main a >> nth=0")
+        await expect(page.locator(".timeline")).to_contain_text("applied", timeout=WAIT_MS)
+
+        assert await page.input_value("#reason") == "half a sen"
 
 
 async def test_unmatched_money_is_assigned_by_clicking_and_the_page_follows(desk: Desk):

@@ -126,7 +126,7 @@ async def test_a_sandbox_account_has_a_band_and_a_real_one_has_none(site: Site):
         )
 
     text = Markup(await site.lived.page("/")).text
-    assert "Sandbox Play: play money, no real payment happens here." in text
+    assert "Sandbox play money, no real payment happens here." in text
 
 
 async def test_one_event_s_story_tells_what_came_and_what_it_did(lived: Visitor):
@@ -185,6 +185,49 @@ async def test_a_customer_shows_credits_rights_payments_and_movements(lived: Vis
         "Refunded 25.00 EUR",
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("status", "count"), [("received", 1), ("failed", 1), ("dead", 2), ("ignored", 1), ("applied", 10)]
+)
+async def test_each_state_lists_its_own_events(lived: Visitor, status: str, count: int):
+    await lived.stage.deliver(event("charge.succeeded", {"id": "ch_late", "object": "charge"}))
+    await lived.stage.apply()
+    again = await lived.id_of("evt", "select event_id from gateway_event_outcome where outcome = 'ignored'")
+    await lived.post(f"/events/{again}/replay")
+    await lived.stage.apply()
+    await lived.stage.deliver(event("product.updated", {"id": "prod_y", "object": "product"}))
+
+    page = Markup(await lived.page(f"/events?status={status}"))
+
+    assert len([row for row in page.values("id") if row.startswith("row-")]) == count
+
+
+async def test_a_customer_is_found_by_address_and_by_the_gateway_s_id(lived: Visitor):
+    customer_id = await lived.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
+
+    for query in ("ANN@Example.com", "cus_ann", customer_id, f" {customer_id} "):
+        for path in ("/search", "/customers"):
+            answer = await lived.http.get(path, params={"q": query})
+            assert answer.headers.get("location") == f"/customers/{customer_id}", (path, query)
+
+
+@pytest.mark.parametrize("query", ["pi_1", "ch_1", "re_1", "cs_1", "PAYMENT"])
+async def test_whatever_names_a_payment_leads_to_it(lived: Visitor, query: str):
+    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
+
+    answer = await lived.get(f"/search?q={payment_id if query == 'PAYMENT' else query}")
+
+    assert answer.headers["location"] == f"/payments/{payment_id}"
+
+
+async def test_a_name_that_several_things_have_gives_a_choice(lived: Visitor):
+    async with lived.stage.db.tenant(lived.stage.tenant_id) as tx:
+        await tx.execute("update customer set email = 'ann@example.com' where tenant_id = $1", lived.stage.tenant_id)
+
+    text = Markup(await lived.page("/search?q=ann@example.com")).text
+
+    assert "3 answer to ann@example.com" in text
 
 
 async def test_a_list_goes_on_after_its_last_row(site: Site):

@@ -55,13 +55,16 @@ _SOURCES: Final = {
     "failed": "gateway_event_queue s join gateway_event e on e.tenant_id = s.tenant_id and e.id = s.event_id and s.tries > 0",
     "dead": "gateway_event_dead s join gateway_event e on e.tenant_id = s.tenant_id and e.id = s.event_id",
     "applied": "gateway_event e",
-    "ignored": "gateway_event e",
+    "ignored": """gateway_event_outcome s join gateway_event e on e.tenant_id = s.tenant_id and e.id = s.event_id
+    and s.outcome = 'ignored' and not exists (select from gateway_event_outcome l
+      where l.tenant_id = s.tenant_id and l.event_id = s.event_id and l.run > s.run)""",
 }
-_SETTLED = """
-  and (select o.outcome from gateway_event_outcome o where o.tenant_id = e.tenant_id and o.event_id = e.id order by o.run desc limit 1)
-    = '{}'
+_UNTOUCHED = """
   and not exists (select from gateway_event_queue q where q.tenant_id = e.tenant_id and q.event_id = e.id)
   and not exists (select from gateway_event_dead d where d.tenant_id = e.tenant_id and d.event_id = e.id)"""
+_APPLIED = """
+  and 'applied' = (select o.outcome from gateway_event_outcome o
+    where o.tenant_id = e.tenant_id and o.event_id = e.id order by o.run desc limit 1)"""
 
 _LIST = """
 select e.id, e.type, e.origin, left(e.gateway_event_id, 120) as gateway_event_id, e.received_at,
@@ -113,7 +116,9 @@ def list_statement(status: str | None, *, has_type: bool) -> str:
     """Return the statement that lists events of a status, or all."""
     conditions = "and e.type = $6" if has_type else ""
     if status in ("applied", "ignored"):
-        conditions += _SETTLED.format(status)
+        conditions += _UNTOUCHED
+    if status == "applied":
+        conditions += _APPLIED
     return _LIST.format(source=_SOURCES[status], conditions=conditions)
 
 

@@ -58,7 +58,7 @@ union all
 union all
 (select 'customer', id, gateway_ref from customer where tenant_id = $1 and gateway_ref = $2 limit 5)
 union all
-(select 'customer', id, email from customer where tenant_id = $1 and lower(email) = lower($2) limit 20)
+(select 'customer', id, email from customer where tenant_id = $1 and email_key = lower($2) limit 20)
 union all
 (select 'refund', payment_id, gateway_ref from refund where tenant_id = $1 and gateway_ref = $2 limit 5)
 union all

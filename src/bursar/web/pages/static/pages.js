@@ -120,7 +120,13 @@
 
   let known = new Set();
   function rowsOf() { return [...part.querySelectorAll("tr[id]")]; }
-  part.addEventListener("htmx:beforeSwap", () => { known = new Set(rowsOf().map((row) => row.id)); });
+  part.addEventListener("htmx:beforeSwap", (event) => {
+    if (isInUse()) {  // somebody began to select or to type while the answer was on its way
+      event.detail.shouldSwap = false;
+      isOwed = true;
+    }
+    known = new Set(rowsOf().map((row) => row.id));
+  });
   part.addEventListener("htmx:afterSwap", () => {
     for (const row of rowsOf()) if (known.size && !known.has(row.id)) row.classList.add("fresh");
     showCopying(part);
