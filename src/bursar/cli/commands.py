@@ -23,6 +23,7 @@ COMMANDS = {
     "events": Command("events", "list gateway events, show one, replay one or many"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),
+    "bench": Command("bench", "measure the promises of speed"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }
