@@ -65,6 +65,10 @@ _ONCE_IN = {
 def _twin(table: str) -> Break:
     history, prefix, constraint = _ONCE_IN[table]
     copy = _DUPLICATE.format(table=table)
+    if table == "customer":
+        copy = """
+        insert into customer (tenant_id, id, gateway_account_id, gateway_ref, created_at)
+        select tenant_id, gen_random_uuid(), gateway_account_id, gateway_ref, created_at from customer"""
     if table == "credit_lot":
         copy = """
         insert into credit_lot (tenant_id, id, grant_id, customer_id, pool, granted, effective_at)
