@@ -9,7 +9,6 @@ import pytest
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.money.intake.partitions import ensure_partitions
-from conftest import url_of
 from serving import serving, set_receiver
 from stage import event, intent
 
@@ -66,7 +65,7 @@ async def test_after_restarts_and_killed_sessions_deliveries_are_taken_again_and
         stop.set()
         await asyncio.gather(*senders)
 
-    connection = await asyncpg.connect(url_of(durable_cluster.admin_url, "bursar"))
+    connection = await asyncpg.connect(durable_cluster.admin_url)
     stored = {row["gateway_event_id"] for row in await connection.fetch("select gateway_event_id from gateway_event")}
     await connection.close()
     await db.close()
