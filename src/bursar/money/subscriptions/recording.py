@@ -50,9 +50,9 @@ from unnest($3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $
     ended_at, trial_end, created_at, unmatched_refs)
 where s.tenant_id = $1 and s.gateway_account_id = $2 and s.gateway_ref = new.ref
   and (s.customer_id, s.price_id, s.status, s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at,
-       s.canceled_at, s.ended_at, s.trial_end, s.unmatched_refs)
+       s.canceled_at, s.ended_at, s.trial_end, s.created_at, s.unmatched_refs)
     is distinct from (coalesce(new.customer_id, s.customer_id), new.price_id, new.status, new.current_period_start, new.current_period_end,
-       new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end,
+       new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end, coalesce(new.created_at, s.created_at),
        array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)))
 returning s.id, s.gateway_ref, s.status, s.cancel_at_period_end
 """
