@@ -70,7 +70,7 @@ class Model:
         groups = [(names, report.event_id) for report in reported if (names := member_names(report.fact))]
         every_name = sorted({name for names, _ in groups for name in names})
         known = {name: self.purchase_of[name] for name in every_name if name in self.purchase_of}
-        chosen, _, absorbed = registers._chosen(every_name, known, registers._united(groups, known))
+        chosen, absorbed = registers._chosen(every_name, known, registers._united(groups, known))
         for name, purchase_id in self.purchase_of.items():
             self.purchase_of[name] = absorbed.get(purchase_id, purchase_id)
         self.purchase_of.update(chosen)

@@ -12,8 +12,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from asyncpg.protocol import protocol
 
 from bursar.kernel.errors import Unavailable
+
+# asyncpg asks each element of an array parameter whether it is an array too, of two abstract base classes; a batch has
+# tens of thousands of elements, and the question costs more than sending them. Ours are lists or tuples, or no arrays.
+protocol.IterableABC = protocol.SizedABC = (list, tuple)
 
 Transaction = Any
 """An open transaction: an asyncpg connection or pool proxy (which ships no types)."""

@@ -75,7 +75,6 @@ create table gateway_event_queue (
   foreign key (tenant_id, event_id) references gateway_event (tenant_id, id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index gateway_event_queue_pick on gateway_event_queue (bucket, priority, run_at);
-create index gateway_event_queue_account on gateway_event_queue (tenant_id, gateway_account_id, priority, run_at, event_id);
 create index gateway_event_queue_failed on gateway_event_queue (tenant_id, event_id) where tries > 0;
 
 -- Files events: the one statement that makes deliveries durable, and so one round trip, commit included.

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from bursar.kernel.db import become_tenant
+from bursar.kernel.db import tenant_transaction
 from bursar.kernel.settings import Settings
 from bursar.money.applying import EventInvalid, Pending, Translated, apply_batch, translate
 from bursar.money.applying.batch import Account
@@ -20,7 +20,9 @@ from bursar.money.intake import queue
 from bursar.money.intake.queue import Failure, Lane, Queued
 
 BATCH_MAX = 200
-BATCHES_OF_A_BUCKET = 20
+BATCHES_OF_A_BUCKET = 5
+PLAN_ANEW_FIRST = 500
+"""Events after which a new session plans its statements again, and then whenever it has applied four times as many."""
 _SESSION_LOST = (
     OSError,
     TimeoutError,
@@ -43,6 +45,10 @@ SESSION_SETTINGS = {
     "statement_timeout": "30000",
     "lock_timeout": "5000",
     "jit": "off",
+    # Every statement of a batch looks rows up by their keys. A plan made while a table was small, or before its first
+    # analyze, would read all of a tenant instead, and be kept while the table grows; so would the checks of references.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
 }
 
 
@@ -55,6 +61,8 @@ class Applier:
         self._registry = registry
         self._grace = timedelta(days=settings.grace_days)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._applied = 0
+        self._plan_anew_at = PLAN_ANEW_FIRST
 
     @classmethod
     async def open(cls, *, settings: Settings, registry: Registry) -> "Applier":
@@ -79,15 +87,22 @@ class Applier:
             suspects.update(crashed[1])
             log.warning("worker.crash_found", bucket=bucket, events=len(crashed[1]))
         for _ in range(BATCHES_OF_A_BUCKET):
-            lane = await queue.next_lane(self._connection, bucket)
-            if lane is None:
+            due = await queue.due_events(self._connection, bucket, limit=BATCH_MAX)
+            if due is None:
                 break
-            done += await self._work_lane(lane, suspects)
+            done += await self._work_lane(*due, suspects)
         await queue.release(self._connection, bucket)
+        await self._plan_anew(done)
         return done
 
-    async def _work_lane(self, lane: Lane, suspects: set[UUID]) -> int:
-        events = await queue.due_events(self._connection, lane, limit=BATCH_MAX)
+    async def _plan_anew(self, done: int) -> None:
+        """Forget plans that were made for much smaller tables, those of the checks of references among them."""
+        self._applied += done
+        if self._applied >= self._plan_anew_at:
+            await self._connection.execute("discard plans")
+            self._plan_anew_at = self._applied * 4
+
+    async def _work_lane(self, lane: Lane, events: list[Queued], suspects: set[UUID]) -> int:
         worn = [e for e in events if e.crashes >= queue.CRASHES_MAX]
         if worn:
             await self._bury(lane, worn)
@@ -125,8 +140,7 @@ class Applier:
         return isinstance(error, _SESSION_LOST) or bool(self._connection.is_closed())
 
     async def _commit(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
-        async with self._connection.transaction():
-            await become_tenant(self._connection, lane.tenant_id)
+        async with tenant_transaction(self._connection, lane.tenant_id):
             if translated:
                 await apply_batch(
                     self._connection,

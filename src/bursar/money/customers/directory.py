@@ -29,8 +29,9 @@ where c.tenant_id = $1 and c.gateway_account_id = $2 and c.gateway_ref = new.ref
 """
 
 _ROWS = """
-select id, gateway_ref from customer
-where tenant_id = $1 and gateway_account_id = $2 and gateway_ref = any($3::text[])
+select c.id, c.gateway_ref from unnest($3::text[]) as wanted (ref) cross join lateral (
+  select id, gateway_ref from customer where tenant_id = $1 and gateway_account_id = $2 and gateway_ref = wanted.ref offset 0
+) c
 """
 
 _OWN = "select id from customer where tenant_id = $1 and id = any($2::uuid[])"

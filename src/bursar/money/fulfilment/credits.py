@@ -95,7 +95,8 @@ class Credits:
         return {"amount": amount, "pool": pool} | ({"expires_after": expires_after} if expires_after else {})
 
     async def deliver(self, tx: Transaction, *, tenant_id: UUID, changes: Sequence[Change], now: datetime) -> None:  # noqa: ARG002
-        rows = await tx.fetch(_LOTS_OF_GRANTS, tenant_id, [change.grant.id for change in changes])
+        known = [change.grant.id for change in changes if change.before]
+        rows = await tx.fetch(_LOTS_OF_GRANTS, tenant_id, known) if known else ()
         lots = {row["grant_id"]: row for row in rows}
         opened = [(ids.new(), change) for change in changes if change.grant.id not in lots]
         altered = [(lots[change.grant.id], change) for change in changes if change.grant.id in lots]

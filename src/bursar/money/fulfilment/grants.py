@@ -95,7 +95,9 @@ _COLUMNS = (
 )
 
 _OF_SOURCES = f"""
-select {_COLUMNS} from fulfilment_grant where tenant_id = $1 and source_id = any($2::uuid[]) order by id for update
+select g.* from unnest($2::uuid[]) as wanted (id) cross join lateral (
+  select {_COLUMNS} from fulfilment_grant where tenant_id = $1 and source_id = wanted.id for update
+) g order by g.id
 """
 
 _OPEN = """

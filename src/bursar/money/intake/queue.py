@@ -19,6 +19,8 @@ from bursar.money.intake.filing import BUCKETS
 LOCK_CLASS = 72_001
 CRASHES_MAX = 3
 ERROR_LENGTH_MAX = 2000
+BUCKET_READ_MAX = 2000
+"""Queued events that are looked at for the next batch; of one account as a rule, of several where they share a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ _CLAIM = f"""
 with due as materialized (
   select b::smallint as bucket, m.priority, m.run_at from generate_series(0, {BUCKETS - 1}) b
   cross join lateral (
-    select priority, run_at from gateway_event_queue q where q.bucket = b and q.run_at <= clock_timestamp()
+    select priority, run_at from gateway_event_queue q where q.bucket = b and q.run_at <= statement_timestamp()
     order by priority, run_at limit 1
   ) m order by m.priority, m.run_at
 )
@@ -74,23 +76,24 @@ _COUNT_CRASHES = """
 update gateway_event_queue set crashes = crashes + 1 where tenant_id = $1 and event_id = any($2::uuid[])
 """
 
-_LANE = """
-select q.tenant_id, q.gateway_account_id, a.gateway from gateway_event_queue q
-join gateway_account a on a.tenant_id = q.tenant_id and a.id = q.gateway_account_id
-where q.bucket = $1 and q.run_at <= clock_timestamp()
-order by q.priority, q.run_at limit 1
-"""
-
-_DUE = """
-with due as materialized (
-  select event_id, priority, run_at, tries, crashes from gateway_event_queue
-  where tenant_id = $1 and gateway_account_id = $2 and run_at <= clock_timestamp()
-  order by priority, run_at, event_id limit $3
+# The account whose due event is oldest, and its oldest due events, as far as they stand among the bucket's next ones.
+_DUE = f"""
+with next as materialized (
+  select tenant_id, gateway_account_id, event_id, priority, run_at, tries, crashes from gateway_event_queue
+  where bucket = $1 and run_at <= statement_timestamp() order by priority, run_at limit {BUCKET_READ_MAX}
+), lane as materialized (
+  select tenant_id, gateway_account_id from next order by priority, run_at limit 1
+), due as materialized (
+  select n.* from next n join lane using (tenant_id, gateway_account_id) order by n.priority, n.run_at limit $2
 )
-select e.id, e.type, e.origin, e.occurred_at, e.received_at, d.tries, d.crashes, b.body
-from due d
-join gateway_event e on e.tenant_id = $1 and e.id = d.event_id
-left join gateway_event_body b on b.tenant_id = $1 and b.event_id = e.id and b.received_at = e.received_at
+select d.tenant_id, d.gateway_account_id, a.gateway, e.id, e.type, e.origin, e.occurred_at, d.tries, d.crashes, b.body
+from due d cross join lateral (
+  select gateway from gateway_account where tenant_id = d.tenant_id and id = d.gateway_account_id offset 0
+) a cross join lateral (
+  select id, type, origin, occurred_at, received_at from gateway_event where tenant_id = d.tenant_id and id = d.event_id offset 0
+) e left join lateral (
+  select body from gateway_event_body where tenant_id = d.tenant_id and event_id = d.event_id and received_at = e.received_at offset 0
+) b on true
 order by d.priority, d.run_at, e.id
 """
 
@@ -100,13 +103,12 @@ _UNMARK = "update worker_bucket set events = '{}', worker = null where bucket = 
 _FINISH = """
 with gone as (
   delete from gateway_event_queue where tenant_id = $1 and event_id = any($2::uuid[]) returning event_id, tries
-), run as (
-  select o.event_id, max(o.run) + 1 as run from gateway_event_outcome o
-  where o.tenant_id = $1 and o.event_id = any($2::uuid[]) group by o.event_id
 ), kept as (
   insert into gateway_event_outcome (tenant_id, event_id, run, outcome, attempts)
-  select $1, g.event_id, coalesce(r.run, 0), w.outcome, g.tries + 1
-  from gone g join unnest($2::uuid[], $3::text[]) as w (event_id, outcome) using (event_id) left join run r using (event_id)
+  select $1, g.event_id,
+    coalesce((select max(o.run) + 1 from gateway_event_outcome o where o.tenant_id = $1 and o.event_id = g.event_id), 0),
+    case when g.event_id = any($3::uuid[]) then 'ignored' else 'applied' end, g.tries + 1
+  from gone g
 ), unmarked as (
   update worker_bucket set events = '{}', worker = null where bucket = $4
 )
@@ -157,16 +159,13 @@ async def crashed_in(connection: Any, bucket: int) -> tuple[UUID, list[UUID]] | 
     return row["tenant_id"], list(row["events"])
 
 
-async def next_lane(connection: Any, bucket: int) -> Lane | None:
-    """Return the account of this bucket whose due event is oldest."""
-    row = await connection.fetchrow(_LANE, bucket)
-    return Lane(bucket, row["tenant_id"], row["gateway_account_id"], row["gateway"]) if row else None
-
-
-async def due_events(connection: Any, lane: Lane, *, limit: int) -> list[Queued]:
-    """Return the account's due events, oldest first."""
-    rows = await connection.fetch(_DUE, lane.tenant_id, lane.account_id, limit)
-    return [
+async def due_events(connection: Any, bucket: int, *, limit: int) -> tuple[Lane, list[Queued]] | None:
+    """Return the account of this bucket whose due event is oldest, with its due events, oldest first."""
+    rows = await connection.fetch(_DUE, bucket, limit)
+    if not rows:
+        return None
+    lane = Lane(bucket, rows[0]["tenant_id"], rows[0]["gateway_account_id"], rows[0]["gateway"])
+    return lane, [
         Queued(
             id=row["id"],
             type=row["type"],
@@ -195,7 +194,8 @@ async def finish(tx: Transaction, lane: Lane, *, outcomes: Mapping[UUID, str]) -
 
     outcomes: `applied` or `ignored`. A count that differs means that they are not ours any more: the caller rolls back.
     """
-    count = await tx.fetchval(_FINISH, lane.tenant_id, list(outcomes.keys()), list(outcomes.values()), lane.bucket)
+    ignored = [event_id for event_id, outcome in outcomes.items() if outcome == "ignored"]
+    count = await tx.fetchval(_FINISH, lane.tenant_id, list(outcomes), ignored, lane.bucket)
     if count != len(outcomes):
         raise AssertionError(f"{len(outcomes)} events were applied, {count} were in the queue")
 

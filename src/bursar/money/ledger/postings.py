@@ -36,8 +36,12 @@ class Cause:
 
 _STANDING = """
 select t.source_kind, t.source_ref, e.account, e.currency, sum(e.amount_minor)::bigint as amount_minor, max(t.sequence) as sequence
-from ledger_transaction t join ledger_entry e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
-where t.tenant_id = $1 and t.gateway_account_id = $2 and t.source_ref = any($3::text[])
+from unnest($3::text[]) as wanted (ref) cross join lateral (
+  select id, source_kind, source_ref, sequence from ledger_transaction
+  where tenant_id = $1 and gateway_account_id = $2 and source_ref = wanted.ref offset 0
+) t cross join lateral (
+  select account, currency, amount_minor from ledger_entry where tenant_id = $1 and transaction_id = t.id offset 0
+) e
 group by t.source_kind, t.source_ref, e.account, e.currency
 """
 

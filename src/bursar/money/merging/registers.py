@@ -61,14 +61,11 @@ class _Row(NamedTuple):
     event_id: UUID
 
 
+# Look-ups of many keys are one look-up for each: a plan made while the table was small would else read all of a tenant.
 _PURCHASES_OF = """
-select ref, purchase_id from purchase_ref
-where tenant_id = $1 and gateway_account_id = $2 and ref = any($3::text[])
-"""
-
-_OPEN_PURCHASES = """
-insert into purchase (tenant_id, id, gateway_account_id)
-select $1, id, $2 from unnest($3::uuid[]) as new (id)
+select r.ref, r.purchase_id from unnest($3::text[]) as wanted (ref) cross join lateral (
+  select ref, purchase_id from purchase_ref where tenant_id = $1 and gateway_account_id = $2 and ref = wanted.ref offset 0
+) r
 """
 
 _FILE_REFS = """
@@ -125,14 +122,18 @@ where (gateway_object.is_final, gateway_object.version_at, gateway_object.versio
 """
 
 _MEMBERS = """
-select kind, version_at, state::text as state, purchase_id from gateway_object
-where tenant_id = $1 and purchase_id = any($2::uuid[])
+select o.kind, o.version_at, o.state::text as state, wanted.id as purchase_id
+from unnest($2::uuid[]) as wanted (id) cross join lateral (
+  select kind, version_at, state from gateway_object where tenant_id = $1 and purchase_id = wanted.id offset 0
+) o
 """
 
 _LOOSE = """
 select o.kind, o.ref, o.version_at, o.state::text as state
-from unnest($3::text[], $4::text[]) as wanted (kind, ref)
-join gateway_object o on o.tenant_id = $1 and o.gateway_account_id = $2 and o.kind = wanted.kind and o.ref = wanted.ref
+from unnest($3::text[], $4::text[]) as wanted (kind, ref) cross join lateral (
+  select kind, ref, version_at, state from gateway_object
+  where tenant_id = $1 and gateway_account_id = $2 and kind = wanted.kind and ref = wanted.ref offset 0
+) o
 """
 
 
@@ -176,9 +177,10 @@ async def objects(
 # The bounds come ready made: row-level security keeps `||` and every other condition that is not leakproof off the index.
 _HISTORIES = f"""
 select s.ref as subscription, o.version_at, o.state::text as state
-from unnest($3::text[], $4::text[], $5::text[]) as s (ref, low, high)
-join gateway_object o on o.tenant_id = $1 and o.gateway_account_id = $2 and o.kind = '{HISTORY}'
-  and o.ref >= s.low and o.ref < s.high
+from unnest($3::text[], $4::text[], $5::text[]) as s (ref, low, high) cross join lateral (
+  select ref, version_at, state from gateway_object
+  where tenant_id = $1 and gateway_account_id = $2 and kind = '{HISTORY}' and ref >= s.low and ref < s.high offset 0
+) o
 order by o.ref
 """
 
@@ -235,9 +237,7 @@ async def _join(
     rows = await tx.fetch(_PURCHASES_OF, tenant_id, account_id, every_name)
     known: dict[str, UUID] = {row["ref"]: row["purchase_id"] for row in rows}
     root = _united(groups, known)
-    purchase_of, opened, absorbed = _chosen(every_name, known, root)
-    if opened:
-        await tx.execute(_OPEN_PURCHASES, tenant_id, account_id, opened)
+    purchase_of, absorbed = _chosen(every_name, known, root)
     if absorbed:
         gone, kept = list(absorbed.keys()), list(absorbed.values())
         for statement in _ABSORB:
@@ -275,24 +275,22 @@ def _united(groups: Sequence[tuple[tuple[str, ...], UUID]], known: dict[str, UUI
 
 def _chosen(
     every_name: Sequence[str], known: dict[str, UUID], root: dict[str, str]
-) -> tuple[dict[str, UUID], list[UUID], dict[UUID, UUID]]:
-    """Choose each group's purchase: its oldest known one, or a new one."""
+) -> tuple[dict[str, UUID], dict[UUID, UUID]]:
+    """Choose each group's purchase: its oldest known one, or a new one, whose row is written when it has been assessed."""
     candidates: dict[str, set[UUID]] = {}
     for name in every_name:
         found = candidates.setdefault(root[name], set())
         if name in known:
             found.add(known[name])
     chosen: dict[str, UUID] = {}
-    opened: list[UUID] = []
     absorbed: dict[UUID, UUID] = {}
     for group, found in candidates.items():
         if not found:
             chosen[group] = ids.new()
-            opened.append(chosen[group])
             continue
         chosen[group] = min(found)
         absorbed.update({gone: chosen[group] for gone in found if gone != chosen[group]})
-    return {name: chosen[root[name]] for name in every_name}, opened, absorbed
+    return {name: chosen[root[name]] for name in every_name}, absorbed
 
 
 async def _replace(

@@ -38,7 +38,7 @@ async def record_purchases(
     """Bring purchases, payments, refunds, disputes, invoices and checkouts to what was assessed; return what changed."""
     if not assessed:
         return []
-    await _purchases(tx, tenant_id=tenant_id, assessed=assessed)
+    await _purchases(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed)
     recorded = await _payments(tx, tenant_id=tenant_id, account_id=account_id, assessed=assessed)
     payment_ids = await _payment_ids(tx, tenant_id=tenant_id, assessed=assessed)
     recorded += await _refunds(
@@ -52,11 +52,12 @@ async def record_purchases(
     return recorded
 
 
-async def _purchases(tx: Transaction, *, tenant_id: UUID, assessed: Sequence[Assessed]) -> None:
+async def _purchases(tx: Transaction, *, tenant_id: UUID, account_id: UUID, assessed: Sequence[Assessed]) -> None:
     views = [a.assessment for a in assessed]
     await tx.execute(
         sql.PURCHASES,
         tenant_id,
+        account_id,
         [a.purchase_id for a in assessed],
         [a.customer_id for a in assessed],
         [v.subscription_ref for v in views],

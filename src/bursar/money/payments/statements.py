@@ -21,17 +21,21 @@ returning {returning}
 
 
 PURCHASES = """
-update purchase as p
-set customer_id = new.customer_id, subscription_ref = new.subscription_ref, leans_on_subscription = new.leans_on_subscription,
-    is_paid = new.is_paid, is_disputed = new.is_disputed, paid_minor = new.paid_minor, refunded_minor = new.refunded_minor,
-    lost_minor = new.lost_minor, currency = new.currency, paid_at = new.paid_at, period_start = new.period_start,
-    lines = new.lines::jsonb, unmatched_reason = new.unmatched_reason,
-    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), touched_at = clock_timestamp()
-from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::bool[], $7::bool[], $8::bigint[], $9::bigint[], $10::bigint[],
-  $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::text[], $16::text[])
+insert into purchase as p (tenant_id, gateway_account_id, id, customer_id, subscription_ref, leans_on_subscription, is_paid, is_disputed,
+  paid_minor, refunded_minor, lost_minor, currency, paid_at, period_start, lines, unmatched_reason, unmatched_refs)
+select $1, $2, id, customer_id, subscription_ref, leans_on_subscription, is_paid, is_disputed, paid_minor, refunded_minor, lost_minor,
+  currency, paid_at, period_start, lines::jsonb, unmatched_reason,
+  case when unmatched_refs = '[]' then '{}' else array(select jsonb_array_elements_text(unmatched_refs::jsonb)) end
+from unnest($3::uuid[], $4::uuid[], $5::text[], $6::bool[], $7::bool[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[],
+  $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[])
   as new (id, customer_id, subscription_ref, leans_on_subscription, is_paid, is_disputed, paid_minor, refunded_minor, lost_minor,
     currency, paid_at, period_start, lines, unmatched_reason, unmatched_refs)
-where p.tenant_id = $1 and p.id = new.id
+on conflict (tenant_id, id) do update
+set customer_id = excluded.customer_id, subscription_ref = excluded.subscription_ref,
+    leans_on_subscription = excluded.leans_on_subscription, is_paid = excluded.is_paid, is_disputed = excluded.is_disputed,
+    paid_minor = excluded.paid_minor, refunded_minor = excluded.refunded_minor, lost_minor = excluded.lost_minor,
+    currency = excluded.currency, paid_at = excluded.paid_at, period_start = excluded.period_start, lines = excluded.lines,
+    unmatched_reason = excluded.unmatched_reason, unmatched_refs = excluded.unmatched_refs, touched_at = clock_timestamp()
 """
 
 PAYMENTS = (
@@ -60,7 +64,10 @@ PAYMENTS = (
 )
 
 PAYMENTS_OF_PURCHASES = """
-select id, purchase_id, gateway_ref, superseded_by from payment where tenant_id = $1 and purchase_id = any($2::uuid[])
+select p.id, wanted.id as purchase_id, p.gateway_ref, p.superseded_by
+from unnest($2::uuid[]) as wanted (id) cross join lateral (
+  select id, gateway_ref, superseded_by from payment where tenant_id = $1 and purchase_id = wanted.id offset 0
+) p
 """
 
 RETIRE_PAYMENTS = """

@@ -58,8 +58,10 @@ returning s.id, s.gateway_ref, s.status, s.cancel_at_period_end
 """
 
 _ROWS = """
-select id, gateway_ref, customer_id from subscription
-where tenant_id = $1 and gateway_account_id = $2 and gateway_ref = any($3::text[])
+select s.id, s.gateway_ref, s.customer_id from unnest($3::text[]) as wanted (ref) cross join lateral (
+  select id, gateway_ref, customer_id from subscription
+  where tenant_id = $1 and gateway_account_id = $2 and gateway_ref = wanted.ref offset 0
+) s
 """
 
 

@@ -17,8 +17,10 @@ from bursar.money.subscriptions.recording import Subscribed
 _PAID_PERIODS = """
 select s.ref, p.paid_minor, p.refunded_minor + p.lost_minor as taken_minor, p.is_disputed, p.lines::text as lines,
   coalesce(p.period_start, p.paid_at) as started_at, p.customer_id, p.lines @> '[{"standing": true}]' as is_period
-from unnest($3::text[]) as s (ref)
-join purchase p on p.tenant_id = $1 and p.gateway_account_id = $2 and p.subscription_ref = s.ref and p.is_paid
+from unnest($3::text[]) as s (ref) cross join lateral (
+  select paid_minor, refunded_minor, lost_minor, is_disputed, lines, period_start, paid_at, customer_id from purchase
+  where tenant_id = $1 and gateway_account_id = $2 and subscription_ref = s.ref and is_paid offset 0
+) p
 order by s.ref, started_at desc, p.paid_at desc, p.paid_minor desc
 """
 
