@@ -123,17 +123,17 @@ def _given(spec: dict[str, Any]) -> GivenRow:
         case _:
             text = ", ".join(f"{name} {value}" for name, value in spec.items() if name != "kind")
     terms = [
-        f"{name} {_span(str(spec[field]))}"
-        for name, field in (("per", "per"), ("for", "expires_after"))
+        f"{name} {_span(str(spec[field]), one='a ' if field == 'expires_after' else '')}"
+        for name, field in (("per", "per"), ("within", "expires_after"))
         if spec.get(field)
     ]
     return GivenRow(kind, ", ".join([text, *terms])[:200])
 
 
-def _span(text: str) -> str:
-    """Return an ISO 8601 duration in words; one that is not plain stays as it is."""
+def _span(text: str, *, one: str) -> str:
+    """Return an ISO 8601 duration in words; one that is not plain stays as it is. one: what stands before a single unit."""
     found = _SPAN.fullmatch(text)
     if found is None:
         return text[:40]
     amount, unit = int(found[1]), {"Y": "year", "M": "month", "W": "week", "D": "day"}[found[2]]
-    return unit if amount == 1 else f"{amount} {unit}s"
+    return f"{one}{unit}" if amount == 1 else f"{amount} {unit}s"

@@ -223,7 +223,14 @@ def _moments(row: Any, attempts: Any, outcomes: Any) -> tuple[Moment, ...]:
     moments += [Moment(a["at"], "failed", f"attempt {a['attempt']} failed", a["error"]) for a in attempts]
     first = min((o["run"] for o in outcomes), default=0)
     moments += [
-        Moment(o["at"], o["outcome"], o["outcome"] if o["run"] == first else f"replayed: {o['outcome']} again")
+        Moment(
+            o["at"],
+            o["outcome"],
+            o["outcome"],
+            f"{duration(max(o['at'] - row['received_at'], timedelta()))} after it was received",
+        )
+        if o["run"] == first
+        else Moment(o["at"], o["outcome"], f"replayed: {o['outcome']} again")
         for o in outcomes
     ]
     if row["reason"]:
