@@ -72,7 +72,7 @@ async def test_a_revoked_key_stops_working_within_two_seconds(world, monkeypatch
     assert (await asked(world, f"Bearer {world.mine.key}")).status_code == 200
     async with stage.db.tenant(stage.tenant_id) as tx:
         await tx.execute("update api_key set revoked_at = now() where tenant_id = $1", stage.tenant_id)
-    monkeypatch.setattr("bursar.kernel.auth.time.monotonic", _later())
+    monkeypatch.setattr("bursar.kernel.auth.keys.time.monotonic", _later())
 
     assert (await asked(world, f"Bearer {world.mine.key}")).status_code == 401
 

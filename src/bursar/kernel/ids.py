@@ -18,6 +18,11 @@ _LENGTH = 26
 
 TENANT = "ten"
 API_KEY = "key"
+USER = "usr"
+OPERATOR = "opr"
+SESSION = "ses"
+ROLE = "rol"
+ISSUER = "iss"
 GATEWAY_ACCOUNT = "gwa"
 EVENT = "evt"
 CUSTOMER = "cus"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import PriceId, ProductId
 from bursar.money.catalog import queries, selling
@@ -32,6 +32,7 @@ class PriceFilters(PageFilters):
 
 
 @router.get("/products")
+@needs("catalog:read")
 async def list_products(caller: CallerOf, filters: Annotated[ProductFilters, Query()]) -> Page[Product]:
     """List products, newest first."""
     async with caller.transaction() as tx:
@@ -39,6 +40,7 @@ async def list_products(caller: CallerOf, filters: Annotated[ProductFilters, Que
 
 
 @router.post("/products", status_code=201)
+@needs("catalog:write")
 async def add_product(caller: CallerOf, new: NewProduct) -> Product:
     """Add a product."""
     async with caller.transaction() as tx:
@@ -49,6 +51,7 @@ async def add_product(caller: CallerOf, new: NewProduct) -> Product:
 
 
 @router.get("/products/{product}")
+@needs("catalog:read")
 async def get_product(caller: CallerOf, product: Annotated[ProductId, Path()]) -> Product:
     """Return one product."""
     async with caller.transaction() as tx:
@@ -56,6 +59,7 @@ async def get_product(caller: CallerOf, product: Annotated[ProductId, Path()]) -
 
 
 @router.get("/prices")
+@needs("catalog:read")
 async def list_prices(caller: CallerOf, filters: Annotated[PriceFilters, Query()]) -> Page[PriceView]:
     """List prices, newest first."""
     async with caller.transaction() as tx:
@@ -63,6 +67,7 @@ async def list_prices(caller: CallerOf, filters: Annotated[PriceFilters, Query()
 
 
 @router.post("/prices", status_code=201)
+@needs("catalog:write")
 async def add_price(caller: CallerOf, new: NewPrice, check: Annotated[GrantCheck, Depends(_grant_check)]) -> PriceView:
     """Add a price. Money that waited for it is looked at again."""
     async with caller.transaction() as tx:
@@ -86,6 +91,7 @@ async def add_price(caller: CallerOf, new: NewPrice, check: Annotated[GrantCheck
 
 
 @router.get("/prices/{price}")
+@needs("catalog:read")
 async def get_price(caller: CallerOf, price: Annotated[PriceId, Path()]) -> PriceView:
     """Return one price."""
     async with caller.transaction() as tx:
@@ -93,6 +99,7 @@ async def get_price(caller: CallerOf, price: Annotated[PriceId, Path()]) -> Pric
 
 
 @router.post("/prices/{price}/gateway-refs", status_code=201)
+@needs("catalog:write")
 async def add_gateway_refs(caller: CallerOf, price: Annotated[PriceId, Path()], new: NewGatewayRefs) -> PriceView:
     """Give a price further names at gateways. Money that waited for them is looked at again."""
     async with caller.transaction() as tx:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId
 from bursar.money.customers.queries import Customer, customer, customers
@@ -21,6 +21,7 @@ class CustomerFilters(PageFilters):
 
 
 @router.get("/customers")
+@needs("customers:read")
 async def list_customers(caller: CallerOf, filters: Annotated[CustomerFilters, Query()]) -> Page[Customer]:
     """List customers, newest first."""
     async with caller.transaction() as tx:
@@ -28,6 +29,7 @@ async def list_customers(caller: CallerOf, filters: Annotated[CustomerFilters, Q
 
 
 @router.get("/customers/{customer}")
+@needs("customers:read")
 async def get_customer(caller: CallerOf, customer_id: Annotated[CustomerId, Path(alias="customer")]) -> Customer:
     """Return one customer."""
     async with caller.transaction() as tx:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.kernel import ids
-from bursar.kernel.auth import Caller, CallerOf, TenantRoute
+from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.db import Transaction
 from bursar.kernel.http import Currency, Email, Input, Instant, Key, Lines, Page, PageFilters, Positive, Reason, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId, PaymentId
@@ -85,6 +85,7 @@ class ManualRefund(Input):
 
 
 @router.get("/unmatched-payments")
+@needs("payments:read")
 async def list_unmatched_payments(
     caller: CallerOf, filters: Annotated[UnmatchedFilters, Query()]
 ) -> Page[UnmatchedPayment]:
@@ -105,6 +106,7 @@ async def list_unmatched_payments(
 
 
 @router.post("/unmatched-payments/{payment}/assignments", status_code=202)
+@needs("payments:write")
 async def assign_unmatched_payment(
     caller: CallerOf, payment: Annotated[PaymentId, Path()], assignment: Assignment
 ) -> GatewayEvent:
@@ -124,6 +126,7 @@ async def assign_unmatched_payment(
 
 
 @router.get("/orders")
+@needs("orders:read")
 async def list_orders(caller: CallerOf, filters: Annotated[OrderFilters, Query()]) -> Page[Order]:
     """List orders, newest first."""
     async with caller.transaction() as tx:
@@ -131,6 +134,7 @@ async def list_orders(caller: CallerOf, filters: Annotated[OrderFilters, Query()
 
 
 @router.post("/orders", status_code=201)
+@needs("orders:write")
 async def place_order(caller: CallerOf, new: NewOrder) -> Order:
     """Write down what a checkout will buy. Pass its id as `client_reference_id` or metadata `bursar_order`."""
     async with caller.transaction() as tx:
@@ -144,6 +148,7 @@ async def place_order(caller: CallerOf, new: NewOrder) -> Order:
 
 
 @router.get("/orders/{order}")
+@needs("orders:read")
 async def get_order(caller: CallerOf, order: Annotated[OrderId, Path()]) -> Order:
     """Return one order."""
     async with caller.transaction() as tx:
@@ -151,6 +156,7 @@ async def get_order(caller: CallerOf, order: Annotated[OrderId, Path()]) -> Orde
 
 
 @router.post("/manual-payments", status_code=202)
+@needs("payments:write")
 async def record_manual_payment(caller: CallerOf, paid: ManualPayment) -> GatewayEvent:
     """Record money taken at the desk. The event that tells it is applied like a gateway's report."""
     async with caller.transaction() as tx:
@@ -175,6 +181,7 @@ async def record_manual_payment(caller: CallerOf, paid: ManualPayment) -> Gatewa
 
 
 @router.post("/manual-refunds", status_code=202)
+@needs("refunds:write")
 async def record_manual_refund(caller: CallerOf, refunded: ManualRefund) -> GatewayEvent:
     """Record money handed back at the desk."""
     async with caller.transaction() as tx:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Input, Instant, Key, Name, Page, PageFilters, Reason, View, page_of
 from bursar.kernel.http.identifiers import CustomerId, LotId, SpendId
 from bursar.kernel.listing import ASKED
@@ -81,6 +81,7 @@ class Adjustment(View):
 
 
 @router.get("/customers/{customer}/credits")
+@needs("credits:read")
 async def get_credits_of_customer(caller: CallerOf, customer: Annotated[CustomerId, Path()]) -> Credits:
     """Return a customer's credits, judged now."""
     async with caller.transaction() as tx:
@@ -89,6 +90,7 @@ async def get_credits_of_customer(caller: CallerOf, customer: Annotated[Customer
 
 
 @router.get("/customers/{customer}/credit-movements")
+@needs("credits:read")
 async def list_credit_movements_of_customer(
     caller: CallerOf, customer: Annotated[CustomerId, Path()], filters: Annotated[MovementFilters, Query()]
 ) -> Page[CreditMovement]:
@@ -100,6 +102,7 @@ async def list_credit_movements_of_customer(
 
 
 @router.get("/customers/{customer}/entitlements")
+@needs("credits:read")
 async def list_entitlements_of_customer(
     caller: CallerOf, customer: Annotated[CustomerId, Path()], filters: Annotated[EntitlementFilters, Query()]
 ) -> Page[Entitlement]:
@@ -111,6 +114,7 @@ async def list_entitlements_of_customer(
 
 
 @router.post("/credit-spends", status_code=201)
+@needs("credits:write")
 async def spend_credits(caller: CallerOf, new: NewSpend) -> Spend:
     """Spend credits, soonest-expiring first. Refused with `credits_insufficient` when they do not cover the amount."""
     async with caller.transaction() as tx:
@@ -129,6 +133,7 @@ async def spend_credits(caller: CallerOf, new: NewSpend) -> Spend:
 
 
 @router.get("/credit-spends/{spend}")
+@needs("credits:read")
 async def get_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) -> Spend:
     """Return one spend."""
     async with caller.transaction() as tx:
@@ -136,6 +141,7 @@ async def get_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) 
 
 
 @router.post("/credit-spends/{spend}/returns", status_code=201)
+@needs("credits:write")
 async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) -> Spend:
     """Give the credits of a spend back to the lots they came from. Repeating it changes nothing."""
     async with caller.transaction() as tx:
@@ -144,6 +150,7 @@ async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()
 
 
 @router.post("/credit-adjustments", status_code=201)
+@needs("credits:write")
 async def adjust_credits(caller: CallerOf, new: NewAdjustment) -> Adjustment:
     """Give a customer credits that no payment granted."""
     async with caller.transaction() as tx:

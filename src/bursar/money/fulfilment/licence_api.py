@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from bursar.kernel import audit, ids
-from bursar.kernel.auth import Caller, CallerOf, TenantRoute
+from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.db import Transaction
 from bursar.kernel.http import Input, Key, Name, Page, PageFilters, View, page_of
 from bursar.kernel.http.identifiers import CustomerId
@@ -52,6 +52,7 @@ class Verdict(View):
 
 
 @router.get("/licences")
+@needs("licences:read")
 async def list_licences(caller: CallerOf, filters: Annotated[LicenceFilters, Query()]) -> Page[Licence]:
     """List licences, newest first."""
     given = filters.given
@@ -63,6 +64,7 @@ async def list_licences(caller: CallerOf, filters: Annotated[LicenceFilters, Que
 
 
 @router.post("/licence-validations")
+@needs("licences:read")
 async def validate_licence(caller: CallerOf, asked: Validation) -> Verdict:
     """Say whether a key is good now. The answer is 200 either way."""
     async with caller.transaction() as tx:
@@ -77,6 +79,7 @@ async def validate_licence(caller: CallerOf, asked: Validation) -> Verdict:
 
 
 @router.post("/licence-activations", status_code=201)
+@needs("licences:write")
 async def activate_licence(caller: CallerOf, wanted: Activation) -> Licence:
     """Count a device in. Repeating it for the same device changes nothing."""
     async with caller.transaction() as tx:
@@ -93,6 +96,7 @@ async def activate_licence(caller: CallerOf, wanted: Activation) -> Licence:
 
 
 @router.post("/licence-deactivations", status_code=201)
+@needs("licences:write")
 async def deactivate_licence(caller: CallerOf, wanted: Deactivation) -> Licence:
     """Count a device out."""
     async with caller.transaction() as tx:

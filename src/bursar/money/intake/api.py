@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from bursar.kernel.auth import Caller, CallerOf, TenantRoute
+from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.http import Input, Key, Name, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId
 from bursar.kernel.listing import Part
@@ -36,6 +36,7 @@ class AccountFilters(PageFilters):
 
 
 @router.get("/gateway-accounts")
+@needs("gateways:read")
 async def list_gateway_accounts(caller: CallerOf, filters: Annotated[AccountFilters, Query()]) -> Page[GatewayAccount]:
     """List the tenant's accounts at gateways."""
     async with caller.transaction() as tx:
@@ -46,6 +47,7 @@ async def list_gateway_accounts(caller: CallerOf, filters: Annotated[AccountFilt
 
 
 @router.post("/gateway-accounts", status_code=201)
+@needs("gateways:write")
 async def add_gateway_account(caller: CallerOf, new: NewGatewayAccount) -> GatewayAccount:
     """Add an account. Give the gateway its `webhook_url`."""
     settings = caller.resources.settings
@@ -66,6 +68,7 @@ async def add_gateway_account(caller: CallerOf, new: NewGatewayAccount) -> Gatew
 
 
 @router.get("/gateway-accounts/{account}")
+@needs("gateways:read")
 async def get_gateway_account(caller: CallerOf, account: Annotated[AccountId, Path()]) -> GatewayAccount:
     """Return one account."""
     async with caller.transaction() as tx:
@@ -73,6 +76,7 @@ async def get_gateway_account(caller: CallerOf, account: Annotated[AccountId, Pa
 
 
 @router.post("/gateway-accounts/{account}/secret-rotations", status_code=201)
+@needs("gateways:write")
 async def rotate_signing_secrets(
     caller: CallerOf, account: Annotated[AccountId, Path()], rotation: SecretRotation
 ) -> GatewayAccount:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from bursar.kernel import audit, ids
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.errors import Conflict, NotFound
 from bursar.kernel.http import Input, Instant, Key, Lines, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId
@@ -64,6 +64,7 @@ class BulkReplay(Replay):
 
 
 @router.get("/gateway-events")
+@needs("events:read")
 async def list_gateway_events(caller: CallerOf, filters: Annotated[EventFilters, Query()]) -> Page[GatewayEvent]:
     """List events, newest first."""
     async with caller.transaction() as tx:
@@ -71,6 +72,7 @@ async def list_gateway_events(caller: CallerOf, filters: Annotated[EventFilters,
 
 
 @router.get("/gateway-events/{event}")
+@needs("events:read")
 async def get_gateway_event(caller: CallerOf, event: EventText) -> GatewayEventStory:
     """Return one event with what was tried and what became of it."""
     async with caller.transaction() as tx:
@@ -79,6 +81,7 @@ async def get_gateway_event(caller: CallerOf, event: EventText) -> GatewayEventS
 
 
 @router.get("/gateway-events/{event}/body", response_class=Response, responses={200: {"content": {"*/*": {}}}})
+@needs("events:read")
 async def get_gateway_event_body(caller: CallerOf, event: EventText) -> Response:
     """Return the raw bytes as they were signed."""
     async with caller.transaction() as tx:
@@ -90,6 +93,7 @@ async def get_gateway_event_body(caller: CallerOf, event: EventText) -> Response
 
 
 @router.post("/gateway-events/{event}/replays", status_code=202)
+@needs("events:replay")
 async def replay_gateway_event(caller: CallerOf, event: EventText, replay: Replay | None = None) -> Replayed:
     """Apply an event once more. What it told is merged again, so that only what was wrong changes."""
     reason = replay.reason if replay else _UNSAID
@@ -112,6 +116,7 @@ async def replay_gateway_event(caller: CallerOf, event: EventText, replay: Repla
 
 
 @router.post("/gateway-event-replays", status_code=202)
+@needs("events:replay")
 async def replay_gateway_events(caller: CallerOf, replay: BulkReplay) -> Replayed:
     """Apply every event that matches once more. They go behind live ones."""
     wanted = {name: value for name, value in replay.filter if value is not None}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Instant, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import CustomerId
 from bursar.money.customers import require_customer
@@ -20,6 +20,7 @@ class LedgerFilters(PageFilters):
 
 
 @router.get("/customers/{customer}/ledger")
+@needs("ledger:read")
 async def list_ledger_of_customer(
     caller: CallerOf, customer: Annotated[CustomerId, Path()], filters: Annotated[LedgerFilters, Query()]
 ) -> Page[LedgerTransaction]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Currency, Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, DisputeId, InvoiceId, PaymentId, RefundId
 from bursar.money.customers import require_customer
@@ -59,6 +59,7 @@ class InvoiceFilters(_Filters):
 
 
 @router.get("/payments")
+@needs("payments:read")
 async def list_payments(caller: CallerOf, filters: Annotated[PaymentFilters, Query()]) -> Page[Payment]:
     """List payments, newest first."""
     async with caller.transaction() as tx:
@@ -66,6 +67,7 @@ async def list_payments(caller: CallerOf, filters: Annotated[PaymentFilters, Que
 
 
 @router.get("/payments/{payment}")
+@needs("payments:read")
 async def get_payment(caller: CallerOf, payment: Annotated[PaymentId, Path()]) -> Payment:
     """Return one payment. An id that stood in for it until the gateway told more goes on naming it."""
     async with caller.transaction() as tx:
@@ -73,6 +75,7 @@ async def get_payment(caller: CallerOf, payment: Annotated[PaymentId, Path()]) -
 
 
 @router.get("/customers/{customer}/payments", tags=["customers"])
+@needs("payments:read")
 async def list_payments_of_customer(
     caller: CallerOf, customer: Annotated[CustomerId, Path()], filters: Annotated[OwnPaymentFilters, Query()]
 ) -> Page[Payment]:
@@ -84,6 +87,7 @@ async def list_payments_of_customer(
 
 
 @router.get("/refunds")
+@needs("refunds:read")
 async def list_refunds(caller: CallerOf, filters: Annotated[RefundFilters, Query()]) -> Page[Refund]:
     """List refunds, newest first."""
     async with caller.transaction() as tx:
@@ -91,6 +95,7 @@ async def list_refunds(caller: CallerOf, filters: Annotated[RefundFilters, Query
 
 
 @router.get("/refunds/{refund}")
+@needs("refunds:read")
 async def get_refund(caller: CallerOf, refund: Annotated[RefundId, Path()]) -> Refund:
     """Return one refund."""
     async with caller.transaction() as tx:
@@ -98,6 +103,7 @@ async def get_refund(caller: CallerOf, refund: Annotated[RefundId, Path()]) -> R
 
 
 @router.get("/disputes")
+@needs("disputes:read")
 async def list_disputes(caller: CallerOf, filters: Annotated[DisputeFilters, Query()]) -> Page[Dispute]:
     """List disputes, newest first."""
     async with caller.transaction() as tx:
@@ -105,6 +111,7 @@ async def list_disputes(caller: CallerOf, filters: Annotated[DisputeFilters, Que
 
 
 @router.get("/disputes/{dispute}")
+@needs("disputes:read")
 async def get_dispute(caller: CallerOf, dispute: Annotated[DisputeId, Path()]) -> Dispute:
     """Return one dispute."""
     async with caller.transaction() as tx:
@@ -112,6 +119,7 @@ async def get_dispute(caller: CallerOf, dispute: Annotated[DisputeId, Path()]) -
 
 
 @router.get("/invoices")
+@needs("invoices:read")
 async def list_invoices(caller: CallerOf, filters: Annotated[InvoiceFilters, Query()]) -> Page[Invoice]:
     """List invoices, newest first."""
     async with caller.transaction() as tx:
@@ -119,6 +127,7 @@ async def list_invoices(caller: CallerOf, filters: Annotated[InvoiceFilters, Que
 
 
 @router.get("/invoices/{invoice}")
+@needs("invoices:read")
 async def get_invoice(caller: CallerOf, invoice: Annotated[InvoiceId, Path()]) -> Invoice:
     """Return one invoice."""
     async with caller.transaction() as tx:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, PriceId, SubscriptionId
 from bursar.money.subscriptions import queries
@@ -24,6 +24,7 @@ class SubscriptionFilters(PageFilters):
 
 
 @router.get("/subscriptions")
+@needs("subscriptions:read")
 async def list_subscriptions(caller: CallerOf, filters: Annotated[SubscriptionFilters, Query()]) -> Page[Subscription]:
     """List subscriptions, newest first."""
     async with caller.transaction() as tx:
@@ -33,6 +34,7 @@ async def list_subscriptions(caller: CallerOf, filters: Annotated[SubscriptionFi
 
 
 @router.get("/subscriptions/{subscription}")
+@needs("subscriptions:read")
 async def get_subscription(caller: CallerOf, subscription: Annotated[SubscriptionId, Path()]) -> Subscription:
     """Return one subscription."""
     async with caller.transaction() as tx:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from bursar.kernel.auth import CallerOf, TenantRoute
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AuditId, CustomerId, EventId
 from bursar.money.trail.queries import AuditRecord, audit_record, audit_records
@@ -22,6 +22,7 @@ class AuditFilters(PageFilters):
 
 
 @router.get("/audit-records")
+@needs("audit:read")
 async def list_audit_records(caller: CallerOf, filters: Annotated[AuditFilters, Query()]) -> Page[AuditRecord]:
     """List who did what, newest first."""
     async with caller.transaction() as tx:
@@ -29,6 +30,7 @@ async def list_audit_records(caller: CallerOf, filters: Annotated[AuditFilters, 
 
 
 @router.get("/audit-records/{record}")
+@needs("audit:read")
 async def get_audit_record(caller: CallerOf, record: Annotated[AuditId, Path()]) -> AuditRecord:
     """Return one record."""
     async with caller.transaction() as tx:

@@ -38,7 +38,7 @@ async def sign_in(request: Request) -> Response:
     except Unauthenticated:
         return _door(resources, next_path=next_path, refused="This API key is not valid here.", status=401)
     token = make_session(
-        resources.settings.secret_key, tenant_id=principal.tenant_id, api_key_id=principal.key_id, now=resources.now()
+        resources.settings.secret_key, tenant_id=principal.tenant_id, api_key_id=principal.id, now=resources.now()
     )
     return admit(RedirectResponse(next_path, status_code=303), token, request=request, resources=resources)
 

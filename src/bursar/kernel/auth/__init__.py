@@ -1,0 +1,15 @@
+"""Who calls, and what of it: the caller of a route, the permission that the route needs, the transaction it works in.
+
+Invariants:
+- a route without a declared permission cannot be made: denied by default;
+- nothing of a stranger's body is read;
+- a key is looked up as its own tenant, so that no look-up ever crosses tenants;
+- unknown, wrong and revoked keys get the same answer;
+- a revoked key stops working within two seconds.
+"""
+
+from bursar.kernel.auth.keys import Keys
+from bursar.kernel.auth.principal import Principal
+from bursar.kernel.auth.routes import Caller, CallerOf, Policy, TenantRoute, needs
+
+__all__ = ["Caller", "CallerOf", "Keys", "Policy", "Principal", "TenantRoute", "needs"]

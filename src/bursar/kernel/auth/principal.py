@@ -1,0 +1,30 @@
+"""Who acts: a key, a user or an operator of the installation, always for one tenant."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+from uuid import UUID
+
+from bursar.kernel import ids, permissions
+
+Kind = Literal["key", "user", "operator"]
+_PREFIXES: Final = {"key": ids.API_KEY, "user": ids.USER, "operator": ids.OPERATOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """kind, id: who it is. permissions: what it may do, decided when it was recognised. session_id: of users on pages."""
+
+    tenant_id: UUID
+    kind: Kind
+    id: UUID
+    permissions: frozenset[str]
+    session_id: UUID | None = None
+
+    @property
+    def actor(self) -> str:
+        """How the audit trail names the caller."""
+        return f"{self.kind}:{ids.show(_PREFIXES[self.kind], self.id)}"
+
+    def require(self, permission: str) -> None:
+        """Return if the caller has the permission. Raises PermissionMissing."""
+        permissions.require(self.permissions, permission)

@@ -1,0 +1,109 @@
+"""Who may do what: the permissions there are, the roles that hold them, and the one place that decides.
+
+A permission is `<what>:<read|write|…>`. A role is a set of permissions; a caller has the union of its roles' sets, and
+an API key the scopes it was given. Nothing is allowed that is not named: a route without a permission cannot be made.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bursar.kernel.errors import FieldError, Forbidden, Invalid
+
+READS: Final = frozenset(
+    {
+        "audit:read",
+        "catalog:read",
+        "credits:read",
+        "customers:read",
+        "disputes:read",
+        "events:read",
+        "gateways:read",
+        "invoices:read",
+        "ledger:read",
+        "licences:read",
+        "orders:read",
+        "payments:read",
+        "refunds:read",
+        "security:read",
+        "subscriptions:read",
+        "users:read",
+    }
+)
+WRITES: Final = frozenset(
+    {
+        "catalog:write",
+        "credits:write",
+        "customers:erase",
+        "customers:write",
+        "events:replay",
+        "gateways:write",
+        "keys:read",
+        "keys:write",
+        "licences:write",
+        "orders:write",
+        "payments:write",
+        "refunds:write",
+        "settings:write",
+        "users:write",
+    }
+)
+ALL: Final = READS | WRITES
+
+_DAILY: Final = frozenset(
+    {
+        "catalog:read",
+        "credits:read",
+        "customers:read",
+        "invoices:read",
+        "licences:read",
+        "orders:read",
+        "payments:read",
+        "refunds:read",
+        "subscriptions:read",
+    }
+)
+_MONEY: Final = frozenset({"payments:write", "refunds:write", "orders:write"})
+
+ROLES: Final = {
+    "owner": ALL,
+    "admin": ALL - {"customers:erase", "settings:write"},
+    "finance": READS - {"security:read", "users:read"} | _MONEY | {"catalog:write", "credits:write"},
+    "staff": _DAILY | {"customers:write", "orders:write", "payments:write", "credits:write", "licences:write"},
+    "support": _DAILY | {"customers:write", "events:read", "events:replay", "disputes:read", "licences:write"},
+    "read-only": READS - {"audit:read", "security:read"},
+}
+"""The roles that every tenant has. A tenant's own roles are sets of permissions under names of its choice."""
+
+
+class PermissionMissing(Forbidden):
+    """The caller is known and may not do this."""
+
+    code = "permission_missing"
+
+
+class PermissionUnknown(Invalid):
+    """There is no such permission."""
+
+    code = "permission_unknown"
+
+
+def require(held: frozenset[str], permission: str) -> None:
+    """Return if the permission is held. Raises PermissionMissing."""
+    if permission not in held:
+        raise PermissionMissing(
+            f"this needs the permission {permission}",
+            hint="Ask whoever administers the business for a role or a key that has it.",
+            context={"permission": permission},
+        )
+
+
+def permissions_named(names: Iterable[str], *, field: str = "permissions") -> frozenset[str]:
+    """Return the permissions of these names. Raises PermissionUnknown. field: where the caller gave them."""
+    given = frozenset(names)
+    if unknown := sorted(given - ALL):
+        raise PermissionUnknown(
+            f"there is no permission {unknown[0][:64]}",
+            hint=f"The permissions are: {', '.join(sorted(ALL))}.",
+            fields=tuple(FieldError(field, "unknown_value", f"no permission {name[:64]}") for name in unknown[:20]),
+        )
+    return given
