@@ -317,3 +317,20 @@ def test_amount_survives_unchanged_where_stripe_counts_as_iso_does(amount, curre
     found = fact("payment_intent.created", INTENT, amount=amount, currency=currency.lower())
 
     assert (found.amount_minor, found.currency) == (amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("currency", "told", "minor"),
+    [("UGX", 500, 5), ("ISK", 500, 5), ("MGA", 5, 500), ("HUF", 1045, 1045), ("TWD", 80_045, 80_045), ("JPY", 5, 5)],
+)
+def test_amount_is_read_in_the_units_that_stripe_writes_of_this_currency(currency, told, minor):
+    found = fact("payment_intent.created", INTENT, amount=told, currency=currency.lower())
+
+    assert found.amount_minor == minor
+
+
+def test_a_fraction_of_a_shilling_is_refused_by_name():
+    with pytest.raises(FieldMissing) as refused:
+        fact("payment_intent.created", INTENT, amount=501, currency="ugx")
+
+    assert refused.value.path == "data.object.amount"

@@ -1,7 +1,7 @@
 """Money: whole minor units and an ISO 4217 code, always together; never a float.
 
 The exponent (digits after the point) comes from ISO 4217; gateways differ from it in places and their
-adapters map. Source: ISO 4217 list one; Stripe "Supported currencies" for the exceptions.
+adapters map. Source: ISO 4217 list one.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,15 @@ _ZERO = frozenset(
 _THREE = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 _FOUR = frozenset(["CLF", "UYW"])
 
-_STRIPE_EXPONENTS = {"CLF": 2, "IQD": 2, "ISK": 2, "LYD": 2, "MGA": 0, "UYI": 2, "UYW": 2}
-"""Where Stripe's API counts other minor units than ISO 4217 does."""
+_STRIPE_EXPONENTS = {"CLF": 2, "IQD": 2, "ISK": 2, "LYD": 2, "MGA": 0, "UGX": 2, "UYI": 2, "UYW": 2}
+"""Where Stripe's API counts other minor units than ISO 4217 does.
+
+ISK and UGX have no minor unit any more, but are written with two digits that are always 00 (5 UGX is 500),
+although the page's zero-decimal list names UGX too. HUF and TWD are whole units in payouts only; their
+charges have two digits, as in ISO 4217. Source: Stripe "Supported currencies" (docs.stripe.com/currencies),
+zero-decimal currencies, three-decimal currencies and special cases; Stripe support, "Deprecation of
+fractional ISK charges and refunds".
+"""
 
 
 def exponent(currency: str) -> int:

@@ -1,4 +1,4 @@
-"""Stripe's amounts: whole numbers of *its* minor units, which for seven currencies are not ISO 4217's.
+"""Stripe's amounts: whole numbers of *its* minor units, which for eight currencies are not ISO 4217's.
 
 Source: Stripe "Supported currencies", zero-decimal and special cases; the table stands in `kernel.amounts`.
 """
