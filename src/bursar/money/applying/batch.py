@@ -26,8 +26,7 @@ from bursar.money.ledger import post_differences
 from bursar.money.merging import Merged, Reported, Snapshot, merge, objects, subscription_histories
 from bursar.money.payments import Assessed, record_purchases
 from bursar.money.payments.methods import record_licence_keys, record_payment_methods
-from bursar.money.purchases import Assessment, assess, names_in
-from bursar.money.purchases.assessment import History
+from bursar.money.purchases import Assessment, History, assess, names_in
 from bursar.money.purchases.bought import NOTHING, Basket, bought_by_subscription
 from bursar.money.subscriptions import Subscribed, record_subscriptions, standings_of
 

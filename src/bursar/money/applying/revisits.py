@@ -10,6 +10,7 @@ from bursar.kernel.db import Transaction
 from bursar.money.gateways.facts import SubscriptionFact
 from bursar.money.intake import file_own_event
 from bursar.money.merging import Reported, history_bounds
+from bursar.money.purchases import BESIDE
 
 if TYPE_CHECKING:
     from bursar.money.applying.batch import Account
@@ -19,7 +20,7 @@ CATALOG_CHANGED = "bursar.catalog.changed"
 REVISITS_MAX = 1_000
 """How many purchases, and how many subscriptions, a batch reads again because of the catalogue; the rest follow in further batches."""
 
-# A purchase leans on the subscription as it was when it was paid: what is told of a later time does not concern it.
+# A purchase leans on the subscription as it was about when it was paid: what is told of a later time does not concern it.
 _LEANING = """
 select p.id, t.ref
 from unnest($3::text[], $4::timestamptz[], $5::text[], $6::text[]) as t (ref, at, low, high)
@@ -29,7 +30,7 @@ left join lateral (
   order by o.ref limit 1
 ) as earliest on true
 join purchase p on p.tenant_id = $1 and p.gateway_account_id = $2 and p.subscription_ref = t.ref and p.leans_on_subscription
-where earliest.version_at is null or t.at <= earliest.version_at or p.paid_at >= t.at
+where earliest.version_at is null or t.at <= earliest.version_at or p.paid_at >= t.at - $7::interval
 order by p.id
 """
 
@@ -79,7 +80,7 @@ async def to_revisit(
     if told:
         lows, highs = history_bounds(told)
         rows = await tx.fetch(
-            _LEANING, account.tenant_id, account.id, list(told), [r.at for r in told.values()], lows, highs
+            _LEANING, account.tenant_id, account.id, list(told), [r.at for r in told.values()], lows, highs, BESIDE
         )
         revisits.purchases.update({row["id"]: told[row["ref"]].event_id for row in rows})
     for change in _catalogue_changes(events):

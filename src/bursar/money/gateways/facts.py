@@ -80,6 +80,19 @@ class SessionPayment(StrEnum):
     paid = "paid"
 
 
+class PaymentPurpose(StrEnum):
+    """Why a payment of a subscription was taken, where the gateway says it (Dodo's `charge_type`).
+
+    payment_method: it only proved another way to pay. on_demand: a sum of the seller's choosing.
+    """
+
+    new = "new"
+    renewal = "renewal"
+    plan_change = "plan_change"
+    on_demand = "on_demand"
+    payment_method = "payment_method"
+
+
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A snapshot of one gateway object. `kind` names its type in the database; it never changes."""
 
@@ -126,6 +139,7 @@ class PaymentFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A payment as the gateway sees it: Stripe's PaymentIntent, Dodo's payment, a payment at the desk.
 
     amount_minor: what was received when it succeeded, else what is asked.
+    purpose, is_prorated, period_start: of a subscription's payment: why, for part of a period, from when; None where not told.
     """
 
     kind: ClassVar[str] = "payment"
@@ -138,6 +152,9 @@ class PaymentFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     charge: str | None = None
     subscription: str | None = None
     payment_method: str | None = None
+    purpose: PaymentPurpose | None = None
+    is_prorated: bool | None = None
+    period_start: datetime | None = None
     claim: Claim = Claim()
     lines: tuple[Line, ...] = ()
     failure_code: str | None = None

@@ -20,12 +20,15 @@ from bursar.money.purchases.assessment import (
     assess,
     names_in,
 )
+from bursar.money.purchases.plans import BESIDE, History
 
 __all__ = [
+    "BESIDE",
     "Assessment",
     "Bought",
     "CustomerName",
     "DisputeView",
+    "History",
     "PaymentView",
     "RefundView",
     "assess",

@@ -1,6 +1,6 @@
 """Assess a purchase: the one pure function between what gateways reported and what Bursar does about it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -15,18 +15,15 @@ from bursar.money.gateways.facts import (
     PaymentFact,
     PaymentStatus,
     SessionFact,
-    SubscriptionFact,
 )
 from bursar.money.merging import Snapshot
 from bursar.money.purchases.bought import Bought, bought_by
 from bursar.money.purchases.members import Members, is_paid_for
 from bursar.money.purchases.payments import PaymentView, payments_of
+from bursar.money.purchases.plans import History, plan_paid
 from bursar.money.purchases.returns import DisputeView, RefundView, returns_of
 
 __all__ = ["Assessment", "Bought", "CustomerName", "DisputeView", "PaymentView", "RefundView", "assess", "names_in"]
-
-
-History = Sequence[tuple[SubscriptionFact, datetime]]
 
 
 class CustomerName(NamedTuple):
@@ -99,7 +96,7 @@ def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], c
     members = Members.of(snapshots)
     payments = payments_of(members)
     paid_at = _paid_at(members)
-    subscription = _as_of(histories, members.subscription_ref, paid_at)
+    plan = plan_paid(members, histories, at=paid_at)
     payments, refunds, disputes = returns_of(members, payments, at=paid_at)
     succeeded = [p for p in payments if p.status is PaymentStatus.succeeded]
     paid_minor = sum(p.amount_minor for p in succeeded)
@@ -107,10 +104,10 @@ def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], c
     currency = next((p.currency for p in (*succeeded, *payments)), None)
     refunded = min(paid_minor, sum(p.refunded_minor for p in succeeded))
     lost = min(paid_minor - refunded, sum(_loss(d, paid_minor, currency) for d in disputes))
-    bought = bought_by(members, subscription=subscription, catalogue=catalogue)
+    bought = bought_by(members, plan=plan, catalogue=catalogue, paid_minor=paid_minor, at=paid_at)
     named = _named_customer(members)
     return Assessment(
-        customer=_customer(members, payments, named or (subscription.customer if subscription else None)),
+        customer=_customer(members, payments, named or (plan.subscription.customer if plan.subscription else None)),
         subscription_ref=members.subscription_ref,
         leans_on_subscription=bought.leans_on_subscription or (members.subscription_ref is not None and not named),
         is_paid=is_paid,
@@ -130,13 +127,6 @@ def assess(snapshots: Iterable[Snapshot], *, histories: Mapping[str, History], c
         invoices=tuple(members.invoices),
         sessions=tuple(members.sessions),
     )
-
-
-def _as_of(histories: Mapping[str, History], ref: str | None, at: datetime) -> SubscriptionFact | None:
-    """Return the subscription as it was: its last snapshot up to `at`, else its first after."""
-    history = histories.get(ref or "", ())
-    before = [fact for fact, taken_at in history if taken_at <= at]
-    return before[-1] if before else next((fact for fact, _ in history), None)
 
 
 def _is_paid(members: Members, *, paid_minor: int, has_payment: bool) -> bool:

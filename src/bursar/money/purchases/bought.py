@@ -1,19 +1,26 @@
 """What a purchase bought. Pure.
 
 Looked for in this order, the first that names something we sell decides: an operator's assignment,
-Bursar's order id, the metadata `bursar_price`, the price references of its lines.
+Bursar's order id, the metadata `bursar_price`, the price references of its lines, what its subscription is for.
+
+What nothing was paid for: a period of a trial gives what lasts (features, quotas, licences) and no credits; the first
+paid period grants those. A sale that a discount made free grants everything: it was sold, for nothing. A payment
+that only proves another way to pay buys nothing. See docs/explanation/money-and-credits.md, "Paid with nothing".
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from bursar.money.catalog import Catalogue, Price
-from bursar.money.gateways.facts import Claim, Line, SessionPayment, SubscriptionFact
+from bursar.money.gateways.facts import Claim, Line, PaymentPurpose, SessionPayment, SubscriptionFact
 from bursar.money.purchases.members import Members
+from bursar.money.purchases.plans import Plan
 
 QUANTITY_MAX = 1_000_000
+_OF_A_CHANGE = "it paid for a change of plan, and no report says whether for a whole period of the new one"
 _QUANTITY = re.compile(r"[0-9]{1,7}")
 
 
@@ -46,12 +53,15 @@ class Basket(NamedTuple):
 NOTHING = Basket((), None, ())
 
 
-def bought_by(members: Members, *, subscription: SubscriptionFact | None, catalogue: Catalogue) -> Basket:
+def bought_by(members: Members, *, plan: Plan, catalogue: Catalogue, paid_minor: int, at: datetime) -> Basket:
     """Return what was bought, each price once, and what remained unmatched.
 
-    subscription: the one it pays for, as it was then; asked only when the purchase's own reports name nothing we sell.
+    plan: the subscription it pays for, as it was when it was paid (`at`). It is asked what was bought only when the
+    purchase's own reports name nothing we sell, and whether it was in its trial only when nothing was paid.
     """
-    is_standing, is_trial = members.subscription_ref is not None, _is_trial(members)
+    is_standing = members.subscription_ref is not None
+    is_unasked = is_standing and paid_minor == 0 and not members.invoices and not members.sessions
+    is_trial = _is_trial_period(plan.subscription, at) if is_unasked else _is_trial(members)
 
     def line(price: Price, quantity: int) -> Bought:
         standing = is_standing and price.is_recurring
@@ -59,8 +69,10 @@ def bought_by(members: Members, *, subscription: SubscriptionFact | None, catalo
 
     if assigned := _assigned(members, catalogue):
         return _basket([line(price, quantity) for price, quantity in assigned])
-    if members.is_settlement:
+    if members.is_settlement or (is_unasked and members.purpose is PaymentPurpose.payment_method):
         return NOTHING
+    if members.purpose is PaymentPurpose.plan_change:
+        return Basket((), _OF_A_CHANGE, ())
     unknown: dict[str, str] = {}
     basket = _by_claims(members.claims, catalogue, line=line, unknown=unknown)
     if basket is None:
@@ -70,8 +82,8 @@ def bought_by(members: Members, *, subscription: SubscriptionFact | None, catalo
                 unmatched_reason="the gateway sent only the first of its lines; the rest is unknown"
             )
     if basket.lines or members.subscription_ref is None:
-        return basket
-    return _by_subscription(members, subscription, catalogue, line=line, own=basket, unknown=unknown)
+        return basket._replace(leans_on_subscription=is_unasked)
+    return _by_subscription(members, plan, catalogue, line=line, own=basket, unknown=unknown)
 
 
 def _by_claims(
@@ -86,7 +98,7 @@ def _by_claims(
 
 def _by_subscription(
     members: Members,
-    subscription: SubscriptionFact | None,
+    plan: Plan,
     catalogue: Catalogue,
     *,
     line: Callable[[Price, int], Bought],
@@ -94,8 +106,10 @@ def _by_subscription(
     unknown: dict[str, str],
 ) -> Basket:
     """What the subscription says that a purchase is for whose own reports name nothing we sell."""
-    basket = own
-    if subscription:
+    basket, subscription = own, plan.subscription
+    if plan.doubt and not members.own_lines:
+        basket = Basket((), plan.doubt, ())
+    elif subscription:
         basket = _by_claims([subscription.claim], catalogue, line=line, unknown=unknown) or basket
         if not basket.lines and not members.own_lines:
             basket = _by_lines(subscription.lines, catalogue, line=line, claimed=unknown)
@@ -164,6 +178,11 @@ def _is_trial(members: Members) -> bool:
     return bool(
         session and session.mode == "subscription" and session.payment_status is SessionPayment.no_payment_required
     )
+
+
+def _is_trial_period(subscription: SubscriptionFact | None, at: datetime) -> bool:
+    """True in a subscription's trial; and while nobody has described it, because what it is not yet known to be grants nothing."""
+    return subscription is None or (subscription.trial_end is not None and at < subscription.trial_end)
 
 
 def _by_lines(

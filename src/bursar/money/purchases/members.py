@@ -16,6 +16,7 @@ from bursar.money.gateways.facts import (
     InvoiceStatus,
     Line,
     PaymentFact,
+    PaymentPurpose,
     PaymentStatus,
     RefundFact,
     SessionFact,
@@ -110,8 +111,21 @@ class Members:
     @property
     def is_settlement(self) -> bool:
         """True when it only settles a change of plan: what it changes to is granted with its period."""
-        lines = self.invoice.lines if self.invoice else ()
-        return bool(lines) and all(line.is_proration for line in lines)
+        if self.invoice is None:
+            return self.purpose is PaymentPurpose.plan_change and any(p.is_prorated for p in self.payments)
+        return bool(self.invoice.lines) and all(line.is_proration for line in self.invoice.lines)
+
+    @property
+    def purpose(self) -> PaymentPurpose | None:
+        """Why its payment was taken, where no invoice or checkout tells of the sale."""
+        if self.invoices or self.sessions:
+            return None
+        return next((p.purpose for p in self.payments if p.purpose), None)
+
+    @property
+    def period_start(self) -> datetime | None:
+        """When the period that its payment says it is for begins."""
+        return next((p.period_start for p in self.payments if p.period_start), None)
 
     @property
     def created_at(self) -> datetime:

@@ -21,6 +21,7 @@ from bursar.money.gateways.facts import (
     DisputeStatus,
     Line,
     PaymentFact,
+    PaymentPurpose,
     PaymentStatus,
     RefundFact,
     RefundStatus,
@@ -34,6 +35,7 @@ from bursar.money.gateways.fields import (
     currency,
     email,
     instant_of_text,
+    is_true,
     period,
     quantity,
     ref,
@@ -67,6 +69,8 @@ _DISPUTE: Final = {
     "cancelled": DisputeStatus.closed,
 }
 _DIGITS = re.compile("[0-9]{1,16}")
+_FACTOR = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,32}))?")
+_PURPOSES: Final = frozenset(purpose.value for purpose in PaymentPurpose)
 
 
 def payment_facts(kind: str, payment: Json) -> tuple[AnyFact, ...]:
@@ -74,6 +78,8 @@ def payment_facts(kind: str, payment: Json) -> tuple[AnyFact, ...]:
     name, code = ref(payment, "payment_id", OBJECT), currency(payment, "currency", OBJECT)
     buyer = child(payment, "customer")
     subscription = _subscription_of(payment)
+    service = _service_period(payment)
+    start, _ = period(instant_of_text(service.get("starts_at")), instant_of_text(service.get("ends_at")))
     fact = PaymentFact(
         ref=name,
         status=_PAYMENT[kind],
@@ -83,6 +89,9 @@ def payment_facts(kind: str, payment: Json) -> tuple[AnyFact, ...]:
         email=email(buyer.get("email")),
         subscription=subscription,
         payment_method=ref_of(payment.get("payment_method_id")),
+        purpose=_purpose(payment),
+        is_prorated=_is_prorated(service.get("proration_factor")),
+        period_start=start,
         claim=claim_of(payment.get("metadata")),
         lines=_cart(payment, subscription),
         failure_code=text(payment.get("error_code")),
@@ -134,10 +143,28 @@ def _subscription_of(payment: Json) -> str | None:
     )
 
 
+def _service_period(payment: Json) -> Json:
+    """Return the period that a payment of one subscription is for; empty where it tells none."""
+    periods = children(payment, "service_periods")
+    return periods[0] if len(periods) == 1 else {}
+
+
+def _purpose(payment: Json) -> PaymentPurpose | None:
+    if is_true(payment, "is_update_payment_method"):
+        return PaymentPurpose.payment_method
+    told = payment.get("charge_type")
+    return PaymentPurpose(told) if isinstance(told, str) and told in _PURPOSES else None
+
+
+def _is_prorated(factor: object) -> bool | None:
+    """Return whether less than a whole period was asked for; None where the factor does not say it beyond doubt."""
+    told = _FACTOR.fullmatch(factor) if isinstance(factor, str) else None
+    return int(told[1]) == 0 if told else None
+
+
 def _cart(payment: Json, subscription: str | None) -> tuple[Line, ...]:
     """Return what was in the cart. A payment of one subscription says which period it is for."""
-    periods = children(payment, "service_periods")
-    told = periods[0] if len(periods) == 1 else {}
+    told = _service_period(payment)
     start, end = period(instant_of_text(told.get("starts_at")), instant_of_text(told.get("ends_at")))
     return tuple(
         Line(
