@@ -1,5 +1,7 @@
 """The settings, from the class that reads them."""
 
+from typing import Any, get_args
+
 from bursar.kernel.settings import Settings
 from generator import markdown
 
@@ -17,10 +19,15 @@ def page() -> str:
     rows = [
         (
             markdown.code(f"{prefix}{name.upper()}"),
-            getattr(field.annotation, "__name__", str(field.annotation)),
+            _type(field.annotation),
             markdown.code(field.default) or "empty",
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
     ]
     return markdown.page("Settings", _ABOUT, markdown.table(("variable", "type", "default", "what it sets"), rows))
+
+
+def _type(annotation: Any) -> str:
+    choices = get_args(annotation)
+    return " or ".join(map(markdown.code, choices)) if choices else annotation.__name__

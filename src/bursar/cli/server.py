@@ -57,6 +57,7 @@ def run(app: Application, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who the client is says kernel.http.addresses, which knows our proxies
         timeout_graceful_shutdown=_GRACE_S,
     )
     # What is loaded by now stays; looking through it again and again for garbage would cost every request a little.

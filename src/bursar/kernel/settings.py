@@ -1,8 +1,10 @@
 """Settings: read once at the edge from the environment (`BURSAR_…`), passed in everywhere else."""
 
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,6 +31,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8420, description="Port the API listens on.")
     public_url: str = Field(default="", description="Base of the addresses shown to gateways. Empty: http://host:port.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Networks of the proxies in front of the API (CIDR, with commas): only they may say who the client is.",
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for", description="The one header in which those proxies say it."
+    )
     secret_key: str = Field(
         default="",
         description="32 bytes, base64url: encrypts gateway secrets, signs page sessions. Empty: made and kept under `data`.",
@@ -50,3 +59,11 @@ class Settings(BaseSettings):
         default=7, description="How long entitlements outlive the start of an unpaid period, in days."
     )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in text.split(","):
+            if part.strip():
+                ip_network(part.strip())  # its ValueError says what is wrong
+        return text
