@@ -42,6 +42,7 @@ _MAY_ENGINE = {
     "gateway_event_dead": {"select", "insert"},
     "gateway_event_queue": {"select", "insert", "update", "delete"},
     "invariant_sweep": {"select"},
+    "security_event": {"select", "insert", "update"},
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
 }
@@ -57,6 +58,7 @@ _NEVER_CHANGED = {
     "ledger_entry",
     "ledger_transaction",
     "outbox",
+    "security_event",
     "tenant",
 }
 _COME_AND_GO = {"gateway_event_queue", "gateway_event_dead", "licence_activation"}
@@ -89,6 +91,7 @@ async def fill(stage: Stage, url: str) -> None:
         await furnished(caller)
         await caller.post("/v1/gateway-events/evt_nothing/replays")
         await caller.post("/v1/gateway-event-replays", {"filter": {"type": "nothing"}})
+        await caller.get(f"/v1/payments/{ids.show(ids.PAYMENT, ids.new())}")
     method = {
         "id": "pm_1",
         "object": "payment_method",

@@ -48,6 +48,7 @@ ACTIVATION = "act"
 LEDGER_TRANSACTION = "ltx"
 AUDIT = "aud"
 OUTBOX = "obx"
+SECURITY_EVENT = "sec"
 
 
 class IdInvalid(Invalid):

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.seal import Seal
+from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
 
 OnOpen = Callable[[Database], Awaitable[None]]
@@ -30,6 +31,7 @@ class Resources:
     ) -> None:
         self.settings = settings
         self.now = clock
+        self.security = Observations(clock)
         self._on_open = on_open
         self._db: Database | None = None
         self._seal: Seal | None = None
@@ -61,6 +63,7 @@ class Resources:
         if self._opening:
             self._opening.cancel()
         if self._db:
+            await self.security.stop(self._db)
             await self._db.close()
             self._db = None
 
@@ -77,6 +80,7 @@ class Resources:
         db = await Database.open(self.settings.database_url, size=self.settings.pool_size)
         if self._on_open:
             await self._on_open(db)
+        self.security.start(db)
         self._db = db
 
 

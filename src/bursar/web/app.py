@@ -32,8 +32,8 @@ class Application:
     """An ASGI application. Deliveries bypass FastAPI: they are most of the traffic and need none of it."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.metrics = Metrics()
         self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
+        self.metrics = Metrics(self.resources.security.totals)
         self.api = _api(self.resources, self.metrics, self._lifespan)
         self._edge = Edge(self.api, observe=self.metrics.observe)
         self._intake: Intake | None = None

@@ -1,20 +1,39 @@
 """Figures for Prometheus: what this process answered, how the queue stands. Labels are few, whatever callers send."""
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
+from bursar.kernel.security import KINDS, Kind
 from bursar.web.standing import Standing
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Metrics:
-    """The figures of one process."""
+class _SecurityEvents:
+    """Every kind from the first scrape on, so that an alert on the first one can be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, totals: Mapping[Kind, int]) -> None:
+        self._totals = totals
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "bursar_security_events", "What was tried that should not have been.", labels=["kind"]
+        )
+        for kind in KINDS:
+            family.add_metric([kind], self._totals.get(kind, 0))
+        yield family
+
+
+class Metrics:
+    """The figures of one process. security: how often it has seen what should not be tried, by kind."""
+
+    def __init__(self, security: Mapping[Kind, int]) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(_SecurityEvents(security))
         self._counted: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "bursar_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry

@@ -14,7 +14,9 @@ from starlette.requests import Request
 from bursar.kernel import ids, permissions
 from bursar.kernel.auth.keys import Keys, refused
 from bursar.kernel.auth.principal import Principal
+from bursar.kernel.auth.refusals import observe_refusal
 from bursar.kernel.db import Transaction
+from bursar.kernel.errors import DomainError
 from bursar.kernel.http.bodies import StrictRoute
 from bursar.kernel.resources import Resources, resources_of
 
@@ -64,6 +66,9 @@ class TenantRoute(StrictRoute):
         request.state.principal = principal
         request.scope["log"] = {"tenant": ids.show(ids.TENANT, principal.tenant_id), "actor": principal.actor}
         principal.require(self.policy.permission)
+
+    async def refused(self, request: Request, refusal: DomainError) -> None:
+        await observe_refusal(request, refusal)
 
 
 async def _recognised(request: Request) -> Principal:

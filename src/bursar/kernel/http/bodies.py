@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bursar.kernel.amounts import MINOR_MAX
-from bursar.kernel.errors import FieldError, Invalid, LimitExceeded
+from bursar.kernel.errors import DomainError, FieldError, Invalid, LimitExceeded
 
 BODY_BYTES_MAX = 1_048_576
 BODY_TIMEOUT_S = 10
@@ -90,27 +90,36 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
-            await self.admit(request)
-            if request.url.query and not takes_query:
-                raise Invalid(
-                    "this path takes no query parameters",
-                    fields=tuple(
-                        FieldError(name[:64], "unknown_field", "not known here") for name in request.query_params
-                    ),
-                )
-            if takes_body and await request.body():
-                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if kind != "application/json":
-                    raise MediaTypeUnsupported(
-                        "the body is not declared to be JSON", hint="Send Content-Type: application/json."
-                    )
-                await request.json()
-            return await handle(request)
+            try:
+                await self.admit(request)
+                if request.url.query and not takes_query:
+                    raise _takes_no_query(request)
+                if takes_body and await request.body():
+                    await _read_json(request)
+                return await handle(request)
+            except DomainError as refusal:
+                await self.refused(request, refusal)
+                raise
 
         return strict
 
     async def admit(self, request: Request) -> None:
         """Refuse the request before its body is read. Routes that need to know the caller say who may pass."""
+
+    async def refused(self, request: Request, refusal: DomainError) -> None:
+        """Be told of a refusal on its way out. Routes that know the caller say what it tells of them."""
+
+
+def _takes_no_query(request: Request) -> Invalid:
+    names = [FieldError(name[:64], "unknown_field", "not known here") for name in request.query_params]
+    return Invalid("this path takes no query parameters", fields=tuple(names))
+
+
+async def _read_json(request: StrictRequest) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise MediaTypeUnsupported("the body is not declared to be JSON", hint="Send Content-Type: application/json.")
+    await request.json()
 
 
 def parse_json(body: bytes) -> Any:

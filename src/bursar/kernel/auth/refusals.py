@@ -1,0 +1,119 @@
+"""What a route's refusals tell of its callers: refused keys, permissions that are missing, ids that are not theirs."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+from starlette.requests import Request
+
+from bursar.kernel import ids
+from bursar.kernel.auth.principal import Principal
+from bursar.kernel.errors import DomainError, NotFound, Unauthenticated
+from bursar.kernel.permissions import PermissionMissing
+from bursar.kernel.resources import resources_of
+from bursar.kernel.security import Kind, observe
+
+_CLAIMED: Final = re.compile(r"bsk_([0-9a-z]{26})", re.ASCII)
+_PUBLIC_ID: Final = re.compile(r"[a-z]{2,5}_[0-9a-hjkmnp-tv-z]{26}", re.ASCII)
+_SUBJECTS_MAX: Final = 3
+_VALUES_MAX: Final = 1000
+
+
+async def observe_refusal(request: Request, refusal: DomainError) -> None:
+    """Count a refusal if it is one of those that say something about the caller. Neither waits nor fails."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None:
+        if isinstance(refusal, Unauthenticated):
+            await _observe_stranger(request)
+        return
+    if isinstance(refusal, PermissionMissing):
+        await _observe(request, principal, "permission_refused", detail=f"{_route(request)}: {refusal.message}")
+    elif isinstance(refusal, NotFound):
+        for subject in _subjects(request, refusal):
+            await _observe(request, principal, "unknown_id", detail=_route(request), subject=subject)
+
+
+async def _observe_stranger(request: Request) -> None:
+    """Count a credential that was refused, as seen by the tenant that it claims to be of."""
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    if not scheme:
+        return
+    kind: Kind = "token_refused" if credential.lstrip().startswith("eyJ") else "key_refused"
+    claimed = _CLAIMED.match(credential.strip())
+    await observe(
+        resources_of(request),
+        tenant_id=_decoded(claimed[1]) if claimed else None,
+        kind=kind,
+        actor="",
+        address=_address(request),
+        detail=_route(request),
+    )
+
+
+async def _observe(
+    request: Request, principal: Principal, kind: Kind, *, detail: str, subject: str | None = None
+) -> None:
+    await observe(
+        resources_of(request),
+        tenant_id=principal.tenant_id,
+        kind=kind,
+        actor=principal.actor,
+        address=_address(request),
+        detail=detail,
+        subject=subject,
+    )
+
+
+def _subjects(request: Request, refusal: DomainError) -> list[str]:
+    """Return the well-formed ids that were not there: those of the refusal's fields, else the path's, else the body's."""
+    body = getattr(request, "_json", None)
+    named = (_value_at(field.field, request, body) for field in refusal.fields)
+    found = [value for value in named if _is_id(value)]
+    found = found or [value for value in request.path_params.values() if _is_id(value)]
+    found = found or [value for value in _texts(body) if _is_id(value)]
+    return list(dict.fromkeys(found))[:_SUBJECTS_MAX]
+
+
+def _value_at(field: str, request: Request, body: Any) -> Any:
+    if field in request.query_params:
+        return request.query_params[field]
+    value = body
+    for part in field.split("."):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part[:6]) < len(value):
+            value = value[int(part[:6])]
+        else:
+            return None
+    return value
+
+
+def _texts(body: Any) -> Iterator[str]:
+    """Yield texts of a body that was found to be of bounded depth and size."""
+    level, left = [body], _VALUES_MAX
+    while level and left > 0:
+        left -= len(level)
+        yield from (value for value in level if isinstance(value, str))
+        containers = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        level = [child for container in containers for child in container]
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and _PUBLIC_ID.fullmatch(value) is not None
+
+
+def _decoded(text: str) -> UUID | None:
+    try:
+        return ids.decode(text)
+    except ValueError:
+        return None
+
+
+def _route(request: Request) -> str:
+    route = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path_format', '')}"
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

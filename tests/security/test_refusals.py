@@ -1,0 +1,90 @@
+"""A refusal that says something about the caller is counted where it happens; one that does not is not."""
+
+import pytest
+
+from api.conftest import Caller, caller_of, lived, running
+from bursar.kernel import ids
+from bursar.kernel.auth import Principal
+from bursar.kernel.permissions import READS
+from stage import set_stage
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(db, database_url):
+    mine = await set_stage(db, database_url, name="Mine")
+    theirs = await set_stage(db, database_url, name="Theirs")
+    await lived(theirs)
+    async with running(database_url) as (app, http):
+        yield app, await caller_of(mine, http), await caller_of(theirs, http)
+
+
+async def counted(app, caller: Caller) -> list[tuple[str, str, int, str]]:
+    await app.resources.security.flush(app.resources.db)
+    rows = await caller.stage.rows("select kind, actor, count, detail from security_event order by kind, actor")
+    return [(r["kind"], r["actor"].partition(":")[0], r["count"], r["detail"]) for r in rows]
+
+
+async def unknown_ids(caller: Caller) -> list[str]:
+    rows = await caller.stage.rows("select subject from audit_record where action = 'id.not_found' order by subject")
+    return [r["subject"] for r in rows]
+
+
+async def test_an_id_of_another_tenant_in_path_filter_or_body_is_a_404_and_an_audit_record(world):
+    app, mine, theirs = world
+    payment = (await theirs.data("/v1/payments", limit="1"))[0]["id"]
+    customer = (await theirs.data("/v1/customers", limit="1"))[0]["id"]
+    product = (await theirs.data("/v1/products", limit="1"))[0]["id"]
+    price = {"product": product, "lookup_key": "x", "amount_minor": 1, "currency": "EUR", "grants": []}
+
+    answers = [
+        await mine.get(f"/v1/payments/{payment}"),
+        await mine.get("/v1/payments", customer=customer),
+        await mine.post("/v1/prices", price),
+    ]
+
+    assert [a.status_code for a in answers] == [404, 404, 404]
+    assert [(kind, actor, n) for kind, actor, n, _ in await counted(app, mine)] == [("unknown_id", "key", 3)]
+    assert await unknown_ids(mine) == sorted([payment, customer, product])
+    assert await counted(app, theirs) == []
+    assert await unknown_ids(theirs) == []
+
+
+async def test_a_text_that_is_no_id_is_no_attempt(world):
+    app, mine, _ = world
+
+    assert (await mine.get("/v1/payments/pay_nonsense")).status_code == 400
+    assert (await mine.get("/v1/nothing")).status_code == 404
+    assert await counted(app, mine) == []
+
+
+async def test_a_refused_key_is_counted_for_the_tenant_that_it_claims(world):
+    app, mine, theirs = world
+    wrong = f"bsk_{ids.encode(mine.stage.tenant_id)}{ids.encode(ids.new())}_{'x' * 43}"
+    for _ in range(2):
+        answer = await mine.http.get("/v1/payments", headers={"authorization": f"Bearer {wrong}"})
+        assert answer.status_code == 401
+    await mine.http.get("/v1/payments")
+
+    assert await counted(app, mine) == [("key_refused", "", 2, "GET /v1/payments")]
+    assert await counted(app, theirs) == []
+    metrics = (await mine.http.get("/metrics")).text
+    assert 'bursar_security_events_total{kind="key_refused"} 2.0' in metrics
+    assert 'bursar_security_events_total{kind="sign_in_failed"} 0.0' in metrics
+
+
+async def test_a_missing_permission_is_counted_with_its_actor(world, monkeypatch):
+    app, mine, _ = world
+
+    async def reader(_db, _key, **_):
+        return Principal(mine.stage.tenant_id, "key", ids.new(), READS)
+
+    monkeypatch.setattr(app.api.state.keys, "principal", reader)
+
+    answer = await mine.post("/v1/products", {"name": "x"})
+
+    assert answer.json()["code"] == "permission_missing"
+    (event,) = await counted(app, mine)
+    assert event[:3] == ("permission_refused", "key", 1)
+    assert event[3].startswith("POST /v1/products: ")
