@@ -119,7 +119,7 @@ where i.tenant_id = $1
     "subscription": _lines(
         f"a.name, s.gateway_ref, cn.name, rn.name, s.status, {_at('s.current_period_start')}, {_at('s.current_period_end')}, "
         f"s.cancel_at_period_end, {_at('s.cancel_at')}, {_at('s.canceled_at')}, {_at('s.ended_at')}, {_at('s.trial_end')}, "
-        f"{_at('told.created_at')}",
+        f"{_at('told.created_at')}, s.has_begun",
         # While nobody has said when it began, the row bears the time of whichever report named it first.
         """
 from subscription s join account a on a.id = s.gateway_account_id

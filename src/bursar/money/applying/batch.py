@@ -133,8 +133,10 @@ async def _read(tx: Transaction, *, account: Account, merged: Merged, reopened: 
     touched |= {ref: event_id for ref, event_id in reopened.items() if ref not in touched}
     tenant = {"tenant_id": account.tenant_id, "account_id": account.id}
     newest = await objects(tx, **tenant, names=[(SubscriptionFact.kind, ref) for ref in sorted(touched)])
-    owing = {s.fact.ref for s in newest.values() if isinstance(s.fact, SubscriptionFact) and s.fact.is_owing}
-    histories: Mapping[str, History] = await subscription_histories(tx, **tenant, refs=named.keys() | owing)
+    telling = {
+        s.fact.ref for s in newest.values() if isinstance(s.fact, SubscriptionFact) and _is_its_past_asked(s.fact)
+    }
+    histories: Mapping[str, History] = await subscription_histories(tx, **tenant, refs=named.keys() | telling)
     every = [s for members in merged.purchases.values() for s in members]
     every += [Snapshot(fact, at) for history in histories.values() for fact, at in history]
     names = names_in([*every, *newest.values()])
@@ -155,6 +157,11 @@ async def _read(tx: Transaction, *, account: Account, merged: Merged, reopened: 
     return _Reading(
         assessments, subscriptions, histories, catalogue, _customers_named(assessments, subscriptions, merged)
     )
+
+
+def _is_its_past_asked(fact: SubscriptionFact) -> bool:
+    """True when what a subscription grants depends on what it was: since when it owes, whether it ever began."""
+    return fact.is_owing or fact.is_ended
 
 
 def _subscriptions_named(fact: object) -> set[str]:
@@ -214,6 +221,7 @@ async def _fulfil(
             bought=_bought_now(fact, reading.catalogue),
             event_id=event_id,
             unpaid_since=unpaid_since(reading.histories.get(ref, ())) if fact and fact.is_owing else None,
+            has_begun=_has_begun(fact, reading.histories.get(ref, ())),
         )
         for ref, (fact, at, event_id) in sorted(reading.subscriptions.items())
     ]
@@ -240,6 +248,10 @@ async def _fulfil(
     )
     told = {s.ref: s.event_id for s in subscribed}
     return changes, [(told[row["gateway_ref"]], row) for row in changed]
+
+
+def _has_begun(fact: SubscriptionFact | None, history: History) -> bool:
+    return fact is not None and (fact.is_begun or any(told.is_begun for told, _ in history))
 
 
 def _bought_now(fact: SubscriptionFact | None, catalogue: Catalogue) -> Basket:

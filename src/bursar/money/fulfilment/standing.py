@@ -1,7 +1,7 @@
 """What a subscription ought to have granted as long as it lasts. Pure.
 
 Active and trialing entitle; past due and unpaid do until the grace after the start of the first unpaid period;
-paused suspends; canceled ends. Before the subscription itself is told, a paid period of it entitles.
+paused suspends; canceled ends, and one that never began (Stripe's `incomplete_expired`) never entitled. Before the subscription itself is told, a paid period of it entitles.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ class Standing:
     bought: its prices and quantities. is_paid: any period of it was paid. is_disputed: a dispute of any period is open.
     taken_minor of paid_minor: of the latest paid period. since: the start of the first paid period known.
     unpaid_since: the start of the first unpaid period of the arrears it is in; None while it is in none.
+    has_begun: some report showed it begun.
     """
 
     subscription_id: UUID
@@ -38,6 +39,7 @@ class Standing:
     paid_minor: int
     since: datetime
     unpaid_since: datetime | None = None
+    has_begun: bool = False
 
 
 def unpaid_since(history: Sequence[tuple[SubscriptionFact, datetime]]) -> datetime | None:
@@ -91,9 +93,10 @@ def standing_targets(standing: Standing, *, registry: Registry, grace: timedelta
 
 
 def _entitles(standing: Standing) -> bool:
-    if standing.fact is None or standing.fact.status is SubscriptionStatus.incomplete:
-        return standing.is_paid
-    return True
+    if standing.fact and standing.fact.is_begun:
+        return True
+    is_over = standing.fact is not None and standing.fact.is_ended
+    return standing.is_paid or (is_over and standing.has_begun)
 
 
 def _ends_at(fact: SubscriptionFact | None, *, standing: Standing, grace: timedelta) -> datetime | None:

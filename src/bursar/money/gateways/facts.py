@@ -290,6 +290,16 @@ class SubscriptionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
         """True while a period that has begun is not paid for."""
         return self.status in (SubscriptionStatus.past_due, SubscriptionStatus.unpaid)
 
+    @property
+    def is_ended(self) -> bool:
+        """True when it is over, or never began and cannot any more."""
+        return self.status is SubscriptionStatus.canceled
+
+    @property
+    def is_begun(self) -> bool:
+        """True when this snapshot shows it in its life: begun, and not over."""
+        return self.status not in (SubscriptionStatus.incomplete, SubscriptionStatus.canceled)
+
 
 class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A hosted checkout. mode: payment, subscription or setup."""

@@ -18,7 +18,7 @@ from bursar.money.purchases.bought import Basket
 class Subscribed:
     """A subscription that a batch touched. fact: None while nobody has described it. bought: what it is for, as of now.
 
-    unpaid_since: the start of the first unpaid period of its arrears, if it is in any.
+    unpaid_since: the start of the first unpaid period of its arrears, if it is in any. has_begun: some report showed it begun.
     """
 
     ref: str
@@ -28,6 +28,7 @@ class Subscribed:
     bought: Basket
     event_id: UUID
     unpaid_since: datetime | None = None
+    has_begun: bool = False
 
 
 _OPEN = """
@@ -43,17 +44,17 @@ set customer_id = coalesce(new.customer_id, s.customer_id), price_id = new.price
     current_period_start = new.current_period_start, current_period_end = new.current_period_end,
     cancel_at_period_end = new.cancel_at_period_end, cancel_at = new.cancel_at, canceled_at = new.canceled_at,
     ended_at = new.ended_at, trial_end = new.trial_end, created_at = coalesce(new.created_at, s.created_at),
-    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb))
+    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), has_begun = new.has_begun
 from unnest($3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bool[], $10::timestamptz[],
-  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[])
+  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::bool[])
   as new (ref, customer_id, price_id, status, current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
-    ended_at, trial_end, created_at, unmatched_refs)
+    ended_at, trial_end, created_at, unmatched_refs, has_begun)
 where s.tenant_id = $1 and s.gateway_account_id = $2 and s.gateway_ref = new.ref
   and (s.customer_id, s.price_id, s.status, s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at,
-       s.canceled_at, s.ended_at, s.trial_end, s.created_at, s.unmatched_refs)
+       s.canceled_at, s.ended_at, s.trial_end, s.created_at, s.unmatched_refs, s.has_begun)
     is distinct from (coalesce(new.customer_id, s.customer_id), new.price_id, new.status, new.current_period_start, new.current_period_end,
        new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end, coalesce(new.created_at, s.created_at),
-       array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)))
+       array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), new.has_begun)
 returning s.id, s.gateway_ref, s.status, s.cancel_at_period_end
 """
 
@@ -108,5 +109,6 @@ async def _describe(
         [f.trial_end for f in facts],
         [f.created_at for f in facts],
         [msgspec.json.encode(s.bought.unmatched_refs).decode() for s, _ in told],
+        [s.has_begun for s, _ in told],
     )
     return [dict(row) for row in rows]

@@ -62,6 +62,7 @@ async def standings_of(
                 taken_minor=latest["taken_minor"] if latest else 0,
                 paid_minor=latest["paid_minor"] if latest else 0,
                 unpaid_since=s.unpaid_since,
+                has_begun=s.has_begun,
                 since=of_subscription[-1]["started_at"] if of_subscription else s.at,
             )
         )

@@ -64,7 +64,7 @@ select g.id as "grant", g.source_id as subscription, g.price_id as price, g.posi
 from fulfilment_grant g
 join price on price.tenant_id = g.tenant_id and price.id = g.price_id
 left join lateral (
-  select s.id, s.status, s.customer_id, s.status <> 'incomplete' or exists (
+  select s.id, s.status, s.customer_id, s.status not in ('incomplete', 'canceled') or (s.status = 'canceled' and s.has_begun) or exists (
     select from purchase p
     where p.tenant_id = s.tenant_id and p.gateway_account_id = s.gateway_account_id and p.subscription_ref = s.gateway_ref and p.is_paid
   ) as is_entitling
@@ -85,7 +85,7 @@ select s.id as subscription, s.status, s.price_id as price, (g.n - 1)::smallint 
 from subscription s
 join price on price.tenant_id = s.tenant_id and price.id = s.price_id
 cross join lateral jsonb_array_elements(price.grants) with ordinality as g (spec, n)
-where s.tenant_id = $1 /*only s.id*/ and s.status <> 'incomplete' and s.customer_id is not null and g.spec ->> 'kind' = any(:standing)
+where s.tenant_id = $1 /*only s.id*/ and s.status <> 'incomplete' and (s.status <> 'canceled' or s.has_begun) and s.customer_id is not null and g.spec ->> 'kind' = any(:standing)
   and not exists (
     select from fulfilment_grant h
     where h.tenant_id = s.tenant_id and h.source_id = s.id and h.price_id = s.price_id and h.position = g.n - 1 and h.status <> 'superseded'

@@ -1,0 +1,1 @@
+alter table subscription drop column has_begun;
