@@ -83,7 +83,9 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 async def serving(url: str, **settings: Any) -> AsyncIterator[Server]:
     listening = socket.create_server(("127.0.0.1", 0))
     app = create_app(Settings(database_url=url, secret_key=KEY, **settings))
-    config = uvicorn.Config(app, log_config=None, lifespan="on", proxy_headers=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", proxy_headers=False, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:

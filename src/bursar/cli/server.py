@@ -13,6 +13,7 @@ from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel.logs import configure_logs
+from bursar.kernel.tracing import configure_tracing, end_tracing
 from bursar.web.app import Application, create_app
 from bursar.web.protocol import Protocol
 
@@ -36,12 +37,14 @@ def serve(
     with instance(data) as settings, _socket(wanted.host, wanted.port, fd) as listening:
         url = base_url(wanted.host, listening.getsockname()[1])
         public_url = settings.public_url or url
+        configure_tracing(settings, process="api")
         app = create_app(
             settings.model_copy(update={"host": wanted.host, "port": wanted.port, "public_url": public_url})
         )
         if fd is None:
             answer({"url": url}, f"listening on {url}", as_json=as_json)
         run(app, listening)
+        end_tracing()
 
 
 def run(app: Application, listening: socket.socket) -> None:

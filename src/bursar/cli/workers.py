@@ -6,6 +6,7 @@ from bursar.cli.connection import instance
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel.logs import configure_logs
+from bursar.kernel.tracing import configure_tracing, end_tracing
 from bursar.worker import run
 
 
@@ -17,4 +18,6 @@ def worker(data: Data = None, *, as_json: Json = False) -> None:
     with instance(data) as settings:
         if not is_supervised:
             answer({"worker": "running"}, "worker is running", as_json=as_json)
+        configure_tracing(settings, process="worker")
         uvloop.run(run(settings))
+        end_tracing()

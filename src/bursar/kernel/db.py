@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.protocol import protocol
 
+from bursar.kernel import tracing
 from bursar.kernel.errors import Unavailable
 
 # asyncpg asks each element of an array parameter whether it is an array too, of two abstract base classes; a batch has
@@ -53,6 +54,7 @@ class Database:
                 command_timeout=statement_timeout_ms / 1000 + 5,
                 statement_cache_size=256,
                 reset=_nothing_to_reset,
+                init=_watched,
                 server_settings={
                     "application_name": "bursar",
                     "statement_timeout": str(statement_timeout_ms),
@@ -159,6 +161,10 @@ async def _transaction(connection: Any, role: str) -> AsyncIterator[None]:
     # A transaction in which an error was swallowed "commits" as a rollback, and says so only here.
     status = await connection.execute("commit")
     assert status == "COMMIT", "the transaction had failed before its end"
+
+
+async def _watched(connection: Any) -> None:
+    tracing.watch(connection)
 
 
 async def _nothing_to_reset(connection: Any) -> None:

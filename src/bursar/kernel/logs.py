@@ -1,12 +1,16 @@
 """Logs: one JSON object for each line, on standard error. Standard output stays for answers.
 
-A traceback names files and lines, never the values in them: those are customers' data and secrets.
+A traceback names files and lines, never the values in them: those are customers' data and secrets. Whatever else a
+line carries passes through `redaction`, messages of exceptions and of other libraries included.
 """
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from bursar.kernel.redaction import redacted
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
@@ -34,6 +38,7 @@ def configure_logs(*, level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _TRACEBACKS,
+                _without_secrets,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -41,3 +46,13 @@ def configure_logs(*, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+
+
+def correlation_id() -> str | None:
+    """Return the id of the request under way, for what it leaves behind; None outside of one."""
+    found = structlog.contextvars.get_contextvars().get("correlation_id")
+    return found if isinstance(found, str) else None
+
+
+def _without_secrets(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: redacted(value, name=name) for name, value in line.items()}

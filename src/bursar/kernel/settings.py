@@ -58,6 +58,13 @@ class Settings(BaseSettings):
     grace_days: int = Field(
         default=7, description="How long entitlements outlive the start of an unpaid period, in days."
     )
+    otlp_endpoint: str = Field(
+        default="",
+        description="Base address of an OpenTelemetry collector (OTLP over HTTP) for traces. Empty: none are made.",
+    )
+    sentry_dsn: str = Field(
+        default="", description="Where to report unforeseen errors (Sentry's protocol). Empty: nowhere."
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @field_validator("trusted_proxies")

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from bursar import __version__, bootstrap
+from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, send_problem
@@ -47,14 +48,18 @@ class Application:
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
+        with tracing.span("POST", {"http.route": _DELIVERY}) as span:
+            status = await self._answer_delivery(scope, receive, send)
+            tracing.describe(span, {"http.response.status_code": status})
+        self.metrics.observe("POST", _DELIVERY, status, time.perf_counter() - began)
+
+    async def _answer_delivery(self, scope: Scope, receive: Receive, send: Send) -> int:
         if self._webhooks is None:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             refusal = DatabaseUnavailable("the database does not answer yet", retry_after_s=5)
             await send_problem(refusal, send, path=scope["path"], correlation_id=correlation_id_of(headers))
-            status = refusal.status
-        else:
-            status = await self._webhooks(scope, receive, send)
-        self.metrics.observe("POST", _DELIVERY, status, time.perf_counter() - began)
+            return refusal.status
+        return await self._webhooks(scope, receive, send)
 
     async def _receive_on(self, db: Database) -> None:
         """Begin to take deliveries: the database answers."""

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from bursar.kernel import ids, tracing
 from bursar.kernel.db import tenant_transaction
 from bursar.kernel.settings import Settings
 from bursar.money.applying import EventInvalid, Pending, Translated, apply_batch, translate
@@ -70,6 +71,7 @@ class Applier:
         url = settings.database_direct_url or settings.database_url
         connection = await asyncpg.connect(url, server_settings=SESSION_SETTINGS, timeout=5, command_timeout=40)
         await connection.execute("select set_config('role', 'bursar_engine', false)")
+        tracing.watch(connection)
         return cls(connection, settings=settings, registry=registry)
 
     def terminate(self) -> None:
@@ -130,8 +132,15 @@ class Applier:
                 return sum([await self._apply(lane, [event]) for event in events])
             # Told after it is written down: drawing a traceback takes longer than a silent session may.
             await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
-            log.exception("worker.event_failed", id=str(events[0].id), type=events[0].type)
+            await self._tell(lane, events[0], error)
         return len(events)
+
+    async def _tell(self, lane: Lane, event: Queued, error: Exception) -> None:
+        """Log a failure with the id of the request that brought the event, so that one search finds both."""
+        told_by = await queue.correlation_of(self._connection, lane, event.id)
+        name = ids.show(ids.EVENT, event.id)
+        log.error("worker.event_failed", gateway_event=name, type=event.type, correlation_id=told_by, exc_info=error)
+        tracing.report(error, gateway_event=name, type=event.type, correlation_id=told_by)
 
     def _is_lost(self, error: Exception) -> bool:
         """True when it is the session that failed, not an event. A statement that took too long is the event's doing."""
@@ -140,6 +149,15 @@ class Applier:
         return isinstance(error, _SESSION_LOST) or bool(self._connection.is_closed())
 
     async def _commit(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
+        told: tracing.Attributes = {
+            "bursar.gateway": lane.gateway,
+            "bursar.events": len(translated),
+            "bursar.failures": len(failures),
+        }
+        with tracing.span("apply batch", told):
+            await self._write(lane, translated, failures)
+
+    async def _write(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
         async with tenant_transaction(self._connection, lane.tenant_id):
             if translated:
                 await apply_batch(
@@ -166,7 +184,9 @@ class Applier:
             except EventInvalid as error:
                 failures.append(self._failure(event, str(error)))
             except Exception as error:
-                log.exception("worker.event_untranslatable", id=str(event.id), type=event.type)
+                name = ids.show(ids.EVENT, event.id)
+                log.exception("worker.event_untranslatable", gateway_event=name, type=event.type)
+                tracing.report(error, gateway_event=name, type=event.type)
                 failures.append(self._failure(event, f"{type(error).__name__}: {error}"))
         return translated, failures
 
@@ -178,5 +198,5 @@ class Applier:
 
     async def _bury(self, lane: Lane, worn: Sequence[Queued]) -> None:
         error = f"a worker died {queue.CRASHES_MAX} times while applying this event"
-        log.error("worker.event_buried", events=[str(e.id) for e in worn])
+        log.error("worker.event_buried", gateway_events=[ids.show(ids.EVENT, e.id) for e in worn])
         await self._commit(lane, [], [Failure(e.id, error, None, "crashed_worker") for e in worn])

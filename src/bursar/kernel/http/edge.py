@@ -3,11 +3,12 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bursar.kernel import ids
+from bursar.kernel import ids, tracing
 from bursar.kernel.http.problems import CORRELATION_HEADER, internal_error, send_problem
 
 _SANE = re.compile(r"[A-Za-z0-9._:-]{8,128}", re.ASCII)
@@ -43,21 +44,32 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        correlation_id = correlation_id_of({k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]})
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        correlation_id = correlation_id_of(headers)
         scope["correlation_id"] = correlation_id
         answer = _Answer(send, correlation_id, is_api=scope["path"].startswith("/v1/"))
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        asked = {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "bursar.correlation_id": correlation_id,
+        }
+        with (
+            structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
+            tracing.span(scope["method"], asked, parent=headers) as span,
+        ):
             try:
                 await self._app(scope, receive, answer)
-            except Exception:  # noqa: BLE001 - the edge: whatever escaped is logged here, once
+            except Exception as error:  # noqa: BLE001 - the edge: whatever escaped is logged here, once
                 _log.exception("request_failed", method=scope["method"], path=scope["path"])
+                tracing.report(error, correlation_id=correlation_id, route=_route_of(scope))
                 if not answer.status:
                     await send_problem(internal_error(), answer, path=scope["path"], correlation_id=correlation_id)
-            self._tell(scope, answer.status, time.perf_counter() - began)
+            self._tell(scope, answer.status, time.perf_counter() - began, span)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float, span: Any) -> None:
         route = _route_of(scope)
+        tracing.describe(span, {"http.route": route, "http.response.status_code": status})
         if self._observe:
             self._observe(scope["method"], route, status, seconds)
         if not scope["path"].startswith(_QUIET):

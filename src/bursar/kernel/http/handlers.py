@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bursar.kernel import tracing
 from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.http.problems import (
     MEDIA_TYPE,
@@ -67,6 +68,7 @@ async def answer_database_error(request: Request, error: Exception) -> Response:
         refusal = DatabaseBusy("the database was too busy to answer", hint="Try again.", retry_after_s=2)
     else:
         _log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+        tracing.report(error, correlation_id=request.scope["correlation_id"])
         refusal = internal_error()
     return problem_response(refusal, path=request.url.path, correlation_id=request.scope["correlation_id"])
 

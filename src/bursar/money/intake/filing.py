@@ -11,6 +11,7 @@ import msgspec
 
 from bursar.kernel import ids
 from bursar.kernel.db import Database, Transaction
+from bursar.kernel.logs import correlation_id
 from bursar.money.gateways import own_events
 
 BUCKETS = 64
@@ -111,7 +112,7 @@ async def file_written(tx: Transaction, *, tenant_id: UUID, account_id: UUID, ev
         type=event.type,
         origin="operator",
         occurred_at=event.occurred_at,
-        headers={},
+        headers={"x-correlation-id": told_by} if (told_by := correlation_id()) else {},
         body=event.body,
         dead_because=None,
     )

@@ -98,6 +98,12 @@ order by d.priority, d.run_at, e.id
 """
 
 _MARK = "update worker_bucket set tenant_id = $2, events = $3, worker = $4, since = clock_timestamp() where bucket = $1"
+_CORRELATION = """
+select b.headers ->> 'x-correlation-id' from gateway_event e
+join gateway_event_body b on b.tenant_id = e.tenant_id and b.event_id = e.id and b.received_at = e.received_at
+where e.tenant_id = $1 and e.id = $2
+"""
+
 _UNMARK = "update worker_bucket set events = '{}', worker = null where bucket = $1"
 
 _FINISH = """
@@ -187,6 +193,12 @@ async def mark(connection: Any, lane: Lane, *, events: Sequence[UUID], worker: s
 async def unmark(connection: Any, bucket: int) -> None:
     """Nothing is being worked on any more."""
     await connection.execute(_UNMARK, bucket)
+
+
+async def correlation_of(connection: Any, lane: Lane, event_id: UUID) -> str | None:
+    """Return the id of the request that brought an event; None where it named none."""
+    found: str | None = await connection.fetchval(_CORRELATION, lane.tenant_id, event_id)
+    return found
 
 
 async def finish(tx: Transaction, lane: Lane, *, outcomes: Mapping[UUID, str]) -> None:

@@ -38,6 +38,7 @@ _KEPT_HEADERS = (
     "webhook-timestamp",
     "webhook-signature",
     "x-request-id",
+    "x-correlation-id",
 )
 _HEADER_LENGTH_MAX = 2048
 _UNREADABLE_TYPE = "unparseable"
