@@ -34,6 +34,9 @@ class Caller:
     async def post(self, path: str, body: Any = None, **more: Any) -> httpx2.Response:
         return await self.http.post(path, json=body, headers=self.headers, **more)
 
+    async def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx2.Response:
+        return await self.http.request(method, path, json=body, params=params, headers=self.headers)
+
     async def data(self, path: str, **params: Any) -> list[dict[str, Any]]:
         answer = await self.get(path, **params)
         assert answer.status_code == 200, answer.text

@@ -61,6 +61,7 @@ PREFIXES = {
     "product": ids.PRODUCT,
     "record": ids.AUDIT,
     "refund": ids.REFUND,
+    "role": ids.ROLE,
     "spend": ids.SPEND,
     "subscription": ids.SUBSCRIPTION,
 }
@@ -163,6 +164,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/licence-validations": {"key": mine["licence_key"]},
         "/v1/licence-activations": {"key": mine["free_key"], "fingerprint": "device-1", "name": "laptop"},
+        "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
+        "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
     }
 
@@ -171,12 +174,15 @@ async def furnished(caller: Any) -> dict[str, str]:
     """Add what a history of reports does not bring: an order, a desk with a payment, a licence that is not disputed."""
     order = await caller.post("/v1/orders", {"lines": [{"price": "pack-10"}]})
     assert order.status_code == 201, order.text
+    role = await caller.post("/v1/roles", {"name": "front-desk", "permissions": ["payments:read"]})
+    assert role.status_code == 201, role.text
     desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
     paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
     assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
     await caller.stage.apply()
     mine = await known_ids(caller)
     mine["desk"] = desk
+    mine["role"] = role.json()["id"]
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]

@@ -22,9 +22,7 @@ async def both(lived_world):
 
 
 async def call(caller, operation: Operation, path: str, body: Any = None, **query: Any):
-    if operation.method == "GET":
-        return await caller.get(path, **query)
-    return await caller.post(path, body)
+    return await caller.send(operation.method, path, body, **query)
 
 
 def body_of(operation: Operation, ids: dict[str, str]) -> Any:

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from bursar.kernel import ids, permissions
+from bursar.kernel.access import Giver
 from bursar.kernel.auth.keys import Keys, refused
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.auth.refusals import observe_refusal
@@ -93,6 +94,12 @@ class Caller:
     @property
     def actor(self) -> str:
         return self.principal.actor
+
+    @property
+    def giver(self) -> Giver:
+        """The caller as one who gives something to others: at most what it has itself."""
+        principal = self.principal
+        return Giver(principal.actor, principal.permissions, principal.id if principal.kind == "key" else None)
 
     def now(self) -> datetime:
         return self.resources.now()
