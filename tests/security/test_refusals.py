@@ -88,3 +88,26 @@ async def test_a_missing_permission_is_counted_with_its_actor(world, monkeypatch
     (event,) = await counted(app, mine)
     assert event[:3] == ("permission_refused", "key", 1)
     assert event[3].startswith("POST /v1/products: ")
+
+
+async def test_what_looks_like_an_attack_is_counted_and_works_as_any_other_text(world):
+    app, mine, _ = world
+    name = "<script>alert(1)</script>'; drop table payment; --"
+
+    created = await mine.post("/v1/products", {"name": name})
+    filtered = await mine.get("/v1/customers", gateway_ref="../../etc/passwd")
+
+    assert created.status_code == 201
+    assert created.json()["name"] == name
+    assert (filtered.status_code, filtered.json()["data"]) == (200, [])
+    assert [(kind, actor, n) for kind, actor, n, _ in await counted(app, mine)] == [("suspicious_input", "key", 2)]
+
+
+async def test_an_attack_on_a_path_that_is_not_there_is_counted_without_a_tenant(world):
+    app, mine, _ = world
+
+    answer = await mine.http.get("/wp-admin.php?x=%3Cscript%3E")
+
+    assert answer.status_code == 404
+    assert await counted(app, mine) == []
+    assert app.resources.security.totals == {"suspicious_input": 1}

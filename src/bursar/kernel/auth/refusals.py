@@ -1,4 +1,4 @@
-"""What a route's refusals tell of its callers: refused keys, permissions that are missing, ids that are not theirs."""
+"""What a request tells of its caller: refused keys, missing permissions, ids that are not theirs, texts of attackers."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from starlette.requests import Request
 from bursar.kernel import ids
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.errors import DomainError, NotFound, Unauthenticated
+from bursar.kernel.http.addresses import client_address
+from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.permissions import PermissionMissing
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import Kind, observe
@@ -32,6 +34,19 @@ async def observe_refusal(request: Request, refusal: DomainError) -> None:
     elif isinstance(refusal, NotFound):
         for subject in _subjects(request, refusal):
             await _observe(request, principal, "unknown_id", detail=_route(request), subject=subject)
+
+
+async def observe_suspicion(request: Request, where: str, found: frozenset[Suspicion]) -> None:
+    """Count a request that looks like an attack. where: `address` or `body`. Neither waits nor fails."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    await observe(
+        resources_of(request),
+        tenant_id=principal.tenant_id if principal else None,
+        kind="suspicious_input",
+        actor=principal.actor if principal else "",
+        address=_address(request),
+        detail=f"{_route(request)}: {', '.join(sorted(found))} in its {where}",
+    )
 
 
 async def _observe_stranger(request: Request) -> None:
@@ -116,4 +131,4 @@ def _route(request: Request) -> str:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return client_address(request.scope, resources_of(request).settings)

@@ -15,10 +15,11 @@ from bursar.kernel import ids, permissions
 from bursar.kernel.access import Giver
 from bursar.kernel.auth.keys import Keys, refused
 from bursar.kernel.auth.principal import Principal
-from bursar.kernel.auth.refusals import observe_refusal
+from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.bodies import StrictRoute
+from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.resources import Resources, resources_of
 
 GENERAL: Final = "general"
@@ -70,6 +71,9 @@ class TenantRoute(StrictRoute):
 
     async def refused(self, request: Request, refusal: DomainError) -> None:
         await observe_refusal(request, refusal)
+
+    async def suspected(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
+        await observe_suspicion(request, where, found)
 
 
 async def _recognised(request: Request) -> Principal:

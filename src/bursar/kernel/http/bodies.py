@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from bursar.kernel.amounts import MINOR_MAX
 from bursar.kernel.errors import DomainError, FieldError, Invalid, LimitExceeded
+from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
 
 BODY_BYTES_MAX = 1_048_576
 BODY_TIMEOUT_S = 10
@@ -92,10 +93,11 @@ class StrictRoute(APIRoute):
             request = StrictRequest(request.scope, request.receive)
             try:
                 await self.admit(request)
+                await self._suspect(request, "address", suspicions_of_address(request.url.path, request.url.query))
                 if request.url.query and not takes_query:
                     raise _takes_no_query(request)
                 if takes_body and await request.body():
-                    await _read_json(request)
+                    await self._suspect(request, "body", suspicions_of_json(await _read_json(request)))
                 return await handle(request)
             except DomainError as refusal:
                 await self.refused(request, refusal)
@@ -109,17 +111,24 @@ class StrictRoute(APIRoute):
     async def refused(self, request: Request, refusal: DomainError) -> None:
         """Be told of a refusal on its way out. Routes that know the caller say what it tells of them."""
 
+    async def suspected(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
+        """Be told that the address or the body looks like an attack. Nothing is refused for that."""
+
+    async def _suspect(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
+        if found:
+            await self.suspected(request, where, found)
+
 
 def _takes_no_query(request: Request) -> Invalid:
     names = [FieldError(name[:64], "unknown_field", "not known here") for name in request.query_params]
     return Invalid("this path takes no query parameters", fields=tuple(names))
 
 
-async def _read_json(request: StrictRequest) -> None:
+async def _read_json(request: StrictRequest) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise MediaTypeUnsupported("the body is not declared to be JSON", hint="Send Content-Type: application/json.")
-    await request.json()
+    return await request.json()
 
 
 def parse_json(body: bytes) -> Any:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bursar.kernel import tracing
 from bursar.kernel.errors import DomainError, Unavailable
+from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.problems import (
     MEDIA_TYPE,
     Problem,
@@ -19,6 +20,9 @@ from bursar.kernel.http.problems import (
     problem_response,
     validation_failed,
 )
+from bursar.kernel.http.suspicion import suspicions_of_address
+from bursar.kernel.resources import resources_of
+from bursar.kernel.security import observe
 
 
 class DatabaseBusy(Unavailable):
@@ -54,6 +58,16 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
 
 async def answer_http_exception(request: Request, error: Any) -> Response:
     """Exception handler for what the framework itself refuses: unknown paths and methods, unreadable forms."""
+    if found := suspicions_of_address(request.url.path, request.url.query):
+        resources = resources_of(request)
+        await observe(
+            resources,
+            tenant_id=None,
+            kind="suspicious_input",
+            actor="",
+            address=client_address(request.scope, resources.settings),
+            detail=f"{request.method} of an unknown path: {', '.join(sorted(found))}",
+        )
     refusal = by_status(error.status_code, str(error.detail))
     return problem_response(
         refusal, path=request.url.path, correlation_id=request.scope["correlation_id"], headers=error.headers
