@@ -502,6 +502,72 @@ DODO_MEMBERSHIP = dodo(
     ),
 )
 
+DODO_CHANGE = dodo(
+    "a trial that is paid for, a change of plan settled by the day, and the period refunded with its licence key",
+    ("payment.succeeded", T, dodo_payment(total_amount=0, subscription_id="sub_d", product_cart=None)),
+    ("subscription.active", T, dodo_subscription("active", trial_period_days=30)),
+    (
+        "payment.succeeded",
+        T + MONTH,
+        dodo_payment(
+            payment_id="pay_2",
+            total_amount=2000,
+            subscription_id="sub_d",
+            product_cart=None,
+            created_at=_iso(T + MONTH),
+        ),
+    ),
+    ("subscription.renewed", T + MONTH, dodo_subscription("active", T + MONTH, trial_period_days=30)),
+    (
+        "payment.succeeded",
+        T + MONTH + 10 * DAY,
+        dodo_payment(
+            payment_id="pay_3",
+            total_amount=700,
+            subscription_id="sub_d",
+            product_cart=None,
+            charge_type="plan_change",
+            service_periods=[
+                {
+                    "subscription_id": "sub_d",
+                    "starts_at": _iso(T + MONTH + 10 * DAY),
+                    "ends_at": _iso(T + 2 * MONTH),
+                    "proration_factor": "0.6667",
+                }
+            ],
+            created_at=_iso(T + MONTH + 10 * DAY),
+        ),
+    ),
+    (
+        "subscription.plan_changed",
+        T + MONTH + 10 * DAY,
+        dodo_subscription("active", T + MONTH, product_id="price_plus", trial_period_days=30),
+    ),
+    (
+        "refund.succeeded",
+        T + MONTH + 11 * DAY,
+        {
+            "refund_id": "ref_2",
+            "payment_id": "pay_2",
+            "amount": 2000,
+            "currency": "EUR",
+            "created_at": _iso(T + MONTH + 11 * DAY),
+        },
+    ),
+    (
+        "license_key.created",
+        T + MONTH,
+        {
+            "id": "lic_2",
+            "key": "CCCC-DDDD",
+            "status": "active",
+            "customer_id": "cus_d",
+            "payment_id": "pay_2",
+            "product_id": "prod_1",
+        },
+    ),
+)
+
 HISTORIES = (
     LEGACY,
     CHECKOUT,
@@ -519,4 +585,5 @@ HISTORIES = (
     SAME_SECOND,
     DODO_SALE,
     DODO_MEMBERSHIP,
+    DODO_CHANGE,
 )

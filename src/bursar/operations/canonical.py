@@ -183,7 +183,7 @@ where e.tenant_id = $1
     # A key that we made is random; one that the gateway issued is a fact.
     "licence": _lines(
         "n.name, a.name, l.gateway_ref, case when l.gateway_ref is not null then l.key end, cn.name, l.product, l.activations_max, "
-        f"l.activations, l.status, {_at('l.expires_at')}, devices.fingerprints",
+        f"l.activations, l.status, l.payment_ref, {_at('l.expires_at')}, devices.fingerprints",
         """
 from licence l
 left join entitlement e on e.tenant_id = l.tenant_id and e.id = l.entitlement_id left join grant_name n on n.id = e.grant_id

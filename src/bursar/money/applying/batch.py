@@ -25,7 +25,8 @@ from bursar.money.gateways.facts import CustomerFact, LicenceKeyFact, PaymentMet
 from bursar.money.ledger import post_differences
 from bursar.money.merging import Merged, Reported, Snapshot, merge, objects, subscription_histories
 from bursar.money.payments import Assessed, record_purchases
-from bursar.money.payments.methods import record_licence_keys, record_payment_methods
+from bursar.money.payments.issued_keys import record_issued_keys
+from bursar.money.payments.methods import record_payment_methods
 from bursar.money.purchases import Assessment, History, assess, names_in
 from bursar.money.purchases.bought import NOTHING, Basket, bought_by_subscription
 from bursar.money.subscriptions import Subscribed, record_subscriptions, standings_of
@@ -80,7 +81,7 @@ async def apply_batch(
     )
     assessed = [Assessed(p, directory[a.customer.ref], a) for p, a in sorted(reading.assessments.items())]
     recorded = await record_purchases(tx, tenant_id=account.tenant_id, account_id=account.id, assessed=assessed)
-    await _record_loose(tx, account=account, merged=merged, directory=directory, now=now)
+    await _record_loose(tx, account=account, merged=merged, assessed=assessed, directory=directory, now=now)
     changes, subscriptions = await _fulfil(
         tx,
         account=account,
@@ -188,14 +189,22 @@ def _credit_revisits(merged: Merged, revisit: Mapping[UUID, UUID]) -> None:
 
 
 async def _record_loose(
-    tx: Transaction, *, account: Account, merged: Merged, directory: Mapping[str, UUID], now: datetime
+    tx: Transaction,
+    *,
+    account: Account,
+    merged: Merged,
+    assessed: Sequence[Assessed],
+    directory: Mapping[str, UUID],
+    now: datetime,
 ) -> None:
     methods = [s.fact for s in merged.loose.values() if isinstance(s.fact, PaymentMethodFact)]
     keys = [s.fact for s in merged.loose.values() if isinstance(s.fact, LicenceKeyFact)]
     await record_payment_methods(
         tx, tenant_id=account.tenant_id, account_id=account.id, methods=methods, directory=directory, now=now
     )
-    await record_licence_keys(tx, tenant_id=account.tenant_id, account_id=account.id, keys=keys, directory=directory)
+    await record_issued_keys(
+        tx, tenant_id=account.tenant_id, account_id=account.id, keys=keys, assessed=assessed, directory=directory
+    )
 
 
 async def _fulfil(

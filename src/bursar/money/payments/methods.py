@@ -1,4 +1,4 @@
-"""Saved payment methods, and licence keys that a gateway issued itself."""
+"""Saved payment methods."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.gateways.facts import LicenceKeyFact, PaymentMethodFact
+from bursar.money.gateways.facts import PaymentMethodFact
 
 _METHODS = """
 insert into payment_method (tenant_id, gateway_account_id, id, gateway_ref, customer_id, method, brand, last4, exp_month, exp_year, is_detached, created_at)
@@ -15,16 +15,6 @@ on conflict (tenant_id, gateway_account_id, gateway_ref) do update
 set customer_id = coalesce(excluded.customer_id, payment_method.customer_id), method = excluded.method, brand = excluded.brand,
     last4 = excluded.last4, exp_month = excluded.exp_month, exp_year = excluded.exp_year, is_detached = excluded.is_detached
 """
-
-_LICENCE_KEYS = """
-insert into licence (tenant_id, gateway_account_id, id, gateway_ref, customer_id, key, product, activations_max, status, expires_at)
-select $1, $2, * from unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::timestamptz[])
-on conflict (tenant_id, gateway_account_id, gateway_ref) do update
-set customer_id = coalesce(excluded.customer_id, licence.customer_id), status = excluded.status, expires_at = excluded.expires_at,
-    activations_max = case when excluded.activations_max is not null then greatest(excluded.activations_max, licence.activations) end
-"""
-
-_USABLE = "active"
 
 
 async def record_payment_methods(
@@ -52,29 +42,4 @@ async def record_payment_methods(
             [m.exp_year for m in methods],
             [m.is_detached for m in methods],
             [m.created_at or now for m in methods],
-        )
-
-
-async def record_licence_keys(
-    tx: Transaction,
-    *,
-    tenant_id: UUID,
-    account_id: UUID,
-    keys: Sequence[LicenceKeyFact],
-    directory: Mapping[str, UUID],
-) -> None:
-    """Bring licence keys that the gateway issued to their newest snapshots."""
-    if keys:
-        await tx.execute(
-            _LICENCE_KEYS,
-            tenant_id,
-            account_id,
-            [ids.new() for _ in keys],
-            [k.ref for k in keys],
-            [directory.get(k.customer) if k.customer else None for k in keys],
-            [k.key for k in keys],
-            [k.product or k.ref for k in keys],
-            [k.activations_max for k in keys],
-            ["active" if k.status == _USABLE else "revoked" for k in keys],
-            [k.expires_at for k in keys],
         )
