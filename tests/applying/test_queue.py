@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from unittest.mock import AsyncMock
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ from bursar.bootstrap import registry
 from bursar.kernel.settings import Settings
 from bursar.money.intake import queue, replay_events, replay_matching
 from bursar.money.intake.replays import ReplayFilterInvalid
+from bursar.worker import applier
 from bursar.worker.applier import Applier
 from stage import PACK, add_price, charge, event, intent, session, set_stage
 
@@ -123,6 +125,61 @@ async def test_a_worker_that_lost_its_session_can_commit_nothing(db, database_ur
         await frozen.work()
     assert await stage.value("select count(*) from credit_lot") == 1
     await admin.close()
+
+
+async def test_a_worker_that_dies_between_two_batches_leaves_the_next_one_named_and_nothing_twice(
+    db, database_url, monkeypatch
+):
+    monkeypatch.setattr(applier, "BATCH_MAX", 4)
+    stage = await set_stage(db, database_url)
+    events = await stage.deliver(*(event("checkout.session.completed", session(str(n))) for n in range(10)))
+    dying = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
+    write = dying._write
+
+    async def write_once(*arguments):
+        monkeypatch.setattr(dying, "_write", AsyncMock(side_effect=ConnectionResetError))
+        await write(*arguments)
+
+    monkeypatch.setattr(dying, "_write", write_once)
+
+    with pytest.raises(ConnectionResetError):
+        await dying.work()
+    dying.terminate()
+    marked = await stage.value("select events from worker_bucket where events <> '{}'")
+    applied = [row["event_id"] for row in await stage.rows("select event_id from gateway_event_outcome")]
+    await asyncio.sleep(0.1)
+    done = await stage.apply()
+
+    assert len(applied) == 4
+    assert len(marked) == 4
+    assert {*applied, *marked} < {*events}
+    assert not {*applied} & {*marked}
+    assert done == 6
+    assert await stage.value("select count(*) from credit_lot") == 10
+    assert await stage.value("select count(*) from gateway_event_outcome") == 10
+    assert await stage.value("select count(*) from worker_bucket where events <> '{}'") == 0
+
+
+async def test_of_a_batch_that_fails_only_the_failing_event_waits(db, database_url, monkeypatch):
+    stage = await set_stage(db, database_url)
+    events = await stage.deliver(*(event("checkout.session.completed", session(str(n))) for n in range(9)))
+    refusing = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
+    write = refusing._write
+
+    async def refuse_the_fifth(lane, translated):
+        await write(lane, translated)
+        if events[4] in {t.event.id for t in translated}:
+            raise ValueError("no")
+
+    monkeypatch.setattr(refusing, "_write", refuse_the_fifth)
+
+    await refusing.work()
+    refusing.terminate()
+
+    assert await stage.rows("select event_id, tries, crashes, error from gateway_event_queue") == [
+        {"event_id": events[4], "tries": 1, "crashes": 0, "error": "ValueError: no"}
+    ]
+    assert await stage.value("select count(*) from credit_lot") == 8
 
 
 async def test_two_workers_at_once_apply_each_event_once(db, database_url):

@@ -1,7 +1,6 @@
 """`bursar serve`: one API process."""
 
 import asyncio
-import gc
 import socket
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
+from bursar.kernel import garbage
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.tracing import configure_tracing, end_tracing
 from bursar.web.app import Application, create_app
@@ -63,9 +63,6 @@ def run(app: Application, listening: socket.socket) -> None:
         proxy_headers=False,  # who the client is says kernel.http.addresses, which knows our proxies
         timeout_graceful_shutdown=_GRACE_S,
     )
-    # What is loaded by now stays; looking through it again and again for garbage would cost every request a little.
-    gc.collect()
-    gc.freeze()
     _Server(config, app.api.state.stopping).run(sockets=[listening])
 
 
@@ -73,6 +70,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        garbage.settle()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()

@@ -287,6 +287,7 @@ create table customer_order (                  -- what a checkout will buy; its 
 );
 
 -- ---------------------------------------------------------------- what the facts mean
+-- Gateway ids are looked up with and without their account: the unique key of each table begins with the id and serves both.
 create table customer (
   tenant_id uuid not null references tenant,
   id uuid not null,
@@ -298,9 +299,8 @@ create table customer (
   is_deleted boolean not null default false,
   created_at timestamptz not null,
   primary key (tenant_id, id),
-  constraint customer_once unique (tenant_id, gateway_account_id, gateway_ref)
+  constraint customer_once unique (tenant_id, gateway_ref, gateway_account_id)
 );
-create index customer_ref on customer (tenant_id, gateway_ref);
 create index customer_email on customer (tenant_id, lower(email));
 
 create table payment (
@@ -323,11 +323,10 @@ create table payment (
   created_at timestamptz not null,
   updated_at timestamptz not null default clock_timestamp(),
   primary key (tenant_id, id),
-  constraint payment_once unique (tenant_id, gateway_account_id, gateway_ref),
+  constraint payment_once unique (tenant_id, gateway_ref, gateway_account_id),
   foreign key (tenant_id, customer_id) references customer (tenant_id, id),
   foreign key (tenant_id, purchase_id) references purchase (tenant_id, id)
 ) with (fillfactor = 85);
-create index payment_gateway_ref on payment (tenant_id, gateway_ref);
 create index payment_charge_ref on payment (tenant_id, charge_ref) where charge_ref is not null;
 create index payment_customer on payment (tenant_id, customer_id, id);
 create index payment_status on payment (tenant_id, status, id);
@@ -346,11 +345,10 @@ create table refund (
   reason text,
   created_at timestamptz not null,
   primary key (tenant_id, id),
-  constraint refund_once unique (tenant_id, gateway_account_id, gateway_ref),
+  constraint refund_once unique (tenant_id, gateway_ref, gateway_account_id),
   foreign key (tenant_id, payment_id) references payment (tenant_id, id)
 );
 create index refund_payment on refund (tenant_id, payment_id, id);
-create index refund_gateway_ref on refund (tenant_id, gateway_ref);
 
 create table dispute (
   tenant_id uuid not null,
@@ -369,11 +367,10 @@ create table dispute (
   reinstated_minor bigint not null default 0,
   created_at timestamptz not null,
   primary key (tenant_id, id),
-  constraint dispute_once unique (tenant_id, gateway_account_id, gateway_ref),
+  constraint dispute_once unique (tenant_id, gateway_ref, gateway_account_id),
   foreign key (tenant_id, payment_id) references payment (tenant_id, id)
 );
 create index dispute_payment on dispute (tenant_id, payment_id, id);
-create index dispute_gateway_ref on dispute (tenant_id, gateway_ref);
 
 create table subscription (
   tenant_id uuid not null,
@@ -393,11 +390,10 @@ create table subscription (
   unmatched_refs text[] not null default '{}',  -- names of what it is for that the catalogue does not know
   created_at timestamptz not null,
   primary key (tenant_id, id),
-  constraint subscription_once unique (tenant_id, gateway_account_id, gateway_ref),
+  constraint subscription_once unique (tenant_id, gateway_ref, gateway_account_id),
   foreign key (tenant_id, customer_id) references customer (tenant_id, id)
 );
 create index subscription_customer on subscription (tenant_id, customer_id, id);
-create index subscription_gateway_ref on subscription (tenant_id, gateway_ref);
 create index subscription_status on subscription (tenant_id, status, id);
 create index subscription_waiting on subscription (tenant_id, gateway_account_id, gateway_ref) where unmatched_refs <> '{}';
 
@@ -420,11 +416,10 @@ create table invoice (
   paid_at timestamptz,
   created_at timestamptz not null,
   primary key (tenant_id, id),
-  constraint invoice_once unique (tenant_id, gateway_account_id, gateway_ref),
+  constraint invoice_once unique (tenant_id, gateway_ref, gateway_account_id),
   foreign key (tenant_id, customer_id) references customer (tenant_id, id)
 );
 create index invoice_customer on invoice (tenant_id, customer_id, id);
-create index invoice_gateway_ref on invoice (tenant_id, gateway_ref);
 create index invoice_status on invoice (tenant_id, status, id);
 
 create table checkout_session (
@@ -632,7 +627,6 @@ create table ledger_entry (
   primary key (tenant_id, transaction_id, account, currency),
   foreign key (tenant_id, transaction_id) references ledger_transaction (tenant_id, id)
 );
-create index ledger_entry_account on ledger_entry (tenant_id, account, currency);
 
 create table ledger_balance (
   tenant_id uuid not null,

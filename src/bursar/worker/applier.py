@@ -1,9 +1,15 @@
-"""The applier: one session, one bucket at a time, batches first and single events where a batch fails."""
+"""The applier: one session, one bucket at a time, batches first and ever smaller ones where a batch fails.
 
+While PostgreSQL writes one batch, the events of the next are translated: the two take turns on one event loop, and
+the one that is being written goes first.
+"""
+
+import asyncio
 import os
 import random
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,10 +24,12 @@ from bursar.money.applying import EventInvalid, Pending, Translated, apply_batch
 from bursar.money.applying.batch import Account
 from bursar.money.fulfilment import Registry
 from bursar.money.intake import queue
-from bursar.money.intake.queue import Failure, Lane, Queued
+from bursar.money.intake.queue import Failure, Lane, Mark, Queued
 
-BATCH_MAX = 200
-BATCHES_OF_A_BUCKET = 5
+BATCH_MAX = 500
+BATCHES_OF_A_BUCKET = 4
+"""A bucket is given back after so many, so that others have their turn."""
+_AT_ONCE_AFTER_CRASHES = (BATCH_MAX, 25, 1)
 PLAN_ANEW_FIRST = 500
 """Events after which a new session plans its statements again, and then whenever it has applied four times as many."""
 _SESSION_LOST = (
@@ -53,6 +61,19 @@ SESSION_SETTINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Due events of one account. said: what each of them says, or why nobody can tell."""
+
+    lane: Lane
+    events: list[Queued]
+    said: dict[UUID, Translated | Failure] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [event.id for event in self.events]
+
+
 class Applier:
     """Applies what is due. connection: the worker's own, never pooled; it holds the locks and does the writing."""
 
@@ -62,6 +83,7 @@ class Applier:
         self._registry = registry
         self._grace = timedelta(days=settings.grace_days)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._marked = queue.NOTHING
         self._applied = 0
         self._plan_anew_at = PLAN_ANEW_FIRST
 
@@ -83,19 +105,35 @@ class Applier:
         bucket = await queue.claim(self._connection)
         if bucket is None:
             return 0
-        done = 0
-        suspects: set[UUID] = set()
+        self._marked = queue.NOTHING
         if crashed := await queue.crashed_in(self._connection, bucket):
-            suspects.update(crashed[1])
             log.warning("worker.crash_found", bucket=bucket, events=len(crashed[1]))
-        for _ in range(BATCHES_OF_A_BUCKET):
-            due = await queue.due_events(self._connection, bucket, limit=BATCH_MAX)
-            if due is None:
-                break
-            done += await self._work_lane(*due, suspects)
+        done = await self._work_bucket(bucket)
         await queue.release(self._connection, bucket)
         await self._plan_anew(done)
         return done
+
+    async def _work_bucket(self, bucket: int) -> int:
+        done = 0
+        batch = await self._read(bucket)
+        for more in reversed(range(BATCHES_OF_A_BUCKET)):
+            if batch is None:
+                break
+            ahead = await self._read(bucket, beyond=batch) if more else None
+            translating = asyncio.create_task(self._translate(ahead)) if ahead else None
+            try:
+                await self._work_batch(batch, ahead)
+            finally:
+                if translating:
+                    await translating
+            done += len(batch.events)
+            batch = ahead
+        return done
+
+    async def _read(self, bucket: int, *, beyond: _Batch | None = None) -> _Batch | None:
+        known = beyond.ids if beyond else ()
+        due = await queue.due_events(self._connection, bucket, limit=BATCH_MAX, beyond=known)
+        return _Batch(*due) if due else None
 
     async def _plan_anew(self, done: int) -> None:
         """Forget plans that were made for much smaller tables, those of the checks of references among them."""
@@ -104,36 +142,48 @@ class Applier:
             await self._connection.execute("discard plans")
             self._plan_anew_at = self._applied * 4
 
-    async def _work_lane(self, lane: Lane, events: list[Queued], suspects: set[UUID]) -> int:
-        worn = [e for e in events if e.crashes >= queue.CRASHES_MAX]
-        if worn:
-            await self._bury(lane, worn)
-            events = [e for e in events if e.crashes < queue.CRASHES_MAX]
-        alone = [e for e in events if e.id in suspects or e.crashes]
-        together = [e for e in events if not (e.id in suspects or e.crashes)]
-        done = len(worn)
-        if together:
-            done += await self._apply(lane, together)
-        for event in alone:
-            done += await self._apply(lane, [event])
-        return done
+    async def _translate(self, batch: _Batch) -> None:
+        for event in batch.events:
+            if event.id not in batch.said:
+                batch.said[event.id] = self._translated(batch.lane, event)
+                await asyncio.sleep(0)
 
-    async def _apply(self, lane: Lane, events: Sequence[Queued]) -> int:
-        """Apply events in one transaction; where that fails, one at a time, so that only the failing one waits."""
-        await queue.mark(self._connection, lane, events=[e.id for e in events], worker=self._name)
-        translated, failures = self._translate(lane, events)
+    async def _work_batch(self, batch: _Batch, ahead: _Batch | None) -> None:
+        """Apply what killed nobody together; what was there when a worker died, a few at a time; after a second death, alone."""
+        worn = [e for e in batch.events if e.crashes >= queue.CRASHES_MAX]
+        if worn:
+            await self._bury(batch.lane, worn)
+        await self._translate(batch)
+        for crashes, at_once in enumerate(_AT_ONCE_AFTER_CRASHES):
+            events = [e for e in batch.events if e.crashes == crashes]
+            for start in range(0, len(events), at_once):
+                await self._apply(batch, events[start : start + at_once], ahead)
+
+    async def _apply(self, batch: _Batch, events: Sequence[Queued], ahead: _Batch | None) -> None:
+        """Apply events in one transaction; where that fails, each half on its own, so that only the failing one waits."""
+        await self._mark(batch.lane, events)
+        said = [batch.said[e.id] for e in events]
         try:
-            await self._commit(lane, translated, failures)
+            await self._commit(batch.lane, said, ahead)
         except Exception as error:
             if self._is_lost(error):
                 raise
             if len(events) > 1:
                 log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
-                return sum([await self._apply(lane, [event]) for event in events])
+                middle = len(events) // 2
+                await self._apply(batch, events[:middle], ahead)
+                await self._apply(batch, events[middle:], ahead)
+                return
             # Told after it is written down: drawing a traceback takes longer than a silent session may.
-            await self._commit(lane, [], [self._failure(events[0], f"{type(error).__name__}: {error}")])
-            await self._tell(lane, events[0], error)
-        return len(events)
+            await self._commit(batch.lane, [self._failure(events[0], f"{type(error).__name__}: {error}")], ahead)
+            await self._tell(batch.lane, events[0], error)
+
+    async def _mark(self, lane: Lane, events: Sequence[Queued]) -> None:
+        """Write down what is begun, unless the transaction before it has done so."""
+        begun = Mark(lane.tenant_id, [e.id for e in events], self._name)
+        if self._marked != begun:
+            await queue.mark(self._connection, lane.bucket, begun)
+            self._marked = begun
 
     async def _tell(self, lane: Lane, event: Queued, error: Exception) -> None:
         """Log a failure with the id of the request that brought the event, so that one search finds both."""
@@ -148,47 +198,45 @@ class Applier:
             return bool(self._connection.is_closed())
         return isinstance(error, _SESSION_LOST) or bool(self._connection.is_closed())
 
-    async def _commit(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
+    async def _commit(self, lane: Lane, said: Sequence[Translated | Failure], ahead: _Batch | None) -> None:
+        translated = [s for s in said if isinstance(s, Translated)]
+        failures = [s for s in said if isinstance(s, Failure)]
+        outcomes = {t.event.id: "ignored" if t.translation.is_ignored else "applied" for t in translated}
+        then = Mark(ahead.lane.tenant_id, ahead.ids, self._name) if ahead else queue.NOTHING
         told: tracing.Attributes = {
             "bursar.gateway": lane.gateway,
             "bursar.events": len(translated),
             "bursar.failures": len(failures),
         }
         with tracing.span("apply batch", told):
-            await self._write(lane, translated, failures)
+            async with tenant_transaction(self._connection, lane.tenant_id):
+                await self._write(lane, translated)
+                await queue.finish(self._connection, lane, outcomes=outcomes, then=then)
+                await queue.fail(self._connection, tenant_id=lane.tenant_id, failures=failures)
+        self._marked = then
 
-    async def _write(self, lane: Lane, translated: Sequence[Translated], failures: Sequence[Failure]) -> None:
-        async with tenant_transaction(self._connection, lane.tenant_id):
-            if translated:
-                await apply_batch(
-                    self._connection,
-                    account=Account(lane.tenant_id, lane.account_id, lane.gateway),
-                    events=translated,
-                    registry=self._registry,
-                    grace=self._grace,
-                    now=datetime.now(UTC),
-                )
-                outcomes = {t.event.id: "ignored" if t.translation.is_ignored else "applied" for t in translated}
-                await queue.finish(self._connection, lane, outcomes=outcomes)
-            else:
-                await queue.unmark(self._connection, lane.bucket)
-            await queue.fail(self._connection, tenant_id=lane.tenant_id, failures=failures)
+    async def _write(self, lane: Lane, translated: Sequence[Translated]) -> None:
+        if translated:
+            await apply_batch(
+                self._connection,
+                account=Account(lane.tenant_id, lane.account_id, lane.gateway),
+                events=translated,
+                registry=self._registry,
+                grace=self._grace,
+                now=datetime.now(UTC),
+            )
 
-    def _translate(self, lane: Lane, events: Sequence[Queued]) -> tuple[list[Translated], list[Failure]]:
-        translated: list[Translated] = []
-        failures: list[Failure] = []
-        for event in events:
-            pending = Pending(event.id, event.type, event.origin, event.occurred_at, event.body)
-            try:
-                translated.append(translate(pending, gateway_name=lane.gateway))
-            except EventInvalid as error:
-                failures.append(self._failure(event, str(error)))
-            except Exception as error:
-                name = ids.show(ids.EVENT, event.id)
-                log.exception("worker.event_untranslatable", gateway_event=name, type=event.type)
-                tracing.report(error, gateway_event=name, type=event.type)
-                failures.append(self._failure(event, f"{type(error).__name__}: {error}"))
-        return translated, failures
+    def _translated(self, lane: Lane, event: Queued) -> Translated | Failure:
+        pending = Pending(event.id, event.type, event.origin, event.occurred_at, event.body)
+        try:
+            return translate(pending, gateway_name=lane.gateway)
+        except EventInvalid as error:
+            return self._failure(event, str(error))
+        except Exception as error:
+            name = ids.show(ids.EVENT, event.id)
+            log.exception("worker.event_untranslatable", gateway_event=name, type=event.type)
+            tracing.report(error, gateway_event=name, type=event.type)
+            return self._failure(event, f"{type(error).__name__}: {error}")
 
     def _failure(self, event: Queued, error: str) -> Failure:
         if event.tries + 1 >= self._settings.retries_max:
@@ -199,4 +247,4 @@ class Applier:
     async def _bury(self, lane: Lane, worn: Sequence[Queued]) -> None:
         error = f"a worker died {queue.CRASHES_MAX} times while applying this event"
         log.error("worker.event_buried", gateway_events=[ids.show(ids.EVENT, e.id) for e in worn])
-        await self._commit(lane, [], [Failure(e.id, error, None, "crashed_worker") for e in worn])
+        await self._commit(lane, [Failure(e.id, error, None, "crashed_worker") for e in worn], None)

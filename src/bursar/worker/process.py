@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from bursar.bootstrap import registry
+from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.settings import Settings
 from bursar.worker.applier import Applier
@@ -30,6 +31,7 @@ async def run(settings: Settings) -> None:
         asyncio.create_task(_chores_forever(settings, stopping)),
     ]
     log.info("worker.started")
+    garbage.settle()
     await asyncio.gather(*tasks)
     log.info("worker.stopped")
 

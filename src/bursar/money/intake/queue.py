@@ -2,14 +2,15 @@
 
 A bucket is owned by a *session* advisory lock, and everything its owner writes goes through that session:
 when the session ends, the lock is free and nothing of it can ever commit. A worker that is frozen loses its
-session to the server's idle timeouts. Before a batch is begun its events are written into `worker_bucket`;
-whoever finds them there later knows that their owner died inside them.
+session to the server's idle timeouts. Before a batch is begun its events are written into `worker_bucket` (by the
+transaction that finishes the one before it, where there is one); whoever finds them there later knows that their owner
+died inside them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from bursar.kernel import ids
@@ -21,6 +22,8 @@ CRASHES_MAX = 3
 ERROR_LENGTH_MAX = 2000
 BUCKET_READ_MAX = 2000
 """Queued events that are looked at for the next batch; of one account as a rule, of several where they share a bucket."""
+BATCH_BYTES_MAX = 32 * 1024 * 1024
+"""Bodies of a batch together; a batch of one may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,17 @@ class Lane:
     tenant_id: UUID
     account_id: UUID
     gateway: str
+
+
+class Mark(NamedTuple):
+    """Events of one tenant that a worker begins."""
+
+    tenant_id: UUID | None
+    events: Sequence[UUID]
+    worker: str | None
+
+
+NOTHING = Mark(None, (), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +90,30 @@ _COUNT_CRASHES = """
 update gateway_event_queue set crashes = crashes + 1 where tenant_id = $1 and event_id = any($2::uuid[])
 """
 
-# The account whose due event is oldest, and its oldest due events, as far as they stand among the bucket's next ones.
+# The account whose due event is oldest, and its oldest due events, as far as they stand among the bucket's next ones;
+# without those that are being applied already.
 _DUE = f"""
 with next as materialized (
   select tenant_id, gateway_account_id, event_id, priority, run_at, tries, crashes from gateway_event_queue
-  where bucket = $1 and run_at <= statement_timestamp() order by priority, run_at limit {BUCKET_READ_MAX}
+  where bucket = $1 and run_at <= statement_timestamp() and event_id <> all($3::uuid[]) order by priority, run_at limit {BUCKET_READ_MAX}
 ), lane as materialized (
-  select tenant_id, gateway_account_id from next order by priority, run_at limit 1
+  select n.tenant_id, n.gateway_account_id, a.gateway
+  from (select tenant_id, gateway_account_id from next order by priority, run_at limit 1) n cross join lateral (
+    select gateway from gateway_account where tenant_id = n.tenant_id and id = n.gateway_account_id offset 0
+  ) a
 ), due as materialized (
-  select n.* from next n join lane using (tenant_id, gateway_account_id) order by n.priority, n.run_at limit $2
+  select n.*, lane.gateway from next n join lane using (tenant_id, gateway_account_id) order by n.priority, n.run_at limit $2
+), stored as materialized (
+  select d.tenant_id, d.gateway_account_id, d.gateway, d.tries, d.crashes, e.id, e.type, e.origin, e.occurred_at, b.body,
+    sum(length(b.body)) over (order by d.priority, d.run_at, e.id rows unbounded preceding) as bytes, d.priority, d.run_at
+  from due d cross join lateral (
+    select id, type, origin, occurred_at, received_at from gateway_event where tenant_id = d.tenant_id and id = d.event_id offset 0
+  ) e left join lateral (
+    select body from gateway_event_body where tenant_id = d.tenant_id and event_id = d.event_id and received_at = e.received_at offset 0
+  ) b on true
 )
-select d.tenant_id, d.gateway_account_id, a.gateway, e.id, e.type, e.origin, e.occurred_at, d.tries, d.crashes, b.body
-from due d cross join lateral (
-  select gateway from gateway_account where tenant_id = d.tenant_id and id = d.gateway_account_id offset 0
-) a cross join lateral (
-  select id, type, origin, occurred_at, received_at from gateway_event where tenant_id = d.tenant_id and id = d.event_id offset 0
-) e left join lateral (
-  select body from gateway_event_body where tenant_id = d.tenant_id and event_id = d.event_id and received_at = e.received_at offset 0
-) b on true
-order by d.priority, d.run_at, e.id
+select tenant_id, gateway_account_id, gateway, id, type, origin, occurred_at, tries, crashes, body from stored
+where coalesce(bytes, 0) - coalesce(length(body), 0) < {BATCH_BYTES_MAX} order by priority, run_at, id
 """
 
 _MARK = "update worker_bucket set tenant_id = $2, events = $3, worker = $4, since = clock_timestamp() where bucket = $1"
@@ -115,8 +134,8 @@ with gone as (
     coalesce((select max(o.run) + 1 from gateway_event_outcome o where o.tenant_id = $1 and o.event_id = g.event_id), 0),
     case when g.event_id = any($3::uuid[]) then 'ignored' else 'applied' end, g.tries + 1
   from gone g
-), unmarked as (
-  update worker_bucket set events = '{}', worker = null where bucket = $4
+), marked as (
+  update worker_bucket set tenant_id = $5, events = $6, worker = $7, since = clock_timestamp() where bucket = $4
 )
 select count(*) from gone
 """
@@ -165,9 +184,14 @@ async def crashed_in(connection: Any, bucket: int) -> tuple[UUID, list[UUID]] | 
     return row["tenant_id"], list(row["events"])
 
 
-async def due_events(connection: Any, bucket: int, *, limit: int) -> tuple[Lane, list[Queued]] | None:
-    """Return the account of this bucket whose due event is oldest, with its due events, oldest first."""
-    rows = await connection.fetch(_DUE, bucket, limit)
+async def due_events(
+    connection: Any, bucket: int, *, limit: int, beyond: Sequence[UUID] = ()
+) -> tuple[Lane, list[Queued]] | None:
+    """Return the account of this bucket whose due event is oldest, with its due events, oldest first.
+
+    beyond: events that are being applied already, and are not to be returned again.
+    """
+    rows = await connection.fetch(_DUE, bucket, limit, list(beyond))
     if not rows:
         return None
     lane = Lane(bucket, rows[0]["tenant_id"], rows[0]["gateway_account_id"], rows[0]["gateway"])
@@ -185,14 +209,9 @@ async def due_events(connection: Any, bucket: int, *, limit: int) -> tuple[Lane,
     ]
 
 
-async def mark(connection: Any, lane: Lane, *, events: Sequence[UUID], worker: str) -> None:
+async def mark(connection: Any, bucket: int, begun: Mark) -> None:
     """Write down, durably, which events are about to be worked on."""
-    await connection.execute(_MARK, lane.bucket, lane.tenant_id, list(events), worker)
-
-
-async def unmark(connection: Any, bucket: int) -> None:
-    """Nothing is being worked on any more."""
-    await connection.execute(_UNMARK, bucket)
+    await connection.execute(_MARK, bucket, *begun)
 
 
 async def correlation_of(connection: Any, lane: Lane, event_id: UUID) -> str | None:
@@ -201,13 +220,14 @@ async def correlation_of(connection: Any, lane: Lane, event_id: UUID) -> str | N
     return found
 
 
-async def finish(tx: Transaction, lane: Lane, *, outcomes: Mapping[UUID, str]) -> None:
+async def finish(tx: Transaction, lane: Lane, *, outcomes: Mapping[UUID, str], then: Mark = NOTHING) -> None:
     """Take events out of the queue and record what became of them, in the transaction of their effects.
 
-    outcomes: `applied` or `ignored`. A count that differs means that they are not ours any more: the caller rolls back.
+    outcomes: `applied` or `ignored`. then: what this bucket's owner begins next, which is written down with it.
+    A count that differs means that the events are not ours any more: the caller rolls back.
     """
     ignored = [event_id for event_id, outcome in outcomes.items() if outcome == "ignored"]
-    count = await tx.fetchval(_FINISH, lane.tenant_id, list(outcomes), ignored, lane.bucket)
+    count = await tx.fetchval(_FINISH, lane.tenant_id, list(outcomes), ignored, lane.bucket, *then)
     if count != len(outcomes):
         raise AssertionError(f"{len(outcomes)} events were applied, {count} were in the queue")
 
