@@ -196,6 +196,31 @@ async def test_a_canceled_subscription_is_not_reopened_by_a_delayed_report(db, d
     assert await stage.value("select status from subscription") == "canceled"
 
 
+async def test_a_subscription_that_ended_as_planned_goes_on_saying_so(db, database_url):
+    stage = await set_stage(db, database_url)
+    gone = subscription("canceled", cancel_at_period_end=True, ended_at=1_762_592_000)
+
+    await stage.tell(event("customer.subscription.deleted", gone, at=1_762_592_000))
+
+    assert await stage.row("select status, cancel_at_period_end from subscription") == {
+        "status": "canceled",
+        "cancel_at_period_end": True,
+    }
+
+
+async def test_an_authorisation_that_was_given_back_is_canceled_and_returned_nothing(db, database_url):
+    stage = await set_stage(db, database_url)
+    held = {"payment_intent": None, "captured": False}
+
+    await stage.tell(event("charge.succeeded", charge(**held)))
+    before = await stage.value("select status from payment")
+    await stage.tell(event("charge.refunded", charge(**held, refunded=True, amount_refunded=5000), at=1_760_000_300))
+
+    assert before == "processing"
+    assert await stage.row("select status, refunded_minor from payment") == {"status": "canceled", "refunded_minor": 0}
+    assert await stage.value("select count(*) from credit_lot") == 0
+
+
 async def test_a_full_refund_of_the_latest_period_revokes_the_feature(db, database_url):
     stage = await member(db, database_url)
 

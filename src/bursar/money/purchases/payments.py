@@ -132,7 +132,9 @@ def _of_charge(ref: str, members: Members) -> PaymentView:
 def _from_charge(ref: str, charge: ChargeFact, members: Members) -> PaymentView:
     status = charge.status
     if status is PaymentStatus.succeeded and not charge.is_captured:
-        status = PaymentStatus.processing
+        # An authorisation that was wholly given back was released: nothing can be captured any more.
+        is_released = 0 < charge.amount_minor <= charge.refunded_minor
+        status = PaymentStatus.canceled if is_released else PaymentStatus.processing
     return PaymentView(
         ref=ref,
         charge_ref=charge.ref,

@@ -10,7 +10,7 @@ import msgspec
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.gateways.facts import SubscriptionFact, SubscriptionStatus
+from bursar.money.gateways.facts import SubscriptionFact
 from bursar.money.purchases.bought import Basket
 
 
@@ -102,7 +102,7 @@ async def _describe(
         [f.status.value for f in facts],
         [f.current_period_start for f in facts],
         [f.current_period_end for f in facts],
-        [f.is_ending and f.status is not SubscriptionStatus.canceled for f in facts],
+        [f.is_ending for f in facts],
         [f.cancel_at for f in facts],
         [f.canceled_at for f in facts],
         [f.ended_at for f in facts],

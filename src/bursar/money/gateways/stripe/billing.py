@@ -1,14 +1,17 @@
-"""Invoices and subscriptions, in the layouts of 2017 to 2026.
+"""Invoices and subscriptions, in the layouts of 2011 to 2026.
 
 What moved, and where we look, newest layout first:
 - an invoice's subscription: `parent.subscription_details.subscription` (2025), `subscription`;
 - an invoice's payment: `payments.data[].payment` (2025), `payment_intent` and `charge`;
 - a line's price: `pricing.price_details.price` (2025), `price`, `plan`; then the product, the weakest name;
-- a line's subscription and proration: `parent.*_details` (2025), `subscription`, `proration`;
+- a line's subscription and proration: `parent.*_details` (2025), `subscription`, the line's own id (a line of
+  type `subscription` was named by it until 2018), `proration`;
+- the lines: a list in an envelope; before 2013 three lists by kind, of an invoice that told no currency of its own;
 - a subscription's period: on its items (2025), on itself. With several items the first one counts: Stripe
-  keeps one billing date for all unless told otherwise.
+  keeps one billing date for all unless told otherwise;
+- a subscription before 2014 had no id, and a customer at most one: it is named by its customer.
 
-Source: Stripe changelog 2025-03-31 "basil"; 2018-11-08 (invoice status); API reference, "Invoice", "Subscription".
+Source: Stripe changelog 2025-03-31 "basil"; 2018-11-08 (invoice status); 2013-02-11 (invoice lines); API reference, "Invoice", "Subscription".
 """
 
 from datetime import datetime
@@ -76,24 +79,25 @@ _PROVEN_SUBSCRIPTION: Final = {
 
 def invoice_facts(kind: str, invoice: Json) -> tuple[AnyFact, ...]:
     """Read an invoice with its lines and the payments that belong to it."""
-    code = currency(invoice, "currency", OBJECT)
+    lines = _lines_of(invoice)
+    code = _currency_of(invoice, [line for _, line in lines])
     status = _invoice_status(kind, invoice)
     due = minor_or_none(invoice, "amount_due", code, OBJECT)
-    total = minor_or_none(invoice, "total", code, OBJECT)
-    if total is None and due is None:
+    paid = minor_or_none(invoice, "amount_paid", code, OBJECT)
+    told = (minor_or_none(invoice, "total", code, OBJECT), due, paid)
+    total = next((amount for amount in told if amount is not None), None)
+    if total is None:
         raise FieldMissing(f"{OBJECT}.total", "a whole number of minor units")
-    paid = minor_or_none(invoice, "amount_paid", code, OBJECT) or 0
     if status is InvoiceStatus.paid and not paid:
-        paid = due or 0
+        paid = due
     payments, charge = _payments_of(invoice)
-    lines = children(invoice, "lines")
     start, end = period(instant(invoice.get("period_start")), instant(invoice.get("period_end")))
     return (
         InvoiceFact(
             ref=ref(invoice, "id", OBJECT),
             status=status,
-            total_minor=total if total is not None else due or 0,
-            paid_minor=paid,
+            total_minor=total,
+            paid_minor=paid or 0,
             currency=code,
             customer=ref_of(invoice.get("customer")),
             email=email(invoice.get("customer_email")),
@@ -102,7 +106,7 @@ def invoice_facts(kind: str, invoice: Json) -> tuple[AnyFact, ...]:
             charge=charge,
             number=text(invoice.get("number")),
             claim=_invoice_claim(invoice),
-            lines=tuple(_line(item, code, f"{OBJECT}.lines.data[{i}]") for i, item in enumerate(lines)),
+            lines=tuple(_line(item, code, at) for at, item in lines),
             has_more_lines=is_cut(invoice, "lines"),
             billing_reason=text(invoice.get("billing_reason")),
             period_start=start,
@@ -139,7 +143,7 @@ def subscription_facts(kind: str, subscription: Json) -> tuple[AnyFact, ...]:
     cancel_at = instant(subscription.get("cancel_at"))
     return (
         SubscriptionFact(
-            ref=ref(subscription, "id", OBJECT),
+            ref=_name_of(subscription),
             status=status,
             customer=ref_of(subscription.get("customer")),
             claim=claim_of(subscription.get("metadata")),
@@ -147,7 +151,7 @@ def subscription_facts(kind: str, subscription: Json) -> tuple[AnyFact, ...]:
             has_more_lines=is_cut(subscription, "items"),
             current_period_start=start,
             current_period_end=end,
-            is_ending=is_true(subscription, "cancel_at_period_end") or cancel_at is not None,
+            is_ending=is_true(subscription, "cancel_at_period_end") or _ends_with(cancel_at, end),
             cancel_at=cancel_at,
             canceled_at=canceled_at,
             ended_at=ended_at,
@@ -214,6 +218,47 @@ def _payments_of(invoice: Json) -> tuple[tuple[str, ...], str | None]:
     return tuple(payments), charge
 
 
+def _lines_of(invoice: Json) -> list[tuple[str, Json]]:
+    """Return the lines, each with where it stands. Before 2013 they came as three lists, by what they were."""
+    listed = children(invoice, "lines")
+    if listed:
+        return [(f"{OBJECT}.lines.data[{i}]", line) for i, line in enumerate(listed)]
+    lists = child(invoice, "lines")
+    only = _only_subscription_of(invoice)
+    kinds: tuple[tuple[str, Json], ...] = (
+        ("subscriptions", {"subscription": only} if only else {}),
+        ("prorations", {"proration": True}),
+        ("invoiceitems", {}),
+    )
+    return [
+        (f"{OBJECT}.lines.{kind}[{i}]", meant | line)
+        for kind, meant in kinds
+        for i, line in enumerate(children(lists, kind))
+    ]
+
+
+def _currency_of(invoice: Json, lines: list[Json]) -> str:
+    """Return an invoice's currency; before 2013 only its lines told it."""
+    telling = [invoice, *lines, *(child(line, "plan") for line in lines)]
+    return currency(next((told for told in telling if told.get("currency") is not None), invoice), "currency", OBJECT)
+
+
+def _name_of(subscription: Json) -> str:
+    only = _only_subscription_of(subscription) if subscription.get("id") is None else None
+    return only or ref(subscription, "id", OBJECT)
+
+
+def _only_subscription_of(holder: Json) -> str | None:
+    """Return the name of the one subscription that a customer had before subscriptions had ids (2014)."""
+    customer = ref_of(holder.get("customer"))
+    return f"subscription:{customer}" if customer else None
+
+
+def _ends_with(cancel_at: datetime | None, period_end: datetime | None) -> bool:
+    """Tell whether a set day of ending falls into the period that runs; a later one lets it renew first."""
+    return cancel_at is not None and (period_end is None or cancel_at <= period_end)
+
+
 def _subscription_details(invoice: Json) -> Json:
     return child(child(invoice, "parent"), "subscription_details") or child(invoice, "subscription_details")
 
@@ -240,11 +285,16 @@ def _line(line: Json, code: str, at: str) -> Line:
         quantity=quantity(line, "quantity", at),
         amount_minor=minor_or_none(line, "amount", code, at),
         is_proration=is_true(line, "proration") or is_true(details, "proration"),
-        subscription=ref_of(line.get("subscription")) or ref_of(details.get("subscription")),
+        subscription=ref_of(line.get("subscription")) or ref_of(details.get("subscription")) or _named_by(line),
         period_start=start,
         period_end=end,
         description=text(line.get("description")),
     )
+
+
+def _named_by(line: Json) -> str | None:
+    name = ref_of(line) if line.get("type") == "subscription" else None
+    return name if name and name.startswith(("sub_", "su_")) else None
 
 
 def _item(item: Json, at: str) -> Line:

@@ -8,6 +8,7 @@ from typing import Final
 from bursar.money.gateways.facts import (
     AnyFact,
     CustomerFact,
+    Line,
     PaymentMethodFact,
     SessionFact,
     SessionPayment,
@@ -51,16 +52,18 @@ _YEARS: Final = range(2000, 2200)
 def session_facts(kind: str, session: Json) -> tuple[AnyFact, ...]:
     """Read a checkout session. It names what it bought only by reference, unless its lines are expanded."""
     mode = _mode_of(session)
-    code = currency(session, "currency", OBJECT) if session.get("currency") is not None else None
     listed = "line_items" if session.get("line_items") is not None else "display_items"
-    lines = children(session, listed)
+    told = children(session, listed)
+    code = _currency_of(session, told)
+    lines = tuple(bought_line(line, code, f"{OBJECT}.{listed}.data[{i}]") for i, line in enumerate(told))
+    total = minor_or_none(session, "amount_total", code, OBJECT) if code else None
     return (
         SessionFact(
             ref=ref(session, "id", OBJECT),
             status=_STATUS[kind],
             payment_status=_payment_status(kind, session, mode),
             mode=mode,
-            amount_minor=minor_or_none(session, "amount_total", code, OBJECT) if code else None,
+            amount_minor=_sum_of(lines) if total is None and listed == "display_items" else total,
             currency=code,
             customer=ref_of(session.get("customer")),
             email=email(child(session, "customer_details").get("email")) or email(session.get("customer_email")),
@@ -68,7 +71,7 @@ def session_facts(kind: str, session: Json) -> tuple[AnyFact, ...]:
             invoice=ref_of(session.get("invoice")),
             subscription=ref_of(session.get("subscription")),
             claim=claim_of(session.get("metadata"), reference=session.get("client_reference_id")),
-            lines=tuple(bought_line(line, code, f"{OBJECT}.{listed}.data[{i}]") for i, line in enumerate(lines)),
+            lines=lines,
             has_more_lines=is_cut(session, listed),
             expires_at=instant(session.get("expires_at")),
             created_at=instant(session.get("created")),
@@ -116,6 +119,18 @@ def setup_facts(kind: str, setup: Json) -> tuple[AnyFact, ...]:
         return ()
     owner = {"customer": method.get("customer") or setup.get("customer")}
     return payment_method_facts(kind, method | owner)
+
+
+def _currency_of(session: Json, lines: list[Json]) -> str | None:
+    """Return a session's currency; before 2020 only what it displayed told it."""
+    telling = next((holder for holder in (session, *lines) if holder.get("currency") is not None), None)
+    return None if telling is None else currency(telling, "currency", OBJECT)
+
+
+def _sum_of(lines: tuple[Line, ...]) -> int | None:
+    """Return what displayed lines come to: their amounts are those of one piece."""
+    amounts = [line.amount_minor * line.quantity for line in lines if line.amount_minor is not None]
+    return sum(amounts) if amounts and len(amounts) == len(lines) else None
 
 
 def _mode_of(session: Json) -> str:

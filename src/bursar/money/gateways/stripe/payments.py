@@ -3,7 +3,7 @@
 Where the event's type proves a state, the type decides; else the object's own status does. An object is
 rendered when the event is made, and in old layouts, test fixtures and delayed deliveries it may lag.
 
-Sources: Stripe API reference, "PaymentIntent", "Charge", "Refund", "Dispute", versions 2017-12-14 to 2026.
+Sources: Stripe API reference, "PaymentIntent", "Charge", "Refund", "Dispute", versions of 2011 to 2026.
 """
 
 from typing import Final
@@ -79,6 +79,7 @@ _REFUND: Final = {
 }
 _DISPUTE: Final = {
     "needs_response": DisputeStatus.needs_response,
+    "response_disabled": DisputeStatus.under_review,
     "under_review": DisputeStatus.under_review,
     "won": DisputeStatus.won,
     "lost": DisputeStatus.lost,
@@ -134,7 +135,8 @@ def charge_facts(kind: str, charge: Json) -> tuple[AnyFact, ...]:
     asked = minor(charge, "amount", code, OBJECT)
     taken = minor_or_none(charge, "amount_captured", code, OBJECT) or asked
     amount = taken if is_captured and 0 < taken < asked else asked
-    refunded = minor_or_none(charge, "amount_refunded", code, OBJECT) or 0
+    # More than was asked for cannot go back, whatever a report says.
+    refunded = min(minor_or_none(charge, "amount_refunded", code, OBJECT) or 0, asked)
     fact = ChargeFact(
         ref=name,
         status=_charge_status(kind, charge),
@@ -156,6 +158,8 @@ def charge_facts(kind: str, charge: Json) -> tuple[AnyFact, ...]:
     )
     facts: list[AnyFact] = [fact]
     for index, item in enumerate(children(charge, "refunds")):
+        if item.get("id") is None:
+            continue  # Before 2014 a refund had no id of its own; the charge's running total tells of it.
         facts.append(_refund(item, at=f"{OBJECT}.refunds.data[{index}]", status=None, charge=name, payment=payment))
     dispute = child(charge, "dispute")
     if dispute:
