@@ -180,6 +180,11 @@ def test_amount_of_a_dispute_that_is_no_text_and_no_whole_number_is_refused(amou
     assert missing("dispute.opened", DISPUTE, amount=amount) == "data.amount"
 
 
+@pytest.mark.parametrize(("kind", "item"), [("dispute.opened", DISPUTE), ("refund.succeeded", REFUND)])
+def test_what_went_back_names_its_payment_or_is_refused_by_name(kind, item):
+    assert missing(kind, item, payment_id=None) == "data.payment_id"
+
+
 def test_early_stage_of_a_dispute_is_an_inquiry():
     assert fact("dispute.opened", DISPUTE, dispute_stage="pre_dispute").is_inquiry
     assert not fact("dispute.opened", DISPUTE, dispute_stage="dispute").is_inquiry

@@ -68,7 +68,7 @@ def test_every_event_of_the_material_is_translated():
 def test_every_required_type_is_understood():
     for kind in K9:
         item = {"id": "x_1", "currency": "usd", "amount": 1, "total": 1, "status": "x", "invoice": "in_1"}
-        item |= {"status": "needs_response"} if "dispute" in kind else {}
+        item |= {"status": "needs_response", "charge": "ch_1"} if "dispute" in kind else {}
         item |= {"status": "active"} if "subscription" in kind else {}
         item |= {"status": "open"} if kind.startswith("invoice") else {}
         item |= {"status": "succeeded"} if kind.startswith("refund") else {}

@@ -268,6 +268,11 @@ def test_state_of_a_dispute(told, status, is_inquiry):
     assert (found.status, found.is_inquiry) == (status, is_inquiry)
 
 
+def test_dispute_that_names_nothing_disputed_is_refused_by_name():
+    assert fact("charge.dispute.created", DISPUTE, charge=None, payment_intent="pi_1").payment == "pi_1"
+    assert missing("charge.dispute.created", DISPUTE, charge=None) == "data.object.charge"
+
+
 def test_closed_inquiry_is_closed_although_the_object_lags():
     assert fact("charge.dispute.closed", DISPUTE, status="warning_under_review").status is DisputeStatus.closed
 

@@ -194,7 +194,7 @@ def _refund(refund: Json, *, at: str, proven: RefundStatus | None, payment: Json
         status=status,
         amount_minor=None if is_whole else amount(refund, "amount", at),
         currency=_currency_of(refund) or _currency_of(payment),
-        payment=ref_of(refund.get("payment_id")) or ref_of(payment.get("payment_id")),
+        payment=ref_of(payment.get("payment_id")) or ref(refund, "payment_id", at),
         reason=text(refund.get("reason")),
         created_at=instant_of_text(refund.get("created_at")),
     )
@@ -209,7 +209,7 @@ def _dispute(dispute: Json, *, at: str, word: str, payment: str | None) -> Dispu
         status=status,
         amount_minor=_dispute_amount(dispute, at),
         currency=_currency_of(dispute),
-        payment=ref_of(dispute.get("payment_id")) or payment,
+        payment=payment or ref(dispute, "payment_id", at),
         is_inquiry=dispute.get("dispute_stage") == "pre_dispute",
         reason=text(dispute.get("reason")) or text(dispute.get("remarks")),
         created_at=instant_of_text(dispute.get("created_at")),

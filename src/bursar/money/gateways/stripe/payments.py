@@ -234,6 +234,9 @@ def _dispute(dispute: Json, *, at: str, charge: str | None, payment: str | None,
     if is_closed and is_inquiry:
         status = DisputeStatus.closed
     charge = charge or ref_of(dispute.get("charge"))
+    payment = payment or ref_of(dispute.get("payment_intent"))
+    if charge is None and payment is None:
+        raise FieldMissing(f"{at}.charge", "the charge or the payment_intent that is disputed")
     evidence = child(dispute, "evidence_details")
     whole = child(dispute, "charge")
     # Before 2014 a dispute had no id of its own, and a charge had at most one.
@@ -243,7 +246,7 @@ def _dispute(dispute: Json, *, at: str, charge: str | None, payment: str | None,
         status=status,
         amount_minor=minor(dispute, "amount", code, at),
         currency=code,
-        payment=payment or ref_of(dispute.get("payment_intent")) or ref_of(whole.get("payment_intent")),
+        payment=payment or ref_of(whole.get("payment_intent")),
         charge=charge,
         is_inquiry=is_inquiry,
         reason=text(dispute.get("reason")),
