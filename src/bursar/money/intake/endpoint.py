@@ -5,8 +5,11 @@ signature, envelope; then one durable insert; then the answer.
 """
 
 import asyncio
+import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -28,6 +31,8 @@ _STORED = {
     "headers": [(b"content-type", b"application/json"), (b"content-length", str(_LENGTH).encode())],
 }
 """How every answer to a stored delivery begins; a duplicate's is as long, by a space at its end."""
+
+_LATE = 0.0
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +78,7 @@ class WebhookEndpoint:
     def __init__(self, intake: Intake, settings: Settings) -> None:
         self._intake = intake
         self._settings = settings
+        self._patience = _Patience(settings.body_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a delivery, and return the status."""
@@ -105,10 +111,43 @@ class WebhookEndpoint:
         if told is not None and told.isascii() and told.isdigit() and int(told[:19]) > limit:
             raise BodyTooLarge(f"the body is longer than {limit} bytes")
         try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                return await _read(receive, limit)
+            return await self._patience.wait(_read(receive, limit))
         except TimeoutError as error:
             raise BodyTimeout(f"the body did not arrive within {self._settings.body_timeout_s:g} s") from error
+
+
+class _Patience:
+    """One coarse clock for all bodies that are arriving: a timer for each would cost more than reading most of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun: dict[asyncio.Task[Any], float] = {}
+        self._is_ticking = False
+
+    async def wait(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
+        """Return what is read. Raises TimeoutError after the time given, or up to an eighth of it later."""
+        task = asyncio.current_task()
+        assert task, "a delivery is a task"
+        self._begun[task] = time.monotonic()
+        if not self._is_ticking:
+            self._tick()
+        try:
+            return await reading
+        except asyncio.CancelledError as error:
+            if self._begun[task] != _LATE or task.uncancel():
+                raise
+            raise TimeoutError from error
+        finally:
+            del self._begun[task]
+
+    def _tick(self) -> None:
+        before = time.monotonic() - self._seconds
+        for task in [task for task, begun in self._begun.items() if _LATE < begun < before]:
+            self._begun[task] = _LATE
+            task.cancel()
+        self._is_ticking = bool(self._begun)
+        if self._is_ticking:
+            asyncio.get_running_loop().call_later(self._seconds / 8, self._tick)
 
 
 @lru_cache(maxsize=10_000)

@@ -1,8 +1,8 @@
 """The registers: replace if newer, and join what belongs together. Set-based: one batch, a handful of statements."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -13,6 +13,7 @@ from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.gateways.facts import KINDS, AnyFact, SubscriptionFact, Version, version_of
 from bursar.money.merging.links import member_names
+from bursar.money.merging.links import name as name_of
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 HISTORY = "subscription_at"
@@ -59,6 +60,16 @@ class _Row(NamedTuple):
     tie: int
     state: bytes
     event_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Purchase of each name of a batch. opened: purchases that nothing told of before. Else as in `Merged`."""
+
+    purchase_of: dict[str, UUID] = field(default_factory=dict)
+    opened: frozenset[UUID] = frozenset()
+    absorbed: dict[UUID, UUID] = field(default_factory=dict)
+    told_by: dict[UUID | tuple[str, str], UUID] = field(default_factory=dict)
 
 
 # Look-ups of many keys are one look-up for each: a plan made while the table was small would else read all of a tenant.
@@ -119,6 +130,7 @@ set is_final = excluded.is_final, version_at = excluded.version_at, version_rank
     version_tie = excluded.version_tie, state = excluded.state, event_id = excluded.event_id
 where (gateway_object.is_final, gateway_object.version_at, gateway_object.version_rank, gateway_object.version_tie)
     < (excluded.is_final, excluded.version_at, excluded.version_rank, excluded.version_tie)
+returning kind, ref
 """
 
 _MEMBERS = """
@@ -145,22 +157,45 @@ async def merge(
     revisit: purchases to be read again although nothing new was said of them (the catalogue changed).
     """
     newest = _newest(reported)
-    purchase_of, absorbed, told_by = await _join(tx, tenant_id=tenant_id, account_id=account_id, reported=reported)
-    await _replace(tx, tenant_id=tenant_id, account_id=account_id, newest=newest, purchase_of=purchase_of)
-    touched = {*purchase_of.values(), *(absorbed.get(p, p) for p in revisit)}
-    purchases: dict[UUID, list[Snapshot]] = {purchase_id: [] for purchase_id in touched}
-    if touched:
-        for row in await tx.fetch(_MEMBERS, tenant_id, list(touched)):
-            purchases[row["purchase_id"]].append(_snapshot(row))
+    joined = await _join(tx, tenant_id=tenant_id, account_id=account_id, reported=reported)
+    taken = await _replace(
+        tx, tenant_id=tenant_id, account_id=account_id, newest=newest, purchase_of=joined.purchase_of
+    )
+    revisited = {joined.absorbed.get(p, p) for p in revisit}
+    purchases = await _members(tx, tenant_id=tenant_id, joined=joined, revisited=revisited, newest=newest, taken=taken)
     loose_keys = [key for key, row in newest.items() if key[0] != HISTORY and not member_names(row.fact)]
     for key in loose_keys:
-        told_by[key] = newest[key].event_id
+        joined.told_by[key] = newest[key].event_id
     return Merged(
         purchases=purchases,
         loose=await objects(tx, tenant_id=tenant_id, account_id=account_id, names=loose_keys),
-        told_by=told_by,
-        absorbed=absorbed,
+        told_by=joined.told_by,
+        absorbed=joined.absorbed,
     )
+
+
+async def _members(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    joined: _Joined,
+    revisited: set[UUID],
+    newest: Mapping[tuple[str, str], _Row],
+    taken: set[tuple[str, str]],
+) -> dict[UUID, list[Snapshot]]:
+    """Return every member of the touched purchases; those of a purchase that this batch opened are all in the batch."""
+    purchases: dict[UUID, list[Snapshot]] = {p: [] for p in {*joined.purchase_of.values(), *revisited}}
+    told: dict[UUID, list[tuple[str, str]]] = {}
+    for key in newest:
+        if purchase_id := joined.purchase_of.get(name_of(*key)):
+            told.setdefault(purchase_id, []).append(key)
+    opened = {p for p, keys in told.items() if p in joined.opened and taken.issuperset(keys)}
+    for purchase_id in opened:
+        purchases[purchase_id] = [Snapshot(newest[key].fact, newest[key].version.at) for key in told[purchase_id]]
+    if stored := list(purchases.keys() - opened):
+        for row in await tx.fetch(_MEMBERS, tenant_id, stored):
+            purchases[row["purchase_id"]].append(_snapshot(row))
+    return purchases
 
 
 async def objects(
@@ -226,13 +261,11 @@ def _newest(reported: Sequence[Reported]) -> dict[tuple[str, str], _Row]:
     return newest
 
 
-async def _join(
-    tx: Transaction, *, tenant_id: UUID, account_id: UUID, reported: Sequence[Reported]
-) -> tuple[dict[str, UUID], dict[UUID, UUID], dict[UUID | tuple[str, str], UUID]]:
+async def _join(tx: Transaction, *, tenant_id: UUID, account_id: UUID, reported: Sequence[Reported]) -> _Joined:
     """Find, open and unite the purchases of the batch: purchase of each name, absorbed ones, who told last."""
     groups = [(names, report.event_id) for report in reported if (names := member_names(report.fact))]
     if not groups:
-        return {}, {}, {}
+        return _Joined()
     every_name = sorted({name for names, _ in groups for name in names})
     rows = await tx.fetch(_PURCHASES_OF, tenant_id, account_id, every_name)
     known: dict[str, UUID] = {row["ref"]: row["purchase_id"] for row in rows}
@@ -247,7 +280,8 @@ async def _join(
     if unfiled:
         await tx.execute(_FILE_REFS, tenant_id, account_id, unfiled, [purchase_of[name] for name in unfiled])
     told_by: dict[UUID | tuple[str, str], UUID] = {purchase_of[names[0]]: event_id for names, event_id in groups}
-    return purchase_of, absorbed, told_by
+    opened = frozenset(purchase_of.values()) - frozenset(known.values())
+    return _Joined(purchase_of, opened, absorbed, told_by)
 
 
 def _united(groups: Sequence[tuple[tuple[str, ...], UUID]], known: dict[str, UUID]) -> dict[str, str]:
@@ -300,11 +334,12 @@ async def _replace(
     account_id: UUID,
     newest: dict[tuple[str, str], _Row],
     purchase_of: dict[str, UUID],
-) -> None:
+) -> set[tuple[str, str]]:
+    """Write what is newer than what is stored; return the names (kind, gateway id) of what was written."""
     if not newest:
-        return
+        return set()
     rows = [(key, newest[key]) for key in sorted(newest)]
-    await tx.execute(
+    written = await tx.fetch(
         _MERGE,
         tenant_id,
         account_id,
@@ -315,6 +350,7 @@ async def _replace(
         [row.version.rank for _, row in rows],
         [row.tie for _, row in rows],
         [row.state.decode() for _, row in rows],
-        [purchase_of.get(f"{kind}:{ref}") for (kind, ref), _ in rows],
+        [purchase_of.get(name_of(kind, ref)) for (kind, ref), _ in rows],
         [row.event_id for _, row in rows],
     )
+    return {(row["kind"], row["ref"]) for row in written}
