@@ -61,7 +61,7 @@ _NEVER_CHANGED = {
     "security_event",
     "tenant",
 }
-_COME_AND_GO = {"gateway_event_queue", "gateway_event_dead", "licence_activation"}
+_COME_AND_GO = {"gateway_event_queue", "gateway_event_dead", "idempotency_answer", "licence_activation"}
 
 
 @dataclass
@@ -92,6 +92,7 @@ async def fill(stage: Stage, url: str) -> None:
         await caller.post("/v1/gateway-events/evt_nothing/replays")
         await caller.post("/v1/gateway-event-replays", {"filter": {"type": "nothing"}})
         await caller.get(f"/v1/payments/{ids.show(ids.PAYMENT, ids.new())}")
+        await caller.post("/v1/products", {"name": "Once"}, once="fill")
     method = {
         "id": "pm_1",
         "object": "payment_method",

@@ -22,7 +22,7 @@ JSON over HTTP. A running installation serves the same description at `/openapi.
 - **Ids** are text with a prefix (`pay_…`). A wrong prefix is refused as `id_invalid`.
 - **Refusals** are problem documents: see [error codes](errors.md).
 - `X-Correlation-Id` is taken from the request where it is 8 to 128 plain characters, else made, and is in every answer and log line.
-- There is no `Idempotency-Key`. Where repeating matters the resource has a name of the caller's own (`reference`, `ref`).
+- `Idempotency-Key` is taken by every route that writes: see [repeat a request safely](../how-to/repeat-a-request-safely.md).
 """
 
 _WEBHOOKS = """

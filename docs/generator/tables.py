@@ -74,6 +74,7 @@ _PURPOSES = {
     "gateway_event_dead": "Events that rest: unreadable, out of attempts, or deadly to three workers.",
     "gateway_event_queue": "Events that wait to be applied. A row goes in the transaction that writes the event's effects.",
     "gateway_event_replay": "Replays that were asked for, by whom and why.",
+    "idempotency_answer": "What was answered to requests with an Idempotency-Key, sealed, for as long as it counts.",
     "invoice": "Invoices with their lines, as last reported.",
     "ledger_balance": "The sum of each account of the books.",
     "ledger_entry": "One side of a posting: debit above zero, credit below.",

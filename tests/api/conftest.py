@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 
 from bursar.kernel import ids, tenancy
 from bursar.kernel.db import Database
+from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 from bursar.web.app import Application, create_app
 from serving import KEY
@@ -31,8 +33,10 @@ class Caller:
     async def get(self, path: str, **params: Any) -> httpx2.Response:
         return await self.http.get(path, params=params, headers=self.headers)
 
-    async def post(self, path: str, body: Any = None, **more: Any) -> httpx2.Response:
-        return await self.http.post(path, json=body, headers=self.headers, **more)
+    async def post(self, path: str, body: Any = None, *, once: str | None = None, **more: Any) -> httpx2.Response:
+        """once: the Idempotency-Key."""
+        headers = self.headers if once is None else self.headers | {"idempotency-key": once}
+        return await self.http.post(path, json=body, headers=headers, **more)
 
     async def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx2.Response:
         return await self.http.request(method, path, json=body, params=params, headers=self.headers)
@@ -59,10 +63,13 @@ class World:
 
 
 @asynccontextmanager
-async def running(url: str, **settings: Any) -> AsyncIterator[tuple[Application, httpx2.AsyncClient]]:
+async def running(
+    url: str, *, clock: Any = utc_now, **settings: Any
+) -> AsyncIterator[tuple[Application, httpx2.AsyncClient]]:
     """Run the application in the test's own loop."""
     app = create_app(
-        Settings(database_url=url, secret_key=KEY, public_url="https://pay.example.org", pool_size=20, **settings)
+        Settings(database_url=url, secret_key=KEY, public_url="https://pay.example.org", pool_size=20, **settings),
+        clock=clock,
     )
     async with app._lifespan(app.api):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
@@ -133,3 +140,20 @@ async def lived_world(world: World) -> World:
 
 def public(prefix: str, value: Any) -> str:
     return ids.show(prefix, value)
+
+
+@pytest.fixture
+def locked(admin_url: str) -> Any:
+    """Hold a table, so that whoever writes to it waits inside its transaction."""
+
+    @asynccontextmanager
+    async def hold(table: str) -> AsyncIterator[None]:
+        connection = await asyncpg.connect(admin_url)
+        try:
+            async with connection.transaction():
+                await connection.execute(f"lock table {table} in share mode")
+                yield
+        finally:
+            await connection.close()
+
+    return hold

@@ -65,6 +65,19 @@ class Settings(BaseSettings):
     sentry_dsn: str = Field(
         default="", description="Where to report unforeseen errors (Sentry's protocol). Empty: nowhere."
     )
+    idempotency_s: int = Field(
+        default=86_400,
+        ge=60,
+        le=2_592_000,
+        description="How long the answer to an Idempotency-Key is kept, in seconds.",
+    )
+    idempotency_payment_s: int = Field(
+        default=86_400, ge=60, le=2_592_000, description="The same for payments and refunds."
+    )
+    idempotency_checkout_s: int = Field(default=1800, ge=60, le=2_592_000, description="The same for checkouts.")
+    idempotency_subscription_change_s: int = Field(
+        default=3600, ge=60, le=2_592_000, description="The same for changes of subscriptions."
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @field_validator("trusted_proxies")

@@ -1,6 +1,6 @@
-"""What a worker does once a minute: look whether the books still hold, and let expired credits expire.
+"""What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers.
 
-Expiry is a policy, not a rule of spending (that is judged at the time of use): it is enough that it happens
+Expiry is a policy, not a rule of use (that is judged at the time of use): it is enough that it happens
 soon. So the tenants are visited in turn, a slice of them each minute.
 """
 
@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from bursar.bootstrap import registry
+from bursar.kernel import idempotency
 from bursar.kernel.db import Database
 from bursar.money.fulfilment.spending import expire_lots
 from bursar.operations.sweep import sweep
@@ -17,6 +18,7 @@ from bursar.operations.sweep import sweep
 EVERY = timedelta(minutes=1)
 SLICE = 200
 LOTS_MAX = 1000
+ANSWER_BATCHES_MAX = 50
 _NO_TENANT = UUID(int=0)
 
 # Ids are in the order of creation, so a slice after the last one visited is the next in turn.
@@ -36,15 +38,29 @@ class Chores:
         """Do every chore once. Raises DatabaseUnavailable."""
         kinds = [kind for kind in registry().kinds if registry()[kind].is_standing]
         swept = await sweep(self._db, standing_kinds=kinds, now=now)
-        expired = await self._expire(now=now)
-        log.debug("worker.chores", swept=str(swept), lots_expired=expired)
+        expired = forgotten = 0
+        for tenant_id in await self._next_tenants():
+            expired += await self._expire(tenant_id, now=now)
+            forgotten += await self._forget(tenant_id, now=now)
+        log.debug("worker.chores", swept=str(swept), lots_expired=expired, answers_forgotten=forgotten)
 
-    async def _expire(self, *, now: datetime) -> int:
+    async def _next_tenants(self) -> list[UUID]:
         async with self._db.engine() as tx:
             rows = await tx.fetch(_NEXT_TENANTS, self._visited, SLICE)
         self._visited = rows[-1]["tenant_id"] if len(rows) == SLICE else _NO_TENANT
-        expired = 0
-        for row in rows:
-            async with self._db.tenant(row["tenant_id"]) as tx:
-                expired += await expire_lots(tx, tenant_id=row["tenant_id"], now=now, limit=LOTS_MAX)
-        return expired
+        return [row["tenant_id"] for row in rows]
+
+    async def _expire(self, tenant_id: UUID, *, now: datetime) -> int:
+        async with self._db.tenant(tenant_id) as tx:
+            return await expire_lots(tx, tenant_id=tenant_id, now=now, limit=LOTS_MAX)
+
+    async def _forget(self, tenant_id: UUID, *, now: datetime) -> int:
+        """Remove answers to old idempotency keys: as many as come in a minute and more, but not without end."""
+        forgotten = 0
+        for _ in range(ANSWER_BATCHES_MAX):
+            async with self._db.tenant(tenant_id) as tx:
+                batch = await idempotency.clean(tx, tenant_id=tenant_id, now=now)
+            forgotten += batch
+            if batch < idempotency.CLEANED_MAX:
+                break
+        return forgotten

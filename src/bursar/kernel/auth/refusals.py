@@ -12,6 +12,7 @@ from bursar.kernel.auth.principal import Principal
 from bursar.kernel.errors import DomainError, NotFound, Unauthenticated
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.suspicion import Suspicion
+from bursar.kernel.idempotency import IdempotencyKeyReused
 from bursar.kernel.permissions import PermissionMissing
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import Kind, observe
@@ -31,6 +32,8 @@ async def observe_refusal(request: Request, refusal: DomainError) -> None:
         return
     if isinstance(refusal, PermissionMissing):
         await _observe(request, principal, "permission_refused", detail=f"{_route(request)}: {refusal.message}")
+    elif isinstance(refusal, IdempotencyKeyReused):
+        await _observe(request, principal, "idempotency_reused", detail=_route(request))
     elif isinstance(refusal, NotFound):
         for subject in _subjects(request, refusal):
             await _observe(request, principal, "unknown_id", detail=_route(request), subject=subject)

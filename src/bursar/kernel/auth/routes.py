@@ -3,17 +3,19 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
+from starlette.responses import Response
 
-from bursar.kernel import ids, permissions
+from bursar.kernel import idempotency, ids, permissions
 from bursar.kernel.access import Giver
 from bursar.kernel.auth.keys import Keys, refused
+from bursar.kernel.auth.once import METHODS, Handle, Joined, Once
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
@@ -21,8 +23,17 @@ from bursar.kernel.errors import DomainError
 from bursar.kernel.http.bodies import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.resources import Resources, resources_of
+from bursar.kernel.settings import Settings
 
 GENERAL: Final = "general"
+_MOVING_MONEY: Final = frozenset({"payments:write", "refunds:write"})
+_KEY_PARAMETER: Final = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request gives the first one's answer and does nothing again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.KEY_LENGTH_MAX, "pattern": "^[!-~]+$"},
+}
 _POLICY: Final = "__bursar_policy__"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -34,6 +45,19 @@ class Policy:
 
     permission: str
     rate: str = GENERAL
+
+    def retention_of(self, settings: Settings) -> timedelta:
+        """Return how long the answer to an Idempotency-Key is kept."""
+        match self.rate:
+            case "checkout":
+                kept_s = settings.idempotency_checkout_s
+            case "subscription_change":
+                kept_s = settings.idempotency_subscription_change_s
+            case _ if self.permission in _MOVING_MONEY:
+                kept_s = settings.idempotency_payment_s
+            case _:
+                kept_s = settings.idempotency_s
+        return timedelta(seconds=kept_s)
 
 
 def needs(permission: str, *, rate: str = GENERAL) -> Callable[[Endpoint], Endpoint]:
@@ -61,7 +85,19 @@ class TenantRoute(StrictRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         self.policy = policy_of(endpoint)
         extra = {"x-permission": self.policy.permission, **(given.pop("openapi_extra", None) or {})}
+        if METHODS.intersection(given.get("methods") or ()):
+            # A router that takes in another makes its routes again, with what they had.
+            others = [told for told in extra.get("parameters", ()) if told["name"] != idempotency.HEADER]
+            extra["parameters"] = [*others, _KEY_PARAMETER]
         super().__init__(path, endpoint, openapi_extra=extra, **given)
+        self._once = Once(self.path_format)
+
+    async def answer(self, request: Request, handle: Handle) -> Response:
+        key = idempotency.key_of(request.headers.getlist(idempotency.HEADER)) if request.method in METHODS else None
+        if key is None:
+            return await handle(request)
+        retention = self.policy.retention_of(resources_of(request).settings)
+        return await self._once.answer(request, handle, key=key, takes_body=self.takes_body, retention=retention)
 
     async def admit(self, request: Request) -> None:
         principal = await _recognised(request)
@@ -90,6 +126,7 @@ class Caller:
 
     principal: Principal
     resources: Resources
+    joined: Joined | None = None
 
     @property
     def tenant_id(self) -> UUID:
@@ -110,8 +147,12 @@ class Caller:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Open the request's one transaction. It is committed when the block ends, before the answer goes out."""
-        async with self.resources.db.tenant(self.tenant_id) as tx:
+        """Open the request's one transaction. It is committed when the block ends, before the answer goes out.
+
+        Where the request has an Idempotency-Key, this is the transaction that will keep the answer: committed a little later.
+        """
+        opened = self.joined.transaction() if self.joined else self.resources.db.tenant(self.tenant_id)
+        async with opened as tx:
             yield tx
 
 
@@ -121,7 +162,7 @@ _bearer = HTTPBearer(
 
 
 def _caller(request: Request, _key: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
-    return Caller(request.state.principal, resources_of(request))
+    return Caller(request.state.principal, resources_of(request), getattr(request.state, "joined", None))
 
 
 CallerOf = Annotated[Caller, Depends(_caller)]

@@ -7,7 +7,7 @@ NUL, a byte order mark. So a body that passes here cannot surprise a log, a data
 import asyncio
 import json
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -86,7 +86,6 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        takes_body = self.body_field is not None
         takes_query = any(d.query_params for d in _dependants(self.dependant))
 
         async def strict(request: Request) -> Response:
@@ -96,9 +95,9 @@ class StrictRoute(APIRoute):
                 await self._suspect(request, "address", suspicions_of_address(request.url.path, request.url.query))
                 if request.url.query and not takes_query:
                     raise _takes_no_query(request)
-                if takes_body and await request.body():
+                if self.takes_body and await request.body():
                     await self._suspect(request, "body", suspicions_of_json(await _read_json(request)))
-                return await handle(request)
+                return await self.answer(request, handle)
             except DomainError as refusal:
                 await self.refused(request, refusal)
                 raise
@@ -110,6 +109,14 @@ class StrictRoute(APIRoute):
 
     async def refused(self, request: Request, refusal: DomainError) -> None:
         """Be told of a refusal on its way out. Routes that know the caller say what it tells of them."""
+
+    async def answer(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Answer an admitted request whose body has been checked. Routes that remember answers put theirs around it."""
+        return await handle(request)
+
+    @property
+    def takes_body(self) -> bool:
+        return self.body_field is not None
 
     async def suspected(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
         """Be told that the address or the body looks like an attack. Nothing is refused for that."""
