@@ -23,6 +23,7 @@ APIS = (
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
     "bursar.money.trail.api",
+    "bursar.kernel.access.api",
     "bursar.kernel.access.roles_api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""

@@ -54,6 +54,7 @@ PREFIXES = {
     "dispute": ids.DISPUTE,
     "event": ids.EVENT,
     "invoice": ids.INVOICE,
+    "key": ids.API_KEY,
     "lot": ids.LOT,
     "order": ids.ORDER,
     "payment": ids.PAYMENT,
@@ -164,6 +165,13 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/licence-validations": {"key": mine["licence_key"]},
         "/v1/licence-activations": {"key": mine["free_key"], "fingerprint": "device-1", "name": "laptop"},
+        "/v1/api-keys": {
+            "name": "web shop",
+            "scopes": ["payments:read"],
+            "expires_at": "2099-01-01T00:00:00Z",
+            "allowed_addresses": ["203.0.113.0/24"],
+        },
+        "/v1/api-keys/{key}/rotations": {"overlap_s": 60, "expires_at": "2099-01-01T00:00:00Z"},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
@@ -176,12 +184,15 @@ async def furnished(caller: Any) -> dict[str, str]:
     assert order.status_code == 201, order.text
     role = await caller.post("/v1/roles", {"name": "front-desk", "permissions": ["payments:read"]})
     assert role.status_code == 201, role.text
+    key = await caller.post("/v1/api-keys", {"name": "reader", "scopes": ["payments:read"]})
+    assert key.status_code == 201, key.text
     desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
     paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
     assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
     await caller.stage.apply()
     mine = await known_ids(caller)
     mine["desk"] = desk
+    mine["key"] = key.json()["id"]
     mine["role"] = role.json()["id"]
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]

@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": Command("server", "run one API process"),
     "worker": Command("workers", "run one worker process"),
     "tenant": Command("tenants", "add and list tenants"),
+    "key": Command("keys", "add, list, rotate and revoke API keys"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),

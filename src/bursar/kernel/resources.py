@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 from starlette.requests import Request
 
+from bursar.kernel.access.uses import Uses
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.seal import Seal
 from bursar.kernel.security import Observations
@@ -32,6 +33,7 @@ class Resources:
         self.settings = settings
         self.now = clock
         self.security = Observations(clock)
+        self.uses = Uses(clock)
         self._on_open = on_open
         self._db: Database | None = None
         self._seal: Seal | None = None
@@ -64,6 +66,7 @@ class Resources:
             self._opening.cancel()
         if self._db:
             await self.security.stop(self._db)
+            await self.uses.stop(self._db)
             await self._db.close()
             self._db = None
 
@@ -81,6 +84,7 @@ class Resources:
         if self._on_open:
             await self._on_open(db)
         self.security.start(db)
+        self.uses.start(db)
         self._db = db
 
 

@@ -1,26 +1,17 @@
-"""Tenants and their API keys.
+"""Tenants, and the first key of each."""
 
-A key is `bsk_`, 26 characters of its tenant, 26 of itself, `_`, and 43 of a random secret: it says whose it is, so
-that it is looked up under that tenant's own row-level security. Only the SHA-256 of the secret is kept.
-"""
-
-import base64
-import hashlib
-import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, permissions
+from bursar.kernel.access import Giver, api_keys
 from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Invalid
 
-KEY_PREFIX = "bsk_"
 _NAME_MAX = 200
-_SECRET_BYTES = 32
 
 _OPEN_TENANT = "insert into tenant (tenant_id, name) values ($1, $2)"
-_OPEN_KEY = "insert into api_key (tenant_id, id, name, secret_sha256) values ($1, $2, $3, $4)"
 _TENANTS = "select tenant_id, name, created_at from tenant order by tenant_id limit $1"
 _TENANT = "select tenant_id, name, created_at from tenant where tenant_id = $1"
 
@@ -57,15 +48,10 @@ async def create_tenant(db: Database, *, name: str, actor: str = "operator") -> 
 
 
 async def create_key(tx: Transaction, *, tenant_id: UUID, name: str, actor: str) -> str:
-    """Add an API key and return it; it cannot be shown again."""
-    key_id = ids.new()
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
-    await tx.execute(_OPEN_KEY, tenant_id, key_id, name, hashlib.sha256(secret.encode()).digest())
-    subject = ids.show(ids.API_KEY, key_id)
-    await audit.record(
-        tx, tenant_id=tenant_id, actor=actor, action="api_key.created", subject=subject, changes={"name": name}
-    )
-    return f"{KEY_PREFIX}{ids.encode(tenant_id)}{ids.encode(key_id)}_{secret}"
+    """Add an API key that may do everything there is, and return it; it cannot be shown again."""
+    giver = Giver(actor, permissions.ALL)
+    issued = await api_keys.add_key(tx, tenant_id=tenant_id, name=name, scopes=None, giver=giver, now=datetime.now(UTC))
+    return issued.secret
 
 
 async def tenants(db: Database, *, limit: int = 1000) -> tuple[Tenant, ...]:

@@ -4,8 +4,8 @@ Invariants:
 - a route without a declared permission cannot be made: denied by default;
 - nothing of a stranger's body is read;
 - a key is looked up as its own tenant, so that no look-up ever crosses tenants;
-- unknown, wrong and revoked keys get the same answer;
-- a revoked key stops working within two seconds.
+- unknown, wrong, expired and revoked keys, and those from elsewhere, get the same answer, and strangers in the same time;
+- a revoked key stops working within two seconds; an expired one, and one from elsewhere, at once.
 """
 
 from bursar.kernel.auth.keys import Keys

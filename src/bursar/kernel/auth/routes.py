@@ -20,6 +20,7 @@ from bursar.kernel.auth.principal import Principal
 from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
+from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.bodies import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.resources import Resources, resources_of
@@ -116,8 +117,10 @@ async def _recognised(request: Request) -> Principal:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise refused()
+    resources = resources_of(request)
     keys: Keys = request.app.state.keys
-    return await keys.principal(resources_of(request).db, credential.strip())
+    address = client_address(request.scope, resources.settings)
+    return await keys.principal(resources, credential.strip(), address=address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bursar.kernel.auth import Keys
 from bursar.kernel.errors import Unauthenticated
+from bursar.kernel.http.addresses import client_address
 from bursar.kernel.resources import Resources, resources_of
 from bursar.web.pages.routing import PageRoute, safe_next
 from bursar.web.pages.session import make_session, read_ticket
@@ -34,7 +35,9 @@ async def sign_in(request: Request) -> Response:
     next_path = safe_next(fields.get("next"))
     keys: Keys = request.app.state.keys
     try:
-        principal = await keys.principal(resources.db, fields.get("api_key", "").strip()[:KEY_LENGTH_MAX])
+        shown = fields.get("api_key", "").strip()[:KEY_LENGTH_MAX]
+        address = client_address(request.scope, resources.settings)
+        principal = await keys.principal(resources, shown, address=address)
     except Unauthenticated:
         return _door(resources, next_path=next_path, refused="This API key is not valid here.", status=401)
     token = make_session(

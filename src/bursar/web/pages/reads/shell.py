@@ -36,7 +36,8 @@ select left(t.name, 200) as name,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
   exists (select from gateway_account where tenant_id = $1 and gateway <> 'sandbox') as is_mixed,
-  $2::uuid is null or exists (select from api_key where tenant_id = $1 and id = $2 and revoked_at is null) as is_admitted
+  $2::uuid is null or exists (select from api_key where tenant_id = $1 and id = $2 and revoked_at is null
+    and (expires_at is null or expires_at > clock_timestamp())) as is_admitted
 from tenant t where t.tenant_id = $1
 """
 

@@ -1,0 +1,58 @@
+"""`bursar key`: what it prints, and that what it prints works."""
+
+import json
+from contextlib import suppress
+
+import pytest
+
+from bursar.cli.running import run
+
+
+@pytest.fixture
+def bursar(database_url, admin_url, monkeypatch, capsys):
+    """Run a command against the test's database; return its exit code and what it said as JSON."""
+    monkeypatch.setenv("BURSAR_DATABASE_URL", database_url)
+    monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
+    monkeypatch.setenv("BURSAR_SECRET_KEY", "A" * 43)
+
+    def running(*arguments: str) -> tuple[int, dict]:
+        code = 0
+        capsys.readouterr()
+        with suppress(SystemExit):
+            try:
+                run(arguments[0], [*arguments, "--json"])
+            except SystemExit as left:
+                code = int(left.code or 0)
+                raise
+        return code, json.loads(capsys.readouterr().out)
+
+    return running
+
+
+def test_a_key_is_added_listed_rotated_and_revoked(bursar):
+    tenant = bursar("tenant", "create", "--name", "Shop")[1]["id"]
+
+    _, added = bursar(
+        "key", "add", "--tenant", tenant, "--name", "web", "--scope", "payments:read", "--allow", "10.0.0.0/8"
+    )
+    _, rotated = bursar("key", "rotate", "--tenant", tenant, "--key", added["id"], "--overlap-s", "60")
+    _, revoked = bursar("key", "revoke", "--tenant", tenant, "--key", added["id"])
+    _, listed = bursar("key", "list", "--tenant", tenant)
+
+    assert added["key"].startswith("bsk_")
+    assert (added["scopes"], added["allowed_addresses"]) == (["payments:read"], ["10.0.0.0/8"])
+    assert rotated["scopes"] == ["payments:read"]
+    assert (revoked["status"], revoked["successor"]) == ("revoked", rotated["id"])
+    assert [row["name"] for row in listed["data"]] == ["web", "web", "first key"]
+    assert "key" not in listed["data"][0]
+
+
+def test_a_key_needs_scopes_or_everything_and_instants_need_a_zone(bursar):
+    tenant = bursar("tenant", "create", "--name", "Shop")[1]["id"]
+    add = ("key", "add", "--tenant", tenant, "--name", "web")
+
+    assert bursar(*add)[1]["error"]["code"] == "api_key_scopes_missing"
+    assert bursar(*add, "--scope", "nothing:read")[1]["error"]["code"] == "permission_unknown"
+    assert bursar(*add, "--everything", "--expires-at", "2099-01-31")[1]["error"]["code"] == "instant_invalid"
+    code, added = bursar(*add, "--everything", "--expires-at", "2099-01-31T12:00:00Z")
+    assert (code, added["is_unlimited"], added["expires_at"]) == (0, True, "2099-01-31T12:00:00+00:00")
