@@ -86,3 +86,21 @@ async def test_an_unknown_tenant_is_refused(database_url, admin_url):
 
         assert code == 1
         assert json.loads(said)["error"]["code"] == "tenant_not_found"
+
+
+@pytest.mark.parametrize("arguments", [["fingerprint"], ["fingerprint", "--colour", "red"], ["paint"]])
+async def test_a_wrong_call_is_refused_as_json_too(database_url, admin_url, arguments):
+    code, said, complained = bursar(database_url, admin_url, *arguments, "--json")
+
+    assert code == 2
+    assert json.loads(said)["error"]["code"] == "usage_invalid"
+    assert complained
+    assert bursar(database_url, admin_url, *arguments)[:2] == (2, "")
+
+
+async def test_doctor_advises_only_where_something_is_not_well(database_url, admin_url):
+    _, said, _ = bursar(database_url, admin_url, "doctor", "--json")
+
+    checks = json.loads(said)["checks"]
+    assert len(checks) > 5
+    assert all(bool(check["advice"]) is not check["ok"] for check in checks)

@@ -25,6 +25,8 @@ def main() -> None:
         sys.exit(0)
     if name not in COMMANDS:
         print(f"bursar: there is no command {name!r}; see bursar --help", file=sys.stderr)
+        if "--json" in arguments:
+            import_module("bursar.cli.running").report_misuse("there is no such command", hint="See bursar --help.")
         sys.exit(2)
     import_module("bursar.cli.running").run(name, arguments)
 

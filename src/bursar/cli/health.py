@@ -61,7 +61,9 @@ def doctor(data: Data = None, *, as_json: Json = False) -> None:
     with instance(data) as settings:
         findings = asyncio.run(examine(settings))
     ok = all(finding.ok for finding in findings)
-    answer({"ok": ok, "checks": [asdict(f) for f in findings]}, "\n".join(map(_line, findings)), as_json=as_json)
+    # Advice is for what is not well.
+    checks = [asdict(f) | {"advice": "" if f.ok else f.advice} for f in findings]
+    answer({"ok": ok, "checks": checks}, "\n".join(map(_line, findings)), as_json=as_json)
     raise typer.Exit(0 if ok else 1)
 
 

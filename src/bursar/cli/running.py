@@ -9,6 +9,9 @@ import typer
 from bursar.cli.commands import COMMANDS
 from bursar.kernel.errors import DomainError
 
+_MISUSED = 2
+"""Exit code of a call with wrong options or arguments."""
+
 
 def run(name: str, arguments: list[str]) -> None:
     """Run a command and exit."""
@@ -24,8 +27,17 @@ def run(name: str, arguments: list[str]) -> None:
     except DomainError as refusal:
         _report(refusal, as_json="--json" in arguments)
         sys.exit(1)
+    except SystemExit as left:
+        if left.code == _MISUSED and "--json" in arguments:
+            report_misuse(f"this is not how bursar {name} is called", hint=f"See bursar {name} --help.")
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def report_misuse(message: str, *, hint: str) -> None:
+    """Say as JSON that a command was called wrongly; what exactly stands on standard error."""
+    print(json.dumps({"error": {"code": "usage_invalid", "message": message, "hint": hint}}))
 
 
 def _report(refusal: DomainError, *, as_json: bool) -> None:
