@@ -25,6 +25,7 @@ COMMANDS = {
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),
     "bench": Command("bench", "measure the promises of speed"),
+    "client": Command("client", "write a typed Python client of the API"),
     "doctor": Command("health", "check the installation and say what to do"),
     "test": Command("checks", "run every check of the source tree"),
 }

@@ -94,6 +94,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
         lifespan=lifespan,  # type: ignore[arg-type]
         exception_handlers=EXCEPTION_HANDLERS,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     api.state.resources = resources
     api.state.keys = Keys()

@@ -1,13 +1,16 @@
 """What FastAPI does with refusals, and how they are described in OpenAPI."""
 
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
 import structlog
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from bursar.kernel import tracing
 from bursar.kernel.errors import DomainError, Unavailable
@@ -69,9 +72,22 @@ async def answer_http_exception(request: Request, error: Any) -> Response:
             detail=f"{request.method} of an unknown path: {', '.join(sorted(found))}",
         )
     refusal = by_status(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["allow"] = ", ".join(sorted(_methods_at(request)))
     return problem_response(
-        refusal, path=request.url.path, correlation_id=request.scope["correlation_id"], headers=error.headers
+        refusal, path=request.url.path, correlation_id=request.scope["correlation_id"], headers=headers
     )
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Return what this path takes; the framework tells only of the first route that has the path."""
+    return {
+        method
+        for route in request.app.router.routes
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def answer_database_error(request: Request, error: Exception) -> Response:

@@ -33,6 +33,9 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_InstantText = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00Z"])]
+
+
 def _plain(text: str) -> str:
     if _CONTROL.search(text) or _SURROGATE.search(text):
         raise PydanticCustomError("control_character", "Text must not contain control characters")
@@ -78,7 +81,7 @@ Whole = Annotated[int, Field(strict=True, ge=-MINOR_MAX, le=MINOR_MAX)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=MINOR_MAX)]
 AmountMinor = Annotated[int, Field(strict=True, ge=0, le=MINOR_MAX, description="Minor units (ISO 4217).")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217, upper case.", examples=["EUR"])]
-Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
+Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=_InstantText)]
 
 
 class PublicId:

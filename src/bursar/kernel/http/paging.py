@@ -19,7 +19,9 @@ def _cursor(text: object) -> UUID | None:
         raise PydanticCustomError("cursor_invalid", "This is not a cursor we gave") from error
 
 
-Cursor = Annotated[UUID, BeforeValidator(_cursor, json_schema_input_type=str)]
+Cursor = Annotated[
+    UUID, BeforeValidator(_cursor, json_schema_input_type=Annotated[str, Field(pattern="^[A-Za-z0-9_-]{22}$")])
+]
 
 
 class PageFilters(Filters):

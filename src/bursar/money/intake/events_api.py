@@ -1,6 +1,6 @@
 """Routes of gateway events: what came, what became of it, and once more."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
@@ -63,6 +63,17 @@ class BulkReplay(Replay):
     filter: ReplayFilter
 
 
+_BYTES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The bytes; `application/json` where they are that.",
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {}},
+        },
+    }
+}
+
+
 @router.get("/gateway-events")
 @needs("events:read")
 async def list_gateway_events(caller: CallerOf, filters: Annotated[EventFilters, Query()]) -> Page[GatewayEvent]:
@@ -80,7 +91,7 @@ async def get_gateway_event(caller: CallerOf, event: EventText) -> GatewayEventS
         return await queries.event_story(tx, tenant_id=caller.tenant_id, event_id=event_id)
 
 
-@router.get("/gateway-events/{event}/body", response_class=Response, responses={200: {"content": {"*/*": {}}}})
+@router.get("/gateway-events/{event}/body", response_class=Response, responses=_BYTES)
 @needs("events:read")
 async def get_gateway_event_body(caller: CallerOf, event: EventText) -> Response:
     """Return the raw bytes as they were signed."""
