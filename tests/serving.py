@@ -10,11 +10,10 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
-
+from bursar.cli.server import server_of
 from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.kernel.seal import Seal
@@ -39,7 +38,10 @@ class Answer:
 
 @dataclass
 class Server:
+    """connections: those that the server knows of, at this moment."""
+
     port: int
+    connections: set[Any] = field(default_factory=set)
 
     async def send(
         self, path: str, body: bytes = b"", headers: dict[str, str] | None = None, method: str = "POST"
@@ -83,15 +85,13 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 async def serving(url: str, **settings: Any) -> AsyncIterator[Server]:
     listening = socket.create_server(("127.0.0.1", 0))
     app = create_app(Settings(database_url=url, secret_key=KEY, **settings))
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", proxy_headers=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = server_of(app)
+    server.config.timeout_graceful_shutdown = 1
     task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         await asyncio.sleep(0.01)
     try:
-        yield Server(listening.getsockname()[1])
+        yield Server(listening.getsockname()[1], server.server_state.connections)
     finally:
         server.should_exit = True
         await task

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,10 +17,14 @@ from bursar.kernel import garbage
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.tracing import configure_tracing, end_tracing
 from bursar.web.app import Application, create_app
+from bursar.web.connections import connections_max, cut_off_late
 from bursar.web.protocol import Protocol
 
 _GRACE_S = 3
 """How long open answers, live pages among them, may go on after SIGTERM."""
+
+_TICKS_A_SECOND = 10
+"""How often uvicorn looks after its own affairs."""
 
 
 def serve(
@@ -49,12 +55,19 @@ def serve(
 
 def run(app: Application, listening: socket.socket) -> None:
     """Serve the application on a socket until a signal."""
+    server_of(app).run(sockets=[listening])
+
+
+def server_of(app: Application) -> uvicorn.Server:
+    """Return the HTTP server of an application, not started."""
     # Live pages watch this event; they would keep their connections open otherwise.
     app.api.state.stopping = asyncio.Event()
+    limit = connections_max(database_connections=app.resources.settings.pool_size)
+    app.api.state.connections_max = limit
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=Protocol,
+        http=partial(Protocol, connections_max=limit),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
@@ -63,7 +76,7 @@ def run(app: Application, listening: socket.socket) -> None:
         proxy_headers=False,  # who the client is says kernel.http.addresses, which knows our proxies
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _Server(config, app.api.state.stopping).run(sockets=[listening])
+    return _Server(config, app.api.state.stopping)
 
 
 class _Server(uvicorn.Server):
@@ -74,6 +87,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         garbage.settle()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            cut_off_late(self.server_state.connections, now=time.monotonic())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi.routing import APIRoute
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from bursar.kernel.amounts import MINOR_MAX
@@ -36,6 +36,13 @@ class BodyTooSlow(LimitExceeded):
 
     code = "body_too_slow"
     status = 408
+
+
+class BodyIncomplete(Invalid):
+    """The caller left before the body was whole."""
+
+    code = "body_incomplete"
+    status = 400
 
 
 class JsonInvalid(Invalid):
@@ -65,6 +72,8 @@ class StrictRequest(Request):
                     self._body = await self._bounded()
             except TimeoutError as error:
                 raise BodyTooSlow(f"the body did not arrive within {BODY_TIMEOUT_S} s") from error
+            except ClientDisconnect as error:
+                raise BodyIncomplete("the body did not arrive whole") from error
         return self._body
 
     async def _bounded(self) -> bytes:

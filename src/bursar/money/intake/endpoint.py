@@ -19,7 +19,7 @@ from bursar.kernel import ids
 from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound
 from bursar.kernel.http import correlation_id_of, send_problem
 from bursar.kernel.settings import Settings
-from bursar.money.intake.receiving import Delivery, Intake, NotStored
+from bursar.money.intake.receiving import Delivery, Intake, IntakeOverloaded, NotStored
 
 PREFIX = "/v1/webhooks/"
 _NEW = b'{"received":true,"event":"%b","duplicate":false}'
@@ -33,6 +33,10 @@ _STORED = {
 """How every answer to a stored delivery begins; a duplicate's is as long, by a space at its end."""
 
 _LATE = 0.0
+SMALL_BYTES_MAX = 16_384
+"""A body up to this size is always read; what is longer shares the room below with all others under way."""
+ROOM_BYTES = 67_108_864
+"""Whoever knows an address may begin as many bodies as there are connections: nobody has signed anything yet."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +83,7 @@ class WebhookEndpoint:
         self._intake = intake
         self._settings = settings
         self._patience = _Patience(settings.body_timeout_s)
+        self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a delivery, and return the status."""
@@ -111,9 +116,31 @@ class WebhookEndpoint:
         if told is not None and told.isascii() and told.isdigit() and int(told[:19]) > limit:
             raise BodyTooLarge(f"the body is longer than {limit} bytes")
         try:
-            return await self._patience.wait(_read(receive, limit))
+            return await self._patience.wait(self._read(receive, limit))
         except TimeoutError as error:
             raise BodyTimeout(f"the body did not arrive within {self._settings.body_timeout_s:g} s") from error
+
+    async def _read(self, receive: Receive, limit: int) -> bytes:
+        """Read the body, counting bytes as they come; a told length is not trusted."""
+        chunks, size, taken = [], 0, 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BodyIncomplete("the body did not arrive whole")
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise BodyTooLarge(f"the body is longer than {limit} bytes")
+                if size > SMALL_BYTES_MAX:
+                    self._taken, taken = self._taken + size - taken, size
+                    if self._taken > ROOM_BYTES:
+                        raise IntakeOverloaded("too many large deliveries are under way", retry_after_s=5)
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+        finally:
+            self._taken -= taken
 
 
 class _Patience:
@@ -158,22 +185,6 @@ def _account_id(path: str) -> UUID:
         raise NotFound(
             "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
         ) from error
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    """Read the body, counting bytes as they come; a told length is not trusted."""
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BodyIncomplete("the body did not arrive whole")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the body is longer than {limit} bytes")
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
 
 
 async def _refuse(error: DomainError, scope: Scope, send: Send) -> int:

@@ -66,10 +66,13 @@ class _Watched:
 
 
 class Marks:
-    """All live pages of one process. stopping: set when the process is asked to stop."""
+    """All live pages of one process. stopping: set when the process is asked to stop. streams_max: how many at most."""
 
-    def __init__(self, resources: Resources, *, stopping: asyncio.Event | None = None) -> None:
+    def __init__(
+        self, resources: Resources, *, stopping: asyncio.Event | None = None, streams_max: int | None = None
+    ) -> None:
         self._resources = resources
+        self._streams_max = streams_max
         self._stopping = stopping or asyncio.Event()
         self._watched: dict[UUID, _Watched] = {}
         self._pages = 0
@@ -83,7 +86,7 @@ class Marks:
     @property
     def is_full(self) -> bool:
         """True when no further page can be live."""
-        return self._pages >= STREAMS_MAX
+        return self._pages >= (STREAMS_MAX if self._streams_max is None else self._streams_max)
 
     async def stream(self, tenant_id: UUID, *, life_s: float = LIFE_S) -> AsyncIterator[bytes]:
         """Yield one page's event stream until it has lived its life, the client goes, or the process stops.
@@ -164,6 +167,12 @@ def marks_of(request: Request) -> Marks:
     """Return the process's live pages; made at their first use."""
     state = request.app.state
     if not hasattr(state, "pages_marks"):
-        state.pages_marks = Marks(resources_of(request), stopping=getattr(state, "stopping", None))
+        room = getattr(state, "connections_max", None)
+        state.pages_marks = Marks(
+            resources_of(request),
+            stopping=getattr(state, "stopping", None),
+            # Live pages must leave room for callers: a stream keeps its connection for minutes.
+            streams_max=None if room is None else min(STREAMS_MAX, room // 2),
+        )
     marks: Marks = state.pages_marks
     return marks

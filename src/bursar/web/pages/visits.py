@@ -1,5 +1,6 @@
 """A visit: who looks, at which tenant, and the one transaction that a page reads in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from fastapi import Depends
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bursar.kernel import ids
@@ -23,7 +24,8 @@ from bursar.web.pages.routing import SignInNeeded
 from bursar.web.pages.session import SESSION_LIFE, Session, form_token, read_session
 from bursar.web.pages.templating import render
 
-FORM_BYTES_MAX = 65_536
+FORM_BYTES_MAX = 16_384
+FORM_TIMEOUT_S = 10
 _FIELDS_MAX = 64
 _COOKIE = "bursar_session"
 
@@ -39,6 +41,13 @@ class FormTooLarge(LimitExceeded):
 
     code = "form_too_large"
     status = 413
+
+
+class FormTooSlow(LimitExceeded):
+    """The form did not arrive in time."""
+
+    code = "form_too_slow"
+    status = 408
 
 
 class FormInvalid(Invalid):
@@ -127,21 +136,32 @@ class Visit:
 
 
 async def posted(request: Request) -> dict[str, str]:
-    """Return the fields of a posted form, the last of equal names. Raises FormTooLarge, FormInvalid."""
+    """Return the fields of a posted form, the last of equal names. Raises FormTooLarge, FormTooSlow, FormInvalid."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise FormInvalid("this is not a form")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_BYTES_MAX:
-            raise FormTooLarge(f"a form has at most {FORM_BYTES_MAX} bytes")
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            body = await _bounded(request)
+    except TimeoutError as error:
+        raise FormTooSlow(f"the form did not arrive within {FORM_TIMEOUT_S} s") from error
+    except ClientDisconnect as error:
+        raise FormInvalid("the form did not arrive whole") from error
     try:
         return dict(
             parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
         )
     except ValueError as error:
         raise FormInvalid("this is not a form that we can read") from error
+
+
+async def _bounded(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES_MAX:
+            raise FormTooLarge(f"a form has at most {FORM_BYTES_MAX} bytes")
+    return bytes(body)
 
 
 def require_same_origin(request: Request, resources: Resources) -> None:
