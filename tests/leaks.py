@@ -7,7 +7,14 @@ from typing import Any
 
 APP, ENGINE = "bursar_app", "bursar_engine"
 
-NOT_TENANTS = ("bursar_migration", "worker_bucket")
+NOT_TENANTS = (
+    "bursar_migration",
+    "operator",
+    "operator_link",
+    "operator_session",
+    "operator_throttle",
+    "worker_bucket",
+)
 """Tables that belong to the installation, not to a tenant."""
 
 _OURS = "c.relnamespace = 'public'::regnamespace"

@@ -81,6 +81,11 @@ _PURPOSES = {
     "ledger_transaction": "A posting of one payment, refund or dispute; corrections are further postings.",
     "licence": "Licence keys: issued with an entitlement, or by the gateway itself.",
     "licence_activation": "Devices counted in on a licence.",
+    "mail_queue": "Letters that are still to be sent.",
+    "operator": "People who run the installation. They belong to no business.",
+    "operator_link": "The addresses by which operators choose a password, each good once.",
+    "operator_session": "Browsers in which an operator is signed in, acting for nobody yet.",
+    "operator_throttle": "Operators' attempts to sign in, counted before they are judged.",
     "outbox": "What changed, in order. Nothing is sent to the outside yet.",
     "payment": "Payments: came, on their way, or did not come.",
     "payment_method": "Saved ways to pay: brand, last four digits, expiry. Never a full number.",
@@ -88,8 +93,10 @@ _PURPOSES = {
     "product": "What is sold.",
     "purchase": "Objects that reports have linked, and what they mean together: paid, returned, bought.",
     "refund": "Money that went back.",
+    "session": "Browsers that are signed in: users, API keys shown at the door, operators who act for the business.",
     "subscription": "Subscriptions, as last reported.",
     "tenant": "Businesses.",
+    "tenant_user": "People of a business who may sign in, and what they prove themselves with.",
     "worker_bucket": "Which events each lane's owner is inside of, so that a crash is laid at the right door.",
 }
 """What a table is, where its migration does not say so."""

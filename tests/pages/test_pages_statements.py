@@ -45,6 +45,10 @@ async def test_every_statement_is_understood(db: Database):
         await tx.prepare(marks._SHAPES)
 
 
+RECOGNISED = 2
+"""Statements that find out who is looking: the session, and whether the key that opened it is in force."""
+
+
 class Counting:
     """A transaction that counts what is asked of it."""
 
@@ -95,5 +99,5 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_few(
     monkeypatch.setattr(Database, "tenant", counted)
     await lived.page(path)
 
-    assert len(asked) <= most
+    assert len(asked) <= most + RECOGNISED
     assert abs(len(asked) - few) <= 4, "only the overview's remembered figures may differ"

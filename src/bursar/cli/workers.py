@@ -2,6 +2,7 @@
 
 import uvloop
 
+from bursar.cli.acting import public_base
 from bursar.cli.connection import instance
 from bursar.cli.lifetime import end_orderly, follow_supervisor
 from bursar.cli.options import Data, Json, answer
@@ -19,5 +20,6 @@ def worker(data: Data = None, *, as_json: Json = False) -> None:
         if not is_supervised:
             answer({"worker": "running"}, "worker is running", as_json=as_json)
         configure_tracing(settings, process="worker")
-        uvloop.run(run(settings))
+        # Letters hold links, which lead to where the API is reached.
+        uvloop.run(run(settings.model_copy(update={"public_url": public_base(settings)})))
         end_tracing()

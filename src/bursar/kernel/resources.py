@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from bursar.kernel.access.uses import Uses
 from bursar.kernel.db import Database, DatabaseUnavailable
+from bursar.kernel.identity.passwords import Passwords
 from bursar.kernel.seal import Seal
 from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
@@ -34,6 +35,7 @@ class Resources:
         self.now = clock
         self.security = Observations(clock)
         self.uses = Uses(clock)
+        self.passwords = Passwords()
         self._on_open = on_open
         self._db: Database | None = None
         self._seal: Seal | None = None

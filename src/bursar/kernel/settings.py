@@ -38,9 +38,14 @@ class Settings(BaseSettings):
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for", description="The one header in which those proxies say it."
     )
+    mail_url: str = Field(
+        default="",
+        description="Mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465. Empty: mails become files in `data`/outbox.",
+    )
+    mail_from: str = Field(default="bursar@localhost", description="Sender of mails.")
     secret_key: str = Field(
         default="",
-        description="32 bytes, base64url: encrypts gateway secrets, signs page sessions. Empty: made and kept under `data`.",
+        description="32 bytes, base64url: encrypts gateway and users' secrets, signs forms of pages. Empty: made and kept under `data`.",
     )
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes that `bursar up` starts.")
     pool_size: int = Field(default=10, ge=2, le=200, description="Database connections of one API process.")

@@ -14,6 +14,8 @@ _NAME_MAX = 200
 _OPEN_TENANT = "insert into tenant (tenant_id, name) values ($1, $2)"
 _TENANTS = "select tenant_id, name, created_at from tenant order by tenant_id limit $1"
 _TENANT = "select tenant_id, name, created_at from tenant where tenant_id = $1"
+_ONLY = "select tenant_id from tenant limit 2"
+_CALLED = "select tenant_id from tenant where lower(name) = lower($1) limit 2"
 
 
 class TenantNameInvalid(Invalid):
@@ -65,3 +67,21 @@ async def tenant(tx: Transaction, *, tenant_id: UUID) -> Tenant | None:
     """Return one tenant, or None."""
     row = await tx.fetchrow(_TENANT, tenant_id)
     return Tenant(row["tenant_id"], row["name"], row["created_at"]) if row else None
+
+
+async def only_tenant(db: Database) -> UUID | None:
+    """Return the business of an installation that has one; None when there are several, or none."""
+    async with db.engine() as tx:
+        rows = await tx.fetch(_ONLY)
+    return rows[0]["tenant_id"] if len(rows) == 1 else None
+
+
+async def tenant_called(db: Database, text: str) -> UUID | None:
+    """Return the business that a person means by a name or an id; None when it is none, or might be several."""
+    asked = "".join(c for c in text.strip() if c.isprintable())
+    async with db.engine() as tx:
+        try:
+            rows = await tx.fetch(_TENANT, ids.parse(ids.TENANT, asked))
+        except ids.IdInvalid:
+            rows = await tx.fetch(_CALLED, asked)
+    return rows[0]["tenant_id"] if len(rows) == 1 else None

@@ -1,4 +1,4 @@
-"""Run a worker until it is told to stop: apply, and once a minute the chores. A lost database is waited for."""
+"""Run a worker until it is told to stop: apply, send letters, and once a minute the chores. A lost database is waited for."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,11 @@ import structlog
 from bursar.bootstrap import registry
 from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
+from bursar.kernel.mail import mailer_of
 from bursar.kernel.settings import Settings
 from bursar.worker.applier import Applier
 from bursar.worker.chores import EVERY, Chores
+from bursar.worker.postman import post_forever
 
 IDLE_S = 0.02
 RECONNECT_S = 0.25
@@ -29,6 +31,9 @@ async def run(settings: Settings) -> None:
     tasks = [
         asyncio.create_task(_apply_forever(settings, stopping)),
         asyncio.create_task(_chores_forever(settings, stopping)),
+        asyncio.create_task(
+            post_forever(settings.database_url, mailer_of(settings), base_url=settings.public_url, stopping=stopping)
+        ),
     ]
     log.info("worker.started")
     garbage.settle()

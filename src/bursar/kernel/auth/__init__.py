@@ -10,6 +10,34 @@ Invariants:
 
 from bursar.kernel.auth.keys import Keys
 from bursar.kernel.auth.principal import Principal
-from bursar.kernel.auth.routes import Caller, CallerOf, Policy, TenantRoute, needs
+from bursar.kernel.auth.routes import (
+    OPERATORS,
+    PUBLIC,
+    SIGNED_IN,
+    Caller,
+    CallerOf,
+    Policy,
+    TenantRoute,
+    for_operators,
+    needs,
+    policy_of,
+    public,
+    signed_in,
+)
 
-__all__ = ["Caller", "CallerOf", "Keys", "Policy", "Principal", "TenantRoute", "needs"]
+__all__ = [
+    "OPERATORS",
+    "PUBLIC",
+    "SIGNED_IN",
+    "Caller",
+    "CallerOf",
+    "Keys",
+    "Policy",
+    "Principal",
+    "TenantRoute",
+    "for_operators",
+    "needs",
+    "policy_of",
+    "public",
+    "signed_in",
+]

@@ -9,6 +9,8 @@ from bursar.kernel import ids, permissions
 Kind = Literal["key", "user", "operator"]
 _PREFIXES: Final = {"key": ids.API_KEY, "user": ids.USER, "operator": ids.OPERATOR}
 
+NOBODY: Final = UUID(int=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -22,7 +24,9 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the audit trail names the caller."""
+        """How the audit trail names the caller. An operator who came with a printed ticket has no name."""
+        if self.kind == "operator" and self.id == NOBODY:
+            return "operator"
         return f"{self.kind}:{ids.show(_PREFIXES[self.kind], self.id)}"
 
     def require(self, permission: str) -> None:

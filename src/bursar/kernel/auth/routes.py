@@ -35,6 +35,12 @@ _KEY_PARAMETER: Final = {
     "description": "The same key with the same request gives the first one's answer and does nothing again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.KEY_LENGTH_MAX, "pattern": "^[!-~]+$"},
 }
+
+PUBLIC: Final = "public"
+SIGNED_IN: Final = "signed in"
+OPERATORS: Final = "operators"
+"""What pages may declare instead of a permission: everybody, whoever is signed in, operators of the installation."""
+
 _POLICY: Final = "__bursar_policy__"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -42,7 +48,10 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a route asks of its callers. permission: one of `permissions.ALL`. rate: the class whose limits count."""
+    """What a route asks of its callers. permission: one of `permissions.ALL`, or of a page's words for none of them.
+
+    rate: the class whose limits count.
+    """
 
     permission: str
     rate: str = GENERAL
@@ -72,6 +81,24 @@ def needs(permission: str, *, rate: str = GENERAL) -> Callable[[Endpoint], Endpo
     return declare
 
 
+def public(endpoint: Endpoint) -> Endpoint:
+    """Declare that a page is for everybody."""
+    setattr(endpoint, _POLICY, Policy(PUBLIC))
+    return endpoint
+
+
+def signed_in(endpoint: Endpoint) -> Endpoint:
+    """Declare that a page is for whoever is signed in, whatever they may do."""
+    setattr(endpoint, _POLICY, Policy(SIGNED_IN))
+    return endpoint
+
+
+def for_operators(endpoint: Endpoint) -> Endpoint:
+    """Declare that a page is for operators of the installation."""
+    setattr(endpoint, _POLICY, Policy(OPERATORS))
+    return endpoint
+
+
 def policy_of(endpoint: Callable[..., Any]) -> Policy:
     """Return what was declared. Raises TypeError: a route that declares nothing would be open to everybody."""
     policy = getattr(endpoint, _POLICY, None)
@@ -85,6 +112,7 @@ class TenantRoute(StrictRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         self.policy = policy_of(endpoint)
+        assert self.policy.permission in permissions.ALL, "only pages may do without a permission"
         extra = {"x-permission": self.policy.permission, **(given.pop("openapi_extra", None) or {})}
         if METHODS.intersection(given.get("methods") or ()):
             # A router that takes in another makes its routes again, with what they had.

@@ -13,14 +13,14 @@ Invariants:
 
 from fastapi import APIRouter
 
-from bursar.web.pages import browsing, dead, entrance, events, overview, unmatched
+from bursar.web.pages import browsing, dead, entrance, events, invited, overview, unmatched
 from bursar.web.pages.files import Files
 from bursar.web.pages.routing import last_resort, refusal_page, wants_page
-from bursar.web.pages.session import make_ticket
 from bursar.web.pages.templating import STATIC
+from bursar.web.pages.tickets import make_ticket
 
 router = APIRouter()
-for _part in (entrance, overview, events, dead, unmatched, browsing):
+for _part in (entrance, invited, overview, events, dead, unmatched, browsing):
     router.include_router(_part.router)
 router.include_router(last_resort)
 

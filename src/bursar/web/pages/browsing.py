@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
+from bursar.kernel.auth import needs, signed_in
 from bursar.kernel.errors import NotFound
 from bursar.web.pages.paging import before
 from bursar.web.pages.reads.books import balances, transactions
@@ -20,6 +21,14 @@ from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
 
 Before = Annotated[str | None, Query(alias="before", max_length=64)]
+
+_NEEDED = {
+    "payments": "payments:read",
+    "customers": "customers:read",
+    "events": "events:read",
+    "catalog": "catalog:read",
+}
+"""What the pages need that a search may lead to."""
 
 router = APIRouter(route_class=PageRoute)
 
@@ -37,6 +46,7 @@ class PaymentNotFound(NotFound):
 
 
 @router.get("/customers")
+@needs("customers:read")
 async def customer_list(
     visit: Visiting, q: Annotated[str, Query(max_length=QUERY_MAX)] = "", before_id: Before = None
 ) -> Response:
@@ -55,6 +65,7 @@ async def customer_list(
 
 
 @router.get("/customers/{customer_ref}")
+@needs("customers:read")
 async def customer_page(visit: Visiting, customer_ref: str, before_id: Before = None) -> Response:
     """Show one customer."""
     customer_id = ids.parse(ids.CUSTOMER, customer_ref)
@@ -72,6 +83,7 @@ async def customer_page(visit: Visiting, customer_ref: str, before_id: Before = 
 
 
 @router.get("/payments")
+@needs("payments:read")
 async def payment_list(
     visit: Visiting,
     status: Literal["", "succeeded", "processing", "requires_action", "pending", "failed", "canceled"] = "",
@@ -100,6 +112,7 @@ async def payment_list(
 
 
 @router.get("/payments/{payment_ref}")
+@needs("payments:read")
 async def payment_page(visit: Visiting, payment_ref: str) -> Response:
     """Show one payment."""
     payment_id = ids.parse(ids.PAYMENT, payment_ref)
@@ -111,6 +124,7 @@ async def payment_page(visit: Visiting, payment_ref: str) -> Response:
 
 
 @router.get("/catalog")
+@needs("catalog:read")
 async def catalogue_page(visit: Visiting) -> Response:
     """Show what is sold and what it grants."""
     async with visit.open() as page:
@@ -118,6 +132,7 @@ async def catalogue_page(visit: Visiting) -> Response:
 
 
 @router.get("/books")
+@needs("ledger:read")
 async def books_page(visit: Visiting, before_id: Before = None) -> Response:
     """Show the balances and the newest transactions."""
     async with visit.open() as page:
@@ -132,6 +147,7 @@ async def books_page(visit: Visiting, before_id: Before = None) -> Response:
 
 
 @router.get("/checks")
+@needs("ledger:read")
 async def checks_page(visit: Visiting) -> Response:
     """Show what the running check last saw."""
     async with visit.open() as page:
@@ -139,10 +155,12 @@ async def checks_page(visit: Visiting) -> Response:
 
 
 @router.get("/search")
+@signed_in
 async def search_page(visit: Visiting, q: Annotated[str, Query(max_length=2_000)] = "") -> Response:
     """Go straight to the page that an id names; list the pages when there are several."""
     async with visit.open() as page:
-        found = await search(page.tx, tenant_id=visit.tenant_id, query=q)
+        answers = await search(page.tx, tenant_id=visit.tenant_id, query=q)
+        found = tuple(one for one in answers if visit.may(_NEEDED[one.href.split("/")[1].partition("#")[0]]))
         if len(found) == 1:
             return to(found[0].href)
         return page.answer("search.html", found=found, q=q.strip()[:QUERY_MAX])

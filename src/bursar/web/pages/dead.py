@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
+from bursar.kernel.auth import needs
 from bursar.web.pages.events import EventNotFound, replay_one_or_more
 from bursar.web.pages.paging import before
 from bursar.web.pages.reads.dead import REPLAYED_AT_ONCE, causes, dead_letters, events_of_cause
@@ -19,6 +20,7 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/dead")
+@needs("events:read")
 async def dead_list(
     visit: Visiting,
     cause: Annotated[str, Query(pattern=_KEY)] = "",
@@ -41,6 +43,7 @@ async def dead_list(
 
 
 @router.post("/dead/replay")
+@needs("events:replay")
 async def replay_class(visit: Visiting) -> Response:
     """Queue every dead letter of a class again, oldest first, at most a thousand at once; or the one that is named."""
     fields = await visit.form()

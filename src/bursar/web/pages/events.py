@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
+from bursar.kernel.auth import needs
 from bursar.kernel.errors import NotFound
 from bursar.money.intake import replay_events
 from bursar.web.pages.paging import before
@@ -37,6 +38,7 @@ class EventNotFound(NotFound):
 
 
 @router.get("/events")
+@needs("events:read")
 async def event_list(
     visit: Visiting,
     status: Literal["", "received", "applied", "ignored", "failed", "dead"] = "",
@@ -69,6 +71,7 @@ async def event_list(
 
 
 @router.get("/events/{event}")
+@needs("events:read")
 async def event_story(visit: Visiting, event: str, done: Literal["", "replayed"] = "") -> Response:
     """Show one event's story."""
     event_id = ids.parse(ids.EVENT, event)
@@ -80,6 +83,7 @@ async def event_story(visit: Visiting, event: str, done: Literal["", "replayed"]
 
 
 @router.get("/events/{event}/body")
+@needs("events:read")
 async def event_body(visit: Visiting, event: str) -> Response:
     """Give the bytes as they were received, to be saved and never to be shown."""
     event_id = ids.parse(ids.EVENT, event)
@@ -98,6 +102,7 @@ async def event_body(visit: Visiting, event: str) -> Response:
 
 
 @router.post("/events/{event}/replay")
+@needs("events:replay")
 async def replay(visit: Visiting, event: str) -> Response:
     """Queue one event again."""
     event_id = ids.parse(ids.EVENT, event)

@@ -7,13 +7,15 @@ from functools import partial
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
+from bursar.kernel.auth import signed_in
 from bursar.web.pages.marks import marks_of
+from bursar.web.pages.menu import home_of
 from bursar.web.pages.paging import NEWEST
 from bursar.web.pages.reads import overview as figures
 from bursar.web.pages.reads.events import EventFilter, EventRow, events
 from bursar.web.pages.reads.payments import in_time, payments
 from bursar.web.pages.routing import PageRoute
-from bursar.web.pages.visits import Visiting
+from bursar.web.pages.visits import Visiting, to
 
 LOOKED_WITHIN = timedelta(minutes=5)
 EVENTS_SHOWN = 12
@@ -23,8 +25,11 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/")
+@signed_in
 async def overview(visit: Visiting) -> Response:
     """Show how things stand."""
+    if not visit.may("payments:read"):
+        return to(home_of(visit.principal.permissions))
     tenant_id, now = visit.tenant_id, visit.now
     async with visit.open() as page:
         tx = page.tx
@@ -58,11 +63,10 @@ def _is_unwatched(sweep: figures.Sweep, newest: Sequence[EventRow], *, now: date
 
 
 @router.get("/live")
+@signed_in
 async def live(visit: Visiting) -> Response:
     """Stream a mark whenever this tenant's events change."""
     marks = marks_of(visit.request)
-    async with visit.open():
-        pass  # a revoked key ends here
     if marks.is_full:
         return Response(status_code=503, headers={"retry-after": "30"})
     life_s = (visit.session.expires_at - visit.now).total_seconds()

@@ -16,7 +16,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from bursar.kernel.auth import policy_of, public
+from bursar.kernel.auth.refusals import observe_refusal
 from bursar.kernel.errors import DomainError
+from bursar.web.pages.admission import SignInNeeded, admit
 from bursar.web.pages.templating import render
 
 NEXT_LENGTH_MAX = 2_000
@@ -40,22 +43,24 @@ _HEADERS = {
 _log = structlog.get_logger("bursar.pages")
 
 
-class SignInNeeded(Exception):
-    """Nobody we know is looking at this page."""
-
-
 class PageRoute(APIRoute):
-    """A route whose answers are for people."""
+    """A route whose answers are for people. It declares who they are (`needs`, `signed_in`, `public`), or cannot be made."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        self.policy = policy_of(endpoint)
+        super().__init__(path, endpoint, **given)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def for_people(request: Request) -> Response:
             try:
+                await admit(request, self.policy)
                 answer = await handle(request)
             except SignInNeeded:
                 answer = _to_the_door(request)
             except DomainError as refusal:
+                await observe_refusal(request, refusal)
                 answer = refusal_page(request, refusal.status, message=refusal.message, hint=refusal.hint)
             except RequestValidationError:
                 answer = refusal_page(
@@ -108,6 +113,7 @@ class _LastResort(PageRoute):
         return super().matches(scope)
 
 
+@public
 async def _nothing_here() -> Response:
     raise HTTPException(HTTPStatus.NOT_FOUND, "There is no page at this address.")
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
+from bursar.kernel.auth import needs
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.money.intake import file_own_event
 from bursar.web.pages.paging import before
@@ -33,6 +34,7 @@ class AssignmentInvalid(Invalid):
 
 
 @router.get("/unmatched")
+@needs("payments:read")
 async def unmatched(
     visit: Visiting,
     before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
@@ -54,6 +56,7 @@ async def unmatched(
 
 
 @router.get("/unmatched/{purchase}")
+@needs("payments:write")
 async def assigning(visit: Visiting, purchase: str) -> Response:
     """Show one purchase and the prices it may be assigned to; then ask once more, naming amount and customer."""
     purchase_id = ids.parse(ids.PURCHASE, purchase)
@@ -68,6 +71,7 @@ async def assigning(visit: Visiting, purchase: str) -> Response:
 
 
 @router.post("/unmatched/{purchase}/confirm")
+@needs("payments:write")
 async def confirm(visit: Visiting, purchase: str) -> Response:
     """Restate what is about to be done: how much, whose, for what."""
     purchase_id = ids.parse(ids.PURCHASE, purchase)
@@ -86,6 +90,7 @@ async def confirm(visit: Visiting, purchase: str) -> Response:
 
 
 @router.post("/unmatched/{purchase}/assign")
+@needs("payments:write")
 async def assign(visit: Visiting, purchase: str) -> Response:
     """File the operator's word as an event of its own; a worker applies it like any other."""
     purchase_id = ids.parse(ids.PURCHASE, purchase)

@@ -14,20 +14,21 @@ from fastapi import Depends
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from bursar.kernel import ids
+from bursar.kernel.auth import Principal
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Forbidden, Invalid, LimitExceeded
+from bursar.kernel.identity.recognising import Visitor
+from bursar.kernel.identity.sessions import Session
 from bursar.kernel.resources import Resources, resources_of
+from bursar.web.pages.menu import menu_of
 from bursar.web.pages.reads.shell import Shell, shell_of
 from bursar.web.pages.remembering import Memory, memory_of
-from bursar.web.pages.routing import SignInNeeded
-from bursar.web.pages.session import SESSION_LIFE, Session, form_token, read_session
 from bursar.web.pages.templating import render
+from bursar.web.pages.tickets import form_token
 
 FORM_BYTES_MAX = 16_384
 FORM_TIMEOUT_S = 10
 _FIELDS_MAX = 64
-_COOKIE = "bursar_session"
 
 
 class FormRefused(Forbidden):
@@ -72,8 +73,11 @@ class Page:
             render(
                 name,
                 shell=self.shell,
+                may=visit.may,
+                menu=menu_of(visit.principal.permissions),
+                visitor=visit.session,
                 now=visit.now,
-                form_token=form_token(visit.resources.settings.secret_key, visit.session),
+                form_token=form_token(visit.resources.settings.secret_key, visit.session.id),
                 path=visit.request.url.path,
                 query=visit.request.query_params,
                 **views,
@@ -88,16 +92,21 @@ class Visit:
     request: Request
     resources: Resources
     session: Session
+    principal: Principal
     now: datetime
 
     @property
     def tenant_id(self) -> UUID:
-        return self.session.tenant_id
+        return self.principal.tenant_id
 
     @property
     def actor(self) -> str:
         """How the audit trail names this visitor."""
-        return f"key:{ids.show(ids.API_KEY, self.session.api_key_id)}" if self.session.api_key_id else "operator"
+        return self.principal.actor
+
+    def may(self, permission: str) -> bool:
+        """True when the visitor has the permission: what they may not do is not offered."""
+        return permission in self.principal.permissions
 
     @property
     def memory(self) -> Memory:
@@ -114,20 +123,16 @@ class Visit:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Page]:
-        """Open the page's one transaction. Raises SignInNeeded when the key behind the session was revoked."""
+        """Open the page's one transaction."""
         async with self.resources.db.tenant(self.tenant_id) as tx:
-            shell = await shell_of(
-                tx, tenant_id=self.tenant_id, api_key_id=self.session.api_key_id, overdue_before=self.now - self.grace
-            )
-            if shell is None:
-                raise SignInNeeded
+            shell = await shell_of(tx, tenant_id=self.tenant_id, overdue_before=self.now - self.grace)
             yield Page(self, tx, shell)
 
     async def form(self) -> dict[str, str]:
         """Return the posted fields. Raises FormRefused unless they come from a form of this session."""
         fields = await posted(self.request)
-        require_same_origin(self.request, self.resources)
-        expected = form_token(self.resources.settings.secret_key, self.session)
+        require_same_origin(self.request)
+        expected = form_token(self.resources.settings.secret_key, self.session.id)
         if not _equal(fields.pop("form_token", ""), expected):
             raise FormRefused(
                 "this form belongs to another session", hint="Go back, reload the page, and send it again."
@@ -164,11 +169,11 @@ async def _bounded(request: Request) -> bytes:
     return bytes(body)
 
 
-def require_same_origin(request: Request, resources: Resources) -> None:
+def require_same_origin(request: Request) -> None:
     """Refuse a post that another site's page sent. Browsers say where a form comes from in headers no page can set."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    hosts = {request.headers.get("host", ""), urlsplit(resources.settings.public_url).netloc} - {""}
+    hosts = {request.headers.get("host", ""), urlsplit(resources_of(request).settings.public_url).netloc} - {""}
     is_ours = bool(origin) and urlsplit(origin or "").netloc in hosts
     if (
         (site is not None and site != "same-origin")
@@ -178,40 +183,9 @@ def require_same_origin(request: Request, resources: Resources) -> None:
         raise FormRefused("this form was not sent from our own page", hint="Open the page here and send it again.")
 
 
-def admit(answer: Response, token: str, *, request: Request, resources: Resources) -> Response:
-    """Set the session cookie on an answer."""
-    is_secure = _is_secure(request, resources)
-    answer.set_cookie(
-        cookie_name(is_secure=is_secure),
-        token,
-        max_age=int(SESSION_LIFE.total_seconds()),
-        path="/",
-        secure=is_secure,
-        httponly=True,
-        samesite="strict",
-    )
-    return answer
-
-
-def dismiss(answer: Response, *, request: Request, resources: Resources) -> Response:
-    """Take the session cookie back."""
-    is_secure = _is_secure(request, resources)
-    answer.delete_cookie(cookie_name(is_secure=is_secure), path="/", secure=is_secure, httponly=True, samesite="strict")
-    return answer
-
-
-def cookie_name(*, is_secure: bool) -> str:
-    """Return the cookie's name; the prefix makes browsers refuse one set by a neighbouring host or without https."""
-    return f"__Host-{_COOKIE}" if is_secure else _COOKIE
-
-
 def to(path: str) -> Response:
     """Go on to another page after a post."""
     return RedirectResponse(path, status_code=303)
-
-
-def _is_secure(request: Request, resources: Resources) -> bool:
-    return request.url.scheme == "https" or resources.settings.public_url.startswith("https://")
 
 
 def _equal(given: str, expected: str) -> bool:
@@ -220,12 +194,8 @@ def _equal(given: str, expected: str) -> bool:
 
 def _visiting(request: Request) -> Visit:
     resources = resources_of(request)
-    now = resources.now()
-    token = request.cookies.get(cookie_name(is_secure=_is_secure(request, resources)), "")
-    session = read_session(resources.settings.secret_key, token, now) if token else None
-    if session is None:
-        raise SignInNeeded
-    return Visit(request, resources, session, now)
+    found: Visitor = request.state.visitor
+    return Visit(request, resources, found.session, found.principal, resources.now())
 
 
 Visiting = Annotated[Visit, Depends(_visiting)]

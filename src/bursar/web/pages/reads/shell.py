@@ -31,24 +31,18 @@ select left(t.name, 200) as name,
   (select count(*) from (select from gateway_event_dead where tenant_id = $1 limit {COUNTED_TO + 1}) d) as dead,
   (select count(*) from (
      select from purchase where tenant_id = $1 and is_paid and unmatched_reason is not null and merged_into is null
-       and first_seen_at < $3 limit {COUNTED_TO + 1}) u) as overdue,
+       and first_seen_at < $2 limit {COUNTED_TO + 1}) u) as overdue,
   coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
-  exists (select from gateway_account where tenant_id = $1 and gateway <> 'sandbox') as is_mixed,
-  $2::uuid is null or exists (select from api_key where tenant_id = $1 and id = $2 and revoked_at is null
-    and (expires_at is null or expires_at > clock_timestamp())) as is_admitted
+  exists (select from gateway_account where tenant_id = $1 and gateway <> 'sandbox') as is_mixed
 from tenant t where t.tenant_id = $1
 """
 
 
-async def shell_of(
-    tx: Transaction, *, tenant_id: UUID, api_key_id: UUID | None, overdue_before: datetime
-) -> Shell | None:
-    """Return what surrounds a page; None when the tenant is gone or the visitor's key was revoked."""
-    row = await tx.fetchrow(_SHELL, tenant_id, api_key_id, overdue_before)
-    if row is None or not row["is_admitted"]:
-        return None
+async def shell_of(tx: Transaction, *, tenant_id: UUID, overdue_before: datetime) -> Shell:
+    """Return what surrounds a page."""
+    row = await tx.fetchrow(_SHELL, tenant_id, overdue_before)
     return Shell(
         tenant=row["name"],
         tenant_id=ids.show(ids.TENANT, tenant_id),

@@ -1,0 +1,34 @@
+"""Who may see a page: asked once, before the page's own code runs, by what its route declares."""
+
+from starlette.requests import Request
+
+from bursar.kernel import ids
+from bursar.kernel.auth import PUBLIC, SIGNED_IN, Policy
+from bursar.kernel.identity.recognising import Visitor, visitor
+from bursar.kernel.resources import resources_of
+from bursar.web.pages import cookies
+
+
+class SignInNeeded(Exception):
+    """Nobody we know is looking at this page."""
+
+
+async def admit(request: Request, policy: Policy) -> None:
+    """Return if whoever asks may see the page; `request.state.visitor` is who. Raises SignInNeeded, PermissionMissing."""
+    if policy.permission == PUBLIC:
+        return
+    found = await recognised(request)
+    if found is None or found.session.is_pending:
+        raise SignInNeeded
+    principal = found.principal
+    request.state.visitor, request.state.principal = found, principal
+    request.scope["log"] = {"tenant": ids.show(ids.TENANT, principal.tenant_id), "actor": principal.actor}
+    if policy.permission != SIGNED_IN:
+        principal.require(policy.permission)
+
+
+async def recognised(request: Request) -> Visitor | None:
+    """Return whose session's cookie the browser shows, if any."""
+    token = cookies.token_in(request)
+    resources = resources_of(request)
+    return await visitor(resources.db, token, now=resources.now()) if token else None

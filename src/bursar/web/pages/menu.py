@@ -1,0 +1,64 @@
+"""The menu: which pages there are, and what each needs. What a visitor may not see is not offered."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the menu. counts: the figure of the shell that stands beside it; unit: what that figure counts."""
+
+    href: str
+    word: str
+    needs: str
+    counts: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pages that belong together. The first group has no name."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+
+_MENU: Final = (
+    Group("", (Entry("/", "Overview", "payments:read"),)),
+    Group(
+        "Money",
+        (
+            Entry("/payments", "Payments", "payments:read"),
+            Entry("/customers", "Customers", "customers:read"),
+            Entry("/unmatched", "Unmatched", "payments:read", "overdue", "overdue"),
+        ),
+    ),
+    Group(
+        "Reports",
+        (
+            Entry("/events", "Events", "events:read"),
+            Entry("/dead", "Dead letters", "events:read", "dead", "dead letters"),
+        ),
+    ),
+    Group(
+        "Records",
+        (
+            Entry("/catalog", "Catalogue", "catalog:read"),
+            Entry("/books", "Books", "ledger:read"),
+            Entry("/checks", "Checks", "ledger:read", "broken", "broken"),
+        ),
+    ),
+)
+
+ACCOUNT: Final = "/account"
+
+
+def menu_of(held: frozenset[str]) -> tuple[Group, ...]:
+    """Return what a visitor with these permissions is offered."""
+    groups = (replace(group, entries=tuple(e for e in group.entries if e.needs in held)) for group in _MENU)
+    return tuple(group for group in groups if group.entries)
+
+
+def home_of(held: frozenset[str]) -> str:
+    """Return the first page that such a visitor may see."""
+    return next((entry.href for group in menu_of(held) for entry in group.entries), ACCOUNT)
