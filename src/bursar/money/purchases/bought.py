@@ -198,7 +198,7 @@ def _by_lines(
         if price:
             bought = line(price, min(told.quantity, QUANTITY_MAX))
             free = bought.is_free or (bought.is_standing and told.amount_minor == 0 and price.amount_minor > 0)
-            found.append(replace(bought, is_free=free))
+            found.append(bought if bought.is_free is free else replace(bought, is_free=free))
         elif told.amount_minor != 0:
             unknown.extend(told.prices[:1] or (told.ref or "a line without a price",))
     if unknown:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from bursar.money.gateways.facts import (
@@ -25,7 +26,7 @@ from bursar.money.gateways.facts import (
 from bursar.money.merging import Snapshot
 
 
-@dataclass(slots=True)
+@dataclass
 class Members:
     """Lists are in the order of the gateway's ids, so that reading them never depends on arrival."""
 
@@ -65,13 +66,13 @@ class Members:
         }
         return by_type[type(fact)]
 
-    @property
+    @cached_property
     def invoice(self) -> InvoiceFact | None:
         """The invoice that was paid, else the first."""
         paid = [i for i in self.invoices if i.status is InvoiceStatus.paid]
         return next(iter(paid or self.invoices), None)
 
-    @property
+    @cached_property
     def session(self) -> SessionFact | None:
         """The checkout that was paid, else the first."""
         paid = [s for s in self.sessions if is_paid_for(s)]
