@@ -192,6 +192,25 @@ def test_killed_parts_are_started_again(start):
     assert ask(up.now["admin_url"], "select n from kept") == 42
 
 
+def test_parts_that_hang_are_ended_and_started_again(start):
+    # A proxy that the environment names is not asked about this machine.
+    up = start("--port", str(free_port()), http_proxy="http://127.0.0.1:9")
+    frozen = [up.facts["api_pid"], *up.facts["worker_pids"]]
+
+    began = time.monotonic()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+
+    assert eventually(lambda: not {*up.now["worker_pids"]} & {None, *frozen}, within_s=20)
+    assert eventually(lambda: up.now["api_pid"] not in {None, *frozen}, within_s=30)
+    assert time.monotonic() - began < 30
+    assert eventually(lambda: status_of(up.facts["url"] + "/health/ready") == 200)
+    assert not any(map(is_alive, frozen))
+    _, complained = up.stop()
+    assert "the worker 1 process gives no sign of life; ending it" in complained
+    assert "the API process gives no sign of life; ending it" in complained
+
+
 def test_taken_port_that_was_asked_for_is_refused_by_name(directory):
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bursar.cli.liveness import Pulse
 from bursar.cli.options import tell
 from bursar.kernel import processes
 
@@ -21,13 +22,21 @@ _GRACE_S = 8.0
 
 
 class Child:
-    """One process and its restarts. once: it may end, and is not started again."""
+    """One process and its restarts. once: it may end, and is not started again. beats: it says that it works."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = (), once: bool = False
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        pass_fds: Sequence[int] = (),
+        once: bool = False,
+        beats: bool = False,
     ) -> None:
         self.name = name
         self.once = once
+        self._beats = beats
+        self._pulse: Pulse | None = None
         self.early_deaths = 0
         self._arguments = arguments
         self._pass_fds = pass_fds
@@ -48,14 +57,31 @@ class Child:
         """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
         self._started_at = time.monotonic()
         self._noticed = False
+        if self._pulse:
+            self._pulse.close()
+        self._pulse = Pulse() if self._beats else None
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", "bursar", *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=None if self.once else sys.stderr,
-            env=environment,
-            pass_fds=self._pass_fds,
+            env=environment | ({"BURSAR_PULSE": str(self._pulse.writer)} if self._pulse else {}),
+            pass_fds=[*self._pass_fds, *([self._pulse.writer] if self._pulse else [])],
             start_new_session=True,
         )
+        if self._pulse:
+            self._pulse.given()
+
+    def end_if_silent(self) -> None:
+        """End the process by force when it runs and does not work; `revive` starts it again."""
+        if self._pulse and self.is_running and self._pulse.is_lost():
+            self.end_hung()
+
+    def end_hung(self) -> None:
+        """End a process that no signal but this one reaches."""
+        tell(f"the {self.name} process gives no sign of life; ending it")
+        self.send(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
 
     def revive(self, environment: dict[str, str]) -> bool:
         """Start the process again if it has died and its turn has come. Return whether it was started."""

@@ -3,6 +3,7 @@
 Invariants:
 - the API's listening socket belongs to the supervisor, so callers wait during a restart instead of being refused;
 - every child ends when the supervisor dies, even by SIGKILL, and the next `up` begins cleanly;
+- a child that exists and does not work is ended within ten seconds, and started again like one that died;
 - the database stops last, after everybody who writes to it.
 """
 
@@ -15,6 +16,7 @@ from bursar.cli.children import Child, end_all, end_leftovers
 from bursar.cli.commands import COMMANDS
 from bursar.cli.connection import ADDRESSES, cluster_of, of_cluster, of_external
 from bursar.cli.listening import answer_of, base_url, listen
+from bursar.cli.liveness import Caller
 from bursar.cli.options import answer, tell
 from bursar.cli.signals import Stop
 from bursar.kernel import migrations
@@ -89,11 +91,14 @@ class Supervisor:
         serve = ("serve", "--fd", str(self._socket.fileno()))
         self._children = [
             Child("API", serve, pass_fds=(self._socket.fileno(),)),
-            *(Child(f"worker {n + 1}", ("worker",)) for n in range(self._settings.workers)),
+            *(Child(f"worker {n + 1}", ("worker",), beats=True) for n in range(self._settings.workers)),
         ]
         stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
+        self._caller = Caller(f"{self._url}/health/live")
+        stack.callback(self._caller.close)
         for child in self._children:
             child.start(self._environment())
+        self._caller.start()
         self._write_down()
 
     def _environment(self) -> dict[str, str]:
@@ -117,6 +122,7 @@ class Supervisor:
         while not self._stop.wait(0.05):
             status, said = answer_of(f"{self._url}/health/ready")
             if status == 200:  # noqa: PLR2004 - the contract's own number
+                self._caller.hear()
                 return
             self._keep_running()
             broken = next((child for child in self._children if child.early_deaths >= _EARLY_DEATHS_MAX), None)
@@ -150,11 +156,18 @@ class Supervisor:
         }
 
     def _keep_running(self) -> None:
-        """Start again whatever has died since the last look."""
+        """Start again whatever has died since the last look, or does not work any more."""
         if self._cluster and not self._cluster.is_running:
             tell("PostgreSQL ended; starting it again")
             self._revive(self._cluster)
+        api = self._children[0]
+        if api.is_running and self._caller.is_lost():
+            api.end_hung()
+        for child in self._children:
+            child.end_if_silent()
         restarted = [child.revive(self._environment()) for child in self._children]
+        if restarted[0]:
+            self._caller.begin_anew()
         if any(restarted):
             self._write_down()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from datetime import UTC, datetime
 
@@ -19,11 +20,13 @@ from bursar.worker.postman import post_forever
 
 IDLE_S = 0.02
 RECONNECT_S = 0.25
+BEAT_S = 1.0
+NO_PULSE = -1
 log = structlog.get_logger(__name__)
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; the batch under way is finished first."""
+async def run(settings: Settings, *, pulse: int = NO_PULSE) -> None:
+    """Work until SIGTERM or SIGINT; the batch under way is finished first. pulse: where the supervisor listens."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,8 +40,18 @@ async def run(settings: Settings) -> None:
     ]
     log.info("worker.started")
     garbage.settle()
+    if pulse != NO_PULSE:
+        tasks.append(asyncio.create_task(_beat_forever(pulse, stopping)))
     await asyncio.gather(*tasks)
     log.info("worker.stopped")
+
+
+async def _beat_forever(pulse: int, stopping: asyncio.Event) -> None:
+    """Say once a second that the event loop turns. Nobody may be listening any more; then there is nobody to tell."""
+    while not stopping.is_set():
+        with contextlib.suppress(OSError):
+            os.write(pulse, b".")
+        await _pause(stopping, BEAT_S)
 
 
 async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
