@@ -107,6 +107,7 @@ class Database:
             TimeoutError,
         ) as error:
             raise DatabaseUnavailable("no database connection within 5 s", retry_after_s=2) from error
+        is_silent = False
         try:
             # A statement that is to be a transaction of its own must never land inside one that somebody left open.
             assert not connection.is_in_transaction(), "the pool lent a connection in the middle of a transaction"
@@ -118,17 +119,25 @@ class Database:
             ConnectionError,
         ) as error:
             raise DatabaseUnavailable("the database connection was lost", retry_after_s=2) from error
+        except TimeoutError as error:
+            is_silent = True
+            raise DatabaseUnavailable("the database did not answer in time", retry_after_s=2) from error
         finally:
-            await self._release(connection)
+            await self._release(connection, is_silent=is_silent)
 
-    async def _release(self, connection: Any) -> None:
-        """Give a connection back; one that is still inside a transaction (whose rollback failed) is dropped."""
-        if not connection.is_closed() and connection.is_in_transaction():
+    async def _release(self, connection: Any, *, is_silent: bool) -> None:
+        """Give a connection back. One still inside a transaction (whose rollback failed) is dropped, as is a silent one:
+
+        nobody knows what its server still does with the statement.
+        """
+        if is_silent or (not connection.is_closed() and connection.is_in_transaction()):
             connection.terminate()
         try:
             await self._pool.release(connection, timeout=5)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            connection.terminate()
+            # The pool may have taken it back before it failed; it then drops the connection by itself.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
 
 
 @asynccontextmanager
@@ -154,6 +163,8 @@ async def _transaction(connection: Any, role: str) -> AsyncIterator[None]:
     await connection.execute(f"begin; {role}")
     try:
         yield
+    except TimeoutError:
+        raise  # A silent server would not hear a rollback either.
     except BaseException:
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             await connection.execute("rollback")
