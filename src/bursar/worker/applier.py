@@ -107,7 +107,7 @@ class Applier:
             return 0
         self._marked = queue.NOTHING
         if crashed := await queue.crashed_in(self._connection, bucket):
-            log.warning("worker.crash_found", bucket=bucket, events=len(crashed[1]))
+            log.warning("worker.crash_found", bucket=bucket, events=len(crashed))
         done = await self._work_bucket(bucket)
         await queue.release(self._connection, bucket)
         await self._plan_anew(done)

@@ -4,7 +4,8 @@ A bucket is owned by a *session* advisory lock, and everything its owner writes 
 when the session ends, the lock is free and nothing of it can ever commit. A worker that is frozen loses its
 session to the server's idle timeouts. Before a batch is begun its events are written into `worker_bucket` (by the
 transaction that finishes the one before it, where there is one); whoever finds them there later knows that their owner
-died inside them.
+died inside them. With them stands since when the server runs: where it was started again since, every session died with
+it, and no event is to blame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,10 @@ select bucket from due where pg_try_advisory_lock({LOCK_CLASS}, bucket) limit 1
 
 _RELEASE = f"select pg_advisory_unlock({LOCK_CLASS}, $1)"
 
-_CRASHED = "select tenant_id, events from worker_bucket where bucket = $1 and cardinality(events) > 0"
+_CRASHED = """
+select tenant_id, events, coalesce(server_since <> pg_postmaster_start_time(), false) as is_servers_doing
+from worker_bucket where bucket = $1 and cardinality(events) > 0
+"""
 
 _COUNT_CRASHES = """
 update gateway_event_queue set crashes = crashes + 1 where tenant_id = $1 and event_id = any($2::uuid[])
@@ -116,7 +120,10 @@ select tenant_id, gateway_account_id, gateway, id, type, origin, occurred_at, tr
 where coalesce(bytes, 0) - coalesce(length(body), 0) < {BATCH_BYTES_MAX} order by priority, run_at, id
 """
 
-_MARK = "update worker_bucket set tenant_id = $2, events = $3, worker = $4, since = clock_timestamp() where bucket = $1"
+_MARK = """
+update worker_bucket set tenant_id = $2, events = $3, worker = $4, since = clock_timestamp(), server_since = pg_postmaster_start_time()
+where bucket = $1
+"""
 _CORRELATION = """
 select b.headers ->> 'x-correlation-id' from gateway_event e
 join gateway_event_body b on b.tenant_id = e.tenant_id and b.event_id = e.id and b.received_at = e.received_at
@@ -135,7 +142,8 @@ with gone as (
     case when g.event_id = any($3::uuid[]) then 'ignored' else 'applied' end, g.tries + 1
   from gone g
 ), marked as (
-  update worker_bucket set tenant_id = $5, events = $6, worker = $7, since = clock_timestamp() where bucket = $4
+  update worker_bucket
+  set tenant_id = $5, events = $6, worker = $7, since = clock_timestamp(), server_since = pg_postmaster_start_time() where bucket = $4
 )
 select count(*) from gone
 """
@@ -174,14 +182,18 @@ async def release(connection: Any, bucket: int) -> None:
     await connection.execute(_RELEASE, bucket)
 
 
-async def crashed_in(connection: Any, bucket: int) -> tuple[UUID, list[UUID]] | None:
-    """Return the tenant and events inside which this bucket's last owner died, after counting the crash."""
+async def crashed_in(connection: Any, bucket: int) -> list[UUID]:
+    """Return the events inside which this bucket's last owner died, after counting the crash.
+
+    Empty where nobody died in it, or the server itself was started again since: then nothing is counted.
+    """
     row = await connection.fetchrow(_CRASHED, bucket)
     if row is None:
-        return None
-    await connection.execute(_COUNT_CRASHES, row["tenant_id"], row["events"])
+        return []
+    if not row["is_servers_doing"]:
+        await connection.execute(_COUNT_CRASHES, row["tenant_id"], row["events"])
     await connection.execute(_UNMARK, bucket)
-    return row["tenant_id"], list(row["events"])
+    return [] if row["is_servers_doing"] else list(row["events"])
 
 
 async def due_events(

@@ -1,0 +1,1 @@
+alter table worker_bucket drop column server_since;
