@@ -1,5 +1,6 @@
 """A tenant with a catalogue and a gateway account, and the engine at hand: what most tests of money begin with."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.settings import Settings
 from bursar.money.gateways import gateway
 from bursar.money.intake.filing import Filing, file_events, file_own_event
+from bursar.money.trail import check_chain, seal_tenant
 from bursar.worker.applier import Applier
 
 PACK = "pack-10"
@@ -74,6 +76,17 @@ class Stage:
     async def tell(self, *events: dict[str, Any]) -> None:
         await self.deliver(*events)
         await self.apply()
+
+    async def seal(self, at: datetime | None = None) -> int:
+        """Seal the audit trail; waits for transactions elsewhere on the server, which hold back what is final."""
+        sealed = 0
+        for _ in range(500):
+            sealed += await seal_tenant(self.db, tenant_id=self.tenant_id, now=at or datetime.now(UTC))
+            async with self.db.tenant(self.tenant_id) as tx:
+                if not (await check_chain(tx, tenant_id=self.tenant_id)).unsealed:
+                    return sealed
+            await asyncio.sleep(0.02)
+        raise AssertionError("something holds the sealing back")
 
     async def rows(self, query: str, *args: Any) -> list[dict[str, Any]]:
         async with self.db.tenant(self.tenant_id) as tx:

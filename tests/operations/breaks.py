@@ -227,6 +227,15 @@ BREAKS = {
         "select id from gateway_event where tenant_id = $1 and gateway_event_id = 'evt_3'",
         "evt",
     ),
+    "audit_records_are_sealed": Break(
+        CHECKOUT,
+        (
+            """update audit_record set at = at - interval '11 minutes'
+            where written_in = (select min(written_in) from audit_record)""",
+        ),
+        "select id from audit_record where tenant_id = $1 order by at limit 1",
+        "aud",
+    ),
     "effects_have_an_applied_event": Break(
         CHECKOUT,
         ("update gateway_event_outcome set outcome = 'ignored'",),

@@ -20,6 +20,7 @@ COMMANDS = {
     "key": Command("keys", "add, list, rotate and revoke API keys"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
+    "audit": Command("audit", "prove that the audit trail is unchanged, export it with the proof"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
     "events": Command("events", "list gateway events, show one, replay one or many"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),

@@ -143,11 +143,12 @@ async def _replay(tx: Transaction, *, tenant_id: UUID, names: list[str], given: 
 def _filter(*, status: str | None, type_: str | None, since: str | None, until: str | None) -> dict[str, Any]:
     if status is not None and status not in STATUSES:
         raise EventStatusUnknown(f"there is no status {status!r}", hint=f"Use one of {', '.join(STATUSES)}.")
-    given = {"status": status, "type": type_, "since": _instant(since), "until": _instant(until)}
+    given = {"status": status, "type": type_, "since": instant(since), "until": instant(until)}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """Return the instant that a person typed, UTC where it has no zone. Raises InstantInvalid."""
     if text is None:
         return None
     try:

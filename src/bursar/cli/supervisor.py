@@ -25,6 +25,7 @@ from bursar.kernel.files import read_json, write_private_json
 from bursar.kernel.postgres import Cluster
 from bursar.kernel.settings import Settings
 from bursar.money.intake.partitions import ensure_partitions
+from bursar.money.trail.sealing import continue_numbering
 
 _READY_WAIT_S = 90
 _TICK_S = 0.2
@@ -195,4 +196,6 @@ class Supervisor:
 async def migrate(settings: Settings) -> migrations.Migrated:
     """Bring a database to this version's schema and let its login role work there."""
     login = await migrations.login_of(settings.database_url)
-    return await migrations.migrate(settings.database_admin_url, login=login, hooks=[ensure_partitions])
+    return await migrations.migrate(
+        settings.database_admin_url, login=login, hooks=[ensure_partitions, continue_numbering]
+    )

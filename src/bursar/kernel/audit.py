@@ -1,17 +1,68 @@
-"""The audit trail: who did what, written in the transaction that does it. Append-only."""
+"""The audit trail: who did what, from where, written in the transaction that does it. Append-only, and sealed later.
 
-from typing import Any
+What it is not: the chain that proves it unchanged; `money.trail` seals what has been committed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from starlette.types import Scope
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
+_ADDRESS_MAX, _USER_AGENT_MAX, _CORRELATION_MAX = 64, 120, 128
+
 _APPEND = """
-insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes)
-values ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
+insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes, address, user_agent, correlation_id)
+values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10)
 """
+
+AddressOf = Callable[[Scope], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where a request came. user_agent: shortened. correlation_id: under which the logs tell of it."""
+
+    address: str | None = None
+    user_agent: str | None = None
+    correlation_id: str | None = None
+
+
+NOWHERE: Final = Origin()
+"""The origin of what no request asked for: commands, jobs, policies."""
+
+_asking: ContextVar[tuple[Scope, AddressOf] | None] = ContextVar("asking", default=None)
+
+
+@contextmanager
+def on_behalf_of(scope: Scope, address_of: AddressOf) -> Iterator[None]:
+    """Let every record that is written within say that this request was its origin."""
+    token = _asking.set((scope, address_of))
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def origin() -> Origin:
+    """Return from where what is being done now was asked for."""
+    asking = _asking.get()
+    if asking is None:
+        return NOWHERE
+    scope, address_of = asking
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"").decode("latin-1")
+    return Origin(
+        address_of(scope)[:_ADDRESS_MAX] or None,
+        "".join(char for char in agent[:_USER_AGENT_MAX] if char.isprintable()) or None,
+        str(scope.get("correlation_id", ""))[:_CORRELATION_MAX] or None,
+    )
 
 
 async def record(
@@ -26,8 +77,29 @@ async def record(
 ) -> None:
     """Append one record. actor: `key:key_…`, `operator`, `policy:…`. subject: public id of what changed most.
 
-    changes: plain values; never a secret.
+    changes: plain values; never a secret. What replaced something else is `changed(…)`.
     """
+    by = origin()
+    told = msgspec.json.encode(changes).decode()
     await tx.execute(
-        _APPEND, tenant_id, ids.new(), actor, action, event_id, subject, msgspec.json.encode(changes).decode()
+        _APPEND,
+        tenant_id,
+        ids.new(),
+        actor,
+        action,
+        event_id,
+        subject,
+        told,
+        by.address,
+        by.user_agent,
+        by.correlation_id,
     )
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that differ as `{field: {"before": …, "after": …}}`; what was not there before is None."""
+    return {
+        name: {"before": before.get(name), "after": after.get(name)}
+        for name in after
+        if before.get(name) != after.get(name)
+    }

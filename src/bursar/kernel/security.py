@@ -22,7 +22,6 @@ from typing import Any, Final, Literal, Protocol, get_args
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import structlog
 
 from bursar.kernel import ids
@@ -69,9 +68,9 @@ set count = security_event.count + excluded.count, detail = excluded.detail,
 """
 
 _AUDIT = """
-insert into audit_record (tenant_id, id, actor, action, subject, changes)
-select $1, u.id, u.actor, 'id.not_found', u.subject, u.changes::jsonb
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as u (id, actor, subject, changes)
+insert into audit_record (tenant_id, id, actor, action, subject, changes, address)
+select $1, u.id, u.actor, 'id.not_found', u.subject, '{}', nullif(u.address, '')
+from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as u (id, actor, subject, address)
 on conflict (tenant_id, id) do nothing
 """
 
@@ -266,7 +265,7 @@ async def _record_unknown(db: Database, unknown: Sequence[_Unknown]) -> None:
                 [_id_of(u) for u in own],
                 [u.actor for u in own],
                 [u.subject for u in own],
-                [msgspec.json.encode({"address": u.address}).decode() for u in own],
+                [u.address for u in own],
             )
 
 

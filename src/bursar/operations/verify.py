@@ -31,6 +31,7 @@ _PREFIXES = {
     "spend": ids.SPEND,
     "entitlement": ids.ENTITLEMENT,
     "licence": ids.LICENCE,
+    "audit_record": ids.AUDIT,
     "ledger_transaction": ids.LEDGER_TRANSACTION,
     "tenant_id": ids.TENANT,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,

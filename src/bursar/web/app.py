@@ -16,6 +16,7 @@ from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, send_problem
+from bursar.kernel.http.addresses import client_address
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.resources import Resources, utc_now
 from bursar.kernel.settings import Settings
@@ -36,7 +37,11 @@ class Application:
         self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
         self.metrics = Metrics(self.resources.security.totals)
         self.api = _api(self.resources, self.metrics, self._lifespan)
-        self._edge = Edge(self.api, observe=self.metrics.observe)
+        self._edge = Edge(
+            self.api,
+            observe=self.metrics.observe,
+            address_of=lambda scope: client_address(scope, settings),
+        )
         self._intake: Intake | None = None
         self._webhooks: WebhookEndpoint | None = None
 

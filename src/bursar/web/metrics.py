@@ -47,6 +47,11 @@ class Metrics:
         self._age = Gauge(
             "bursar_queue_oldest_seconds", "How long the oldest due event has waited.", registry=self._registry
         )
+        self._unsealed = Gauge(
+            "bursar_audit_unsealed_seconds",
+            "How long the oldest audit record has waited for its seal.",
+            registry=self._registry,
+        )
         self._stored = Gauge(
             "bursar_stored_rows", "Rows of a table, as PostgreSQL estimates them.", ["table"], registry=self._registry
         )
@@ -69,6 +74,7 @@ class Metrics:
             for status, count in counts.items():
                 self._events.labels(status).set(count)
             self._age.set(standing.oldest_s)
+            self._unsealed.set(standing.unsealed_s)
             for table, rows in standing.stored.items():
                 self._stored.labels(table).set(rows)
         return generate_latest(self._registry)

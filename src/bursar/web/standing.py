@@ -15,6 +15,8 @@ from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.resources import Resources
 
 KEPT_S: Final = 1.0
+UNSEALED_KEPT_S: Final = 10.0
+"""It is asked of every tenant, so not as often."""
 ANSWER_MAX_S: Final = 3.0
 COUNTED_MAX: Final = 100_000
 """Rows counted at most, so that the question stays cheap when the answer is bad."""
@@ -35,6 +37,16 @@ _STORED = """
 select relname, n_live_tup from pg_stat_user_tables where schemaname = 'public' and relname = any($1::text[])
 """
 
+_UNSEALED = """
+select coalesce(extract(epoch from clock_timestamp() - min(first.at)), 0)::float8
+from tenant t
+cross join lateral (
+  select a.at from audit_record a where a.tenant_id = t.tenant_id and a.written_in >= coalesce(
+    (select s.ends from audit_seal s where s.tenant_id = t.tenant_id order by s.sequence desc limit 1), 0)
+  order by a.written_in limit 1
+) as first
+"""
+
 _TABLES = ["gateway_event", "gateway_event_outcome", "purchase", "payment", "refund", "dispute", "fulfilment_grant"]
 
 
@@ -49,6 +61,7 @@ class Standing:
     """waiting, retrying, dead: events, counted up to 100,000. oldest_s: how long the oldest due event has waited.
 
     dead_lately: within the last hour. stored: PostgreSQL's estimates. latency_s: of this question.
+    unsealed_s: how long the oldest audit record of any tenant has waited for its seal, as of some seconds ago.
     """
 
     waiting: int
@@ -58,6 +71,7 @@ class Standing:
     oldest_s: float
     stored: Mapping[str, int]
     latency_s: float
+    unsealed_s: float
 
 
 class Watch:
@@ -68,6 +82,7 @@ class Watch:
         self._lock = asyncio.Lock()
         self._until = 0.0
         self._answer: Standing | DomainError | None = None
+        self._unsealed = (0.0, 0.0)
 
     async def standing(self) -> Standing:
         """Return how things stand.
@@ -101,11 +116,14 @@ class Watch:
             queue = await tx.fetchrow(_QUEUE)
             dead = await tx.fetchrow(_DEAD)
             stored = await tx.fetch(_STORED, _TABLES)
+            if time.monotonic() >= self._unsealed[0]:
+                self._unsealed = (time.monotonic() + UNSEALED_KEPT_S, await tx.fetchval(_UNSEALED))
         return Standing(
             **dict(queue),
             **dict(dead),
             stored={row["relname"]: row["n_live_tup"] for row in stored},
             latency_s=time.perf_counter() - began,
+            unsealed_s=self._unsealed[1],
         )
 
 

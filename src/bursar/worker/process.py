@@ -14,6 +14,7 @@ from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.mail import mailer_of
 from bursar.kernel.settings import Settings
+from bursar.money.trail.sealing import seal_all
 from bursar.worker.applier import Applier
 from bursar.worker.chores import EVERY, Chores
 from bursar.worker.postman import post_forever
@@ -22,6 +23,7 @@ IDLE_S = 0.02
 RECONNECT_S = 0.25
 BEAT_S = 1.0
 NO_PULSE = -1
+SEAL_EVERY_S = 3.0
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +39,7 @@ async def run(settings: Settings, *, pulse: int = NO_PULSE) -> None:
         asyncio.create_task(
             post_forever(settings.database_url, mailer_of(settings), base_url=settings.public_url, stopping=stopping)
         ),
+        asyncio.create_task(_seal_forever(settings, stopping)),
     ]
     log.info("worker.started")
     garbage.settle()
@@ -91,6 +94,23 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             log.warning("worker.chores_failed", error=type(error).__name__, detail=str(error)[:200])
             await _pause(stopping, 2.0)
+
+
+async def _seal_forever(settings: Settings, stopping: asyncio.Event) -> None:
+    """Seal the audit trail every few seconds, and once more at the end."""
+    db: Database | None = None
+    while True:
+        is_last = stopping.is_set()
+        try:
+            db = db or await Database.open(settings.database_url, size=1)
+            await seal_all(db, now=datetime.now(UTC))
+        except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            log.warning("worker.sealing_failed", error=type(error).__name__, detail=str(error)[:200])
+        if is_last:
+            break
+        await _pause(stopping, SEAL_EVERY_S)
+    if db:
+        await db.close()
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bursar.kernel import ids, tracing
+from bursar.kernel import audit, ids, tracing
 from bursar.kernel.http.problems import CORRELATION_HEADER, internal_error, send_problem
 
 _SANE = re.compile(r"[A-Za-z0-9._:-]{8,128}", re.ASCII)
@@ -33,12 +33,23 @@ Observer = Callable[[str, str, int, float], None]
 _log = structlog.get_logger("bursar.http")
 
 
-class Edge:
-    """Wraps an application. The correlation id is in `scope["correlation_id"]`, in every log line and in the answer."""
+def _peer_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
-    def __init__(self, app: ASGIApp, *, observe: Observer | None = None) -> None:
+
+class Edge:
+    """Wraps an application. The correlation id is in `scope["correlation_id"]`, in every log line and in the answer.
+
+    address_of: from where a request comes, as the audit trail is to say it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, observe: Observer | None = None, address_of: audit.AddressOf = _peer_of
+    ) -> None:
         self._app = app
         self._observe = observe
+        self._address_of = address_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +68,7 @@ class Edge:
         with (
             structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
             tracing.span(scope["method"], asked, parent=headers) as span,
+            audit.on_behalf_of(scope, self._address_of),
         ):
             try:
                 await self._app(scope, receive, answer)

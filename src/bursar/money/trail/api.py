@@ -17,6 +17,7 @@ class AuditFilters(PageFilters):
     event: EventId | None = None
     actor: Key | None = None
     action: Key | None = None
+    subject: Key | None = None
     since: Instant | None = None
     until: Instant | None = None
 
@@ -24,7 +25,10 @@ class AuditFilters(PageFilters):
 @router.get("/audit-records")
 @needs("audit:read")
 async def list_audit_records(caller: CallerOf, filters: Annotated[AuditFilters, Query()]) -> Page[AuditRecord]:
-    """List who did what, newest first."""
+    """List who did what, newest first.
+
+    By `subject` are found the acts of people, keys and policies on it; what gateways reported, by `event` or `customer`.
+    """
     async with caller.transaction() as tx:
         return page_of(await audit_records(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
 

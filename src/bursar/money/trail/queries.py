@@ -29,11 +29,15 @@ class AuditRecord(View):
     event: EventId | None = Field(description="The event that caused it.")
     subject: str | None = Field(examples=["pay_01kapj5m6rfq1v5wx6h0b1a2c3"], description="What changed most.")
     changes: Annotated[dict[str, Any], FromJson]
+    address: str | None = Field(description="From where it was asked for; absent where no request asked.")
+    user_agent: str | None = Field(description="With which program, shortened.")
+    correlation_id: str | None = Field(description="Under which the logs tell of the request.")
 
 
 _GATEWAY = "gateway"
 
-_SELECT = """select r.id, r.at, r.actor, r.action, r.event_id as event, r.subject, r.changes::text as changes
+_SELECT = """select r.id, r.at, r.actor, r.action, r.event_id as event, r.subject, r.changes::text as changes,
+  r.address, r.user_agent, r.correlation_id
 from audit_record r"""
 
 RECORDS = Listing(
@@ -46,6 +50,7 @@ RECORDS = Listing(
         # What people did is rare among what gateways reported, and has an index of its own.
         "by_people": "r.actor <> 'gateway'",
         "event": "r.event_id = {}",
+        "subject": "r.subject = {}",
         # The events that moved this customer's money, grants or credits.
         "customer": """r.event_id in (
     select t.event_id from ledger_transaction t where t.tenant_id = $1 and t.customer_id = {}
@@ -62,9 +67,12 @@ _ONE = f"{_SELECT} where r.tenant_id = $1 and r.id = $2"
 
 
 async def audit_records(tx: Transaction, *, tenant_id: UUID, page: Slice, given: dict[str, Any]) -> Part[AuditRecord]:
-    """Return records, newest first. given: values by filter of `RECORDS`."""
+    """Return records, newest first. given: values by filter of `RECORDS`.
+
+    By subject are found the acts of people, keys and policies; what gateways reported is found by event or customer.
+    """
     of_gateways = given.get("actor") == _GATEWAY or str(given.get("action", "")).startswith("event.")
-    is_of_people = ("actor" in given or "action" in given) and not of_gateways
+    is_of_people = "subject" in given or (("actor" in given or "action" in given) and not of_gateways)
     wanted = given | {"by_people": ASKED} if is_of_people else given
     return await part(tx, RECORDS, tenant_id=tenant_id, given=wanted, page=page, view=AuditRecord.of)
 

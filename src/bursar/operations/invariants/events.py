@@ -63,4 +63,23 @@ where t.tenant_id = $1 /*only t.id*/
     select from gateway_event_outcome o where o.tenant_id = t.tenant_id and o.event_id = t.event_id and o.outcome = 'applied')
 """,
     ),
+    Invariant(
+        name="audit_records_are_sealed",
+        promises="No audit record waits for its seal while others are written ten minutes later.",
+        subject="audit_record",
+        scope=Scope.whole,
+        sql="""
+select oldest.id as audit_record, oldest.action, oldest.at, newest.at as newest_at
+from (select coalesce((select s.ends from audit_seal s where s.tenant_id = $1 order by s.sequence desc limit 1), 0) as ends) as head
+cross join lateral (
+  select a.id, a.action, a.at from audit_record a where a.tenant_id = $1 and a.written_in >= head.ends
+  order by a.written_in limit 1
+) as oldest
+cross join lateral (
+  select a.at from audit_record a where a.tenant_id = $1 and a.written_in >= head.ends
+  order by a.written_in desc limit 1
+) as newest
+where newest.at > oldest.at + interval '10 minutes'
+""",
+    ),
 )
