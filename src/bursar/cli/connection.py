@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from bursar.kernel.errors import Conflict
+from pydantic import ValidationError
+
+from bursar.kernel.errors import Conflict, Invalid
 from bursar.kernel.files import Locked, lock, read_json, write_private
 from bursar.kernel.postgres import Cluster
 from bursar.kernel.processes import is_alive
@@ -26,6 +29,12 @@ ADDRESSES = "bursar.json"
 _WAIT_S = 30
 
 
+class SettingsInvalid(Invalid):
+    """The environment or the command line says something that cannot be."""
+
+    code = "settings_invalid"
+
+
 class InstanceBusy(Conflict):
     """Another command has the embedded server to itself."""
 
@@ -33,10 +42,35 @@ class InstanceBusy(Conflict):
 
 
 def settings_for(data: Path | None = None, **changes: Any) -> Settings:
-    """Return the environment's settings, with what the command line says instead."""
+    """Return the environment's settings, with what the command line says instead. Raises: SettingsInvalid."""
     given = {name: value for name, value in {"data": data, **changes}.items() if value is not None}
-    settings = Settings(**given)
+    settings = _checked(given)
     return settings.model_copy(update={"data": settings.data.absolute()})
+
+
+def _checked(given: dict[str, Any]) -> Settings:
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        wrong = ", ".join(f"BURSAR_{str(fault['loc'][0]).upper()} ({fault['msg']})" for fault in error.errors())
+        raise SettingsInvalid(f"these settings cannot be used: {wrong}", hint="Correct or unset them.") from None
+    for name in ("database_url", "database_direct_url", "database_admin_url"):
+        if (url := getattr(settings, name)) and not _is_address(url):
+            raise SettingsInvalid(
+                f"BURSAR_{name.upper()} is no address of a PostgreSQL database",
+                hint="It looks like postgresql://user:password@host:5432/name.",
+            )
+    return settings
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports = [urlsplit(f"//{host}").port for host in hosts]
+    except ValueError:
+        return False
+    return parts.scheme in ("postgresql", "postgres") and 0 not in ports
 
 
 @contextmanager

@@ -4,13 +4,32 @@ import json
 import sys
 from importlib import import_module
 
+import asyncpg
 import typer
 
 from bursar.cli.commands import COMMANDS
-from bursar.kernel.errors import DomainError
+from bursar.kernel.errors import DomainError, Forbidden, Unavailable
 
 _MISUSED = 2
 """Exit code of a call with wrong options or arguments."""
+
+
+class DatabaseForbidden(Forbidden):
+    """The login may not do this in the database."""
+
+    code = "database_forbidden"
+
+
+class DatabaseFailed(Unavailable):
+    """PostgreSQL refused or broke off in the middle of a command."""
+
+    code = "database_failed"
+
+
+class FilesFailed(Unavailable):
+    """The operating system refused a file, a directory or a connection."""
+
+    code = "files_failed"
 
 
 def run(name: str, arguments: list[str]) -> None:
@@ -24,8 +43,8 @@ def run(name: str, arguments: list[str]) -> None:
         root.command(name, **getattr(module, "OPTIONS", {}))(getattr(module, name))
     try:
         root(arguments, prog_name="bursar")
-    except DomainError as refusal:
-        _report(refusal, as_json="--json" in arguments)
+    except (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as failure:
+        _report(_told(failure), as_json="--json" in arguments)
         sys.exit(1)
     except SystemExit as left:
         if left.code == _MISUSED and "--json" in arguments:
@@ -33,6 +52,20 @@ def run(name: str, arguments: list[str]) -> None:
         raise
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _told(failure: Exception) -> DomainError:
+    """Return what an operator can act on. What is none of these is a bug, and shows where it is."""
+    if isinstance(failure, DomainError):
+        return failure
+    if isinstance(failure, asyncpg.InsufficientPrivilegeError):
+        return DatabaseForbidden(
+            f"the database refuses: {failure}",
+            hint="Run bursar migrate with BURSAR_DATABASE_ADMIN_URL set to a role that may create roles and tables.",
+        )
+    if isinstance(failure, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return DatabaseFailed(f"the database broke off: {failure or type(failure).__name__}", hint="See bursar doctor.")
+    return FilesFailed(f"the system refuses: {failure or type(failure).__name__}", hint="See bursar doctor.")
 
 
 def report_misuse(message: str, *, hint: str) -> None:
