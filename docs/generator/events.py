@@ -59,7 +59,7 @@ def page() -> str:
         "Event types",
         _ABOUT,
         "## Stripe, and the sandbox, which speaks its format",
-        "Signed with `Stripe-Signature`. Layouts of 2017 to 2026 are read alike. `incomplete_expired` is read as `canceled`.",
+        "Signed with `Stripe-Signature`. Layouts of 2011 to 2026 are read alike; thin events (`v2.core.event`) carry no object and are ignored. `incomplete_expired` is read as `canceled`.",
         _table(stripe.READERS, _STRIPE, _proven(stripe.READERS, (payments, billing, checkout))),
         "## Dodo Payments",
         "Signed with the Standard Webhooks headers. The event is named by `webhook-id`.",

@@ -7,7 +7,7 @@ time, then the rank of the state, then the content itself, so that any delivery 
 Units: amounts are whole minor units of ISO 4217 (not the gateway's), currencies upper case, times aware UTC.
 A field that the gateway did not tell is None (or empty); a name of an object is the gateway's id of it.
 
-Sources: Stripe API reference, object pages (layouts of 2017 to 2026); Dodo Payments webhook schemas.
+Sources: Stripe API reference, object pages (layouts of 2011 to 2026); Dodo Payments webhook schemas.
 """
 
 from datetime import datetime
