@@ -8,7 +8,6 @@ PostgreSQL counts the rows that either of them writes.
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 from benchmarks import cpu, rows
@@ -27,7 +26,6 @@ NOTES = (
 )
 _SCRIPT = Path(__file__).with_name("apply.sql")
 _STATE_BYTES, _AUDIT_BYTES, _OUTBOX_BYTES, _LINES_BYTES = 690, 760, 140, 260
-_PENDING = "select count(*) from gateway_event_queue"
 _SPAN = """
 select extract(epoch from max(at))::float8 - $1 as seconds from gateway_event_outcome
 where at >= to_timestamp($1)
@@ -71,11 +69,11 @@ def apply_all(here: Ground, worker: Process, *, events: int, series: str) -> dic
     groups = {"worker": [worker.pid], "postgres": [here.cluster.pid or 0]}
     asyncio.run(file_bodies(here, [paid_event(number, series) for number in range(events)]))
     began, before = here.ask(_NOW), cpu.read(groups)
-    while here.ask(_PENDING):
-        time.sleep(0.05)
-    used = cpu.shares(before, cpu.read(groups))
+    here.until_applied()
+    after = cpu.read(groups)
+    used, passed = cpu.shares(before, after), after.at - before.at
     seconds = asyncio.run(here.rows(_SPAN, began))[0]["seconds"]
-    cost = {f"{name}_us": 1e6 * used[name] * seconds / events for name in groups}
+    cost = {f"{name}_us": 1e6 * used[name] * passed / events for name in groups}
     return {
         "events": events,
         "seconds": seconds,

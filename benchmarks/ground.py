@@ -46,6 +46,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
 """
 _REF = "insert into price_gateway_ref (tenant_id, gateway_account_id, ref, price_id) values ($1, $2, $3, $4)"
 
+_IS_QUEUED = "select exists (select from gateway_event_queue)"
+
 _GRANTS: dict[SandboxPrice, list[dict[str, Any]]] = {
     MEMBERSHIP: [{"kind": "credits", "amount": 8, "pool": "classes"}],
     PACK: [{"kind": "credits", "amount": 10, "pool": "classes"}],
@@ -85,6 +87,18 @@ class Ground:
         """Return the one value that a query of the business's rows gives."""
         rows = asyncio.run(self.rows(query, *values))
         return next(iter(rows[0].values()))
+
+    def until_applied(self) -> None:
+        """Wait until nothing is queued. It asks over one connection: a new one each time would take a server's part of a core."""
+        asyncio.run(self._until_applied())
+
+    async def _until_applied(self) -> None:
+        async with self.database() as db:
+            while True:
+                async with db.tenant(self.tenant_id) as tx:
+                    if not await tx.fetchval(_IS_QUEUED):
+                        return
+                await asyncio.sleep(0.02)
 
     def admin(self, *statements: str) -> None:
         """Run statements as the server's superuser, each in a transaction of its own."""

@@ -4,7 +4,6 @@ import asyncio
 import http.client
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ NOTES = (
     "marked: pages that were told that something changed",
 )
 
-_LEFT = "select count(*) from gateway_event_queue"
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _MARK = b"event: "
 
@@ -36,8 +34,7 @@ def measure(scale: Scale) -> Result:
             with live_pages(here, api, pages) as opened:
                 asyncio.run(file_bodies(here, list(paid_events(count, "abcdefghij"[number]))))
                 with here.worker() as worker:
-                    while int(here.program("psql", "-qXtAc", _LEFT)):
-                        time.sleep(0.1)
+                    here.until_applied()
                     found = {"api_mb": _peak_mb(api), "worker_mb": _peak_mb(worker)}
                 marked = sum(_MARK in _received(page) for page in opened)
             found |= {"together_mb": found["api_mb"] + found["worker_mb"]}

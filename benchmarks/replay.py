@@ -13,7 +13,6 @@ from bursar.operations.snapshots import reading
 PROMISE = "a replay of all history leaves the state identical, at 5,000 events a second"
 BUDGETS = (Budget("per_second", at_least=5000), Budget("differences", at_most=0))
 NOTES = ("differences: tables whose canonical content changed",)
-_LEFT = "select count(*) from gateway_event_queue"
 
 
 def measure(scale: Scale) -> Result:
@@ -23,12 +22,12 @@ def measure(scale: Scale) -> Result:
         events = mixed_events(20 if scale.quick else 500)
         asyncio.run(file_bodies(here, events))
         with here.worker():
-            _drain(here)
+            here.until_applied()
             for _ in range(scale.runs):
                 before = asyncio.run(_state(here))
                 count = asyncio.run(_replay(here))
                 began = time.monotonic()
-                _drain(here)
+                here.until_applied()
                 seconds = time.monotonic() - began
                 after = asyncio.run(_state(here))
                 changed = sum(before[table] != after.get(table) for table in before)
@@ -45,8 +44,3 @@ async def _state(here: Ground) -> dict[str, str]:
     async with reading(here.settings.database_url) as connection:
         found = await fingerprint(connection, here.tenant_id)
     return {name: table.sha256 for name, table in found.tables.items()}
-
-
-def _drain(here: Ground) -> None:
-    while int(here.program("psql", "-qXtAc", _LEFT)):
-        time.sleep(0.05)

@@ -30,6 +30,8 @@ BATCH_MAX = 500
 BATCHES_OF_A_BUCKET = 4
 """A bucket is given back after so many, so that others have their turn."""
 _AT_ONCE_AFTER_CRASHES = (BATCH_MAX, 25, 1)
+_TRANSLATED_AT_ONCE = 8
+"""Some half a millisecond: as long PostgreSQL's answer to another batch may have to wait."""
 PLAN_ANEW_FIRST = 500
 """Events after which a new session plans its statements again, and then whenever it has applied four times as many."""
 _SESSION_LOST = (
@@ -143,10 +145,11 @@ class Applier:
             self._plan_anew_at = self._applied * 4
 
     async def _translate(self, batch: _Batch) -> None:
-        for event in batch.events:
+        for number, event in enumerate(batch.events):
             if event.id not in batch.said:
                 batch.said[event.id] = self._translated(batch.lane, event)
-                await asyncio.sleep(0)
+                if number % _TRANSLATED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def _work_batch(self, batch: _Batch, ahead: _Batch | None) -> None:
         """Apply what killed nobody together; what was there when a worker died, a few at a time; after a second death, alone."""
