@@ -104,7 +104,8 @@ join subscription s on s.tenant_id = g.tenant_id and s.id = g.source_id
 cross join lateral (
   select bool_or(p.is_disputed) as is_disputed,
     (array_agg(p.paid_minor > 0 and p.refunded_minor + p.lost_minor >= p.paid_minor
-               order by coalesce(p.period_start, p.paid_at) desc, p.paid_at desc, p.paid_minor desc)
+               order by coalesce(p.period_start, p.paid_at) desc, p.paid_at desc, p.paid_minor desc,
+                 p.refunded_minor + p.lost_minor desc)
        filter (where p.lines @> '[{"standing": true}]'))[1] as is_returned
   from purchase p
   where p.tenant_id = s.tenant_id and p.gateway_account_id = s.gateway_account_id and p.subscription_ref = s.gateway_ref and p.is_paid
