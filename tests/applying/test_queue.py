@@ -172,6 +172,7 @@ async def test_of_a_batch_that_fails_only_the_failing_event_waits(db, database_u
             raise ValueError("no")
 
     monkeypatch.setattr(refusing, "_write", refuse_the_fifth)
+    monkeypatch.setattr(refusing, "_tell", AsyncMock())  # drawing tracebacks for a terminal takes seconds
 
     await refusing.work()
     refusing.terminate()

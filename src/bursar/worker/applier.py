@@ -164,22 +164,30 @@ class Applier:
 
     async def _apply(self, batch: _Batch, events: Sequence[Queued], ahead: _Batch | None) -> None:
         """Apply events in one transaction; where that fails, each half on its own, so that only the failing one waits."""
+        error = await self._failed(batch, events, ahead)
+        if error is None:
+            return
+        if len(events) > 1:
+            log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
+            middle = len(events) // 2
+            await self._apply(batch, events[:middle], ahead)
+            await self._apply(batch, events[middle:], ahead)
+            return
+        # Told after it is written down, and while nothing is begun: drawing a traceback may take longer than a silent
+        # session lives, and whatever is marked then would count it as a crash.
+        await self._commit(batch.lane, [self._failure(events[0], f"{type(error).__name__}: {error}")], None)
+        await self._tell(batch.lane, events[0], error)
+
+    async def _failed(self, batch: _Batch, events: Sequence[Queued], ahead: _Batch | None) -> Exception | None:
+        """Try to apply events; return why that failed. Raises what is no event's doing: the session was lost."""
         await self._mark(batch.lane, events)
-        said = [batch.said[e.id] for e in events]
         try:
-            await self._commit(batch.lane, said, ahead)
+            await self._commit(batch.lane, [batch.said[e.id] for e in events], ahead)
         except Exception as error:
             if self._is_lost(error):
                 raise
-            if len(events) > 1:
-                log.warning("worker.batch_failed", error=type(error).__name__, events=len(events))
-                middle = len(events) // 2
-                await self._apply(batch, events[:middle], ahead)
-                await self._apply(batch, events[middle:], ahead)
-                return
-            # Told after it is written down: drawing a traceback takes longer than a silent session may.
-            await self._commit(batch.lane, [self._failure(events[0], f"{type(error).__name__}: {error}")], ahead)
-            await self._tell(batch.lane, events[0], error)
+            return error
+        return None
 
     async def _mark(self, lane: Lane, events: Sequence[Queued]) -> None:
         """Write down what is begun, unless the transaction before it has done so."""
