@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from bursar.kernel.db import Transaction
 from bursar.money.applying.postings import causes_of, postings_of
 from bursar.money.applying.revisits import to_revisit
@@ -23,7 +25,7 @@ from bursar.money.fulfilment import (
 )
 from bursar.money.gateways.facts import CustomerFact, LicenceKeyFact, PaymentMethodFact, SubscriptionFact
 from bursar.money.ledger import post_differences
-from bursar.money.merging import Merged, Reported, Snapshot, merge, objects, subscription_histories
+from bursar.money.merging import Merged, Reported, Snapshot, merge, objects, owners_of_methods, subscription_histories
 from bursar.money.payments import Assessed, record_purchases
 from bursar.money.payments.issued_keys import record_issued_keys
 from bursar.money.payments.methods import record_payment_methods
@@ -70,6 +72,7 @@ async def apply_batch(
         tx, tenant_id=account.tenant_id, account_id=account.id, reported=reported, revisit=revisits.purchases
     )
     _credit_revisits(merged, revisits.purchases)
+    await _name_owners(tx, account=account, merged=merged)
     reading = await _read(tx, account=account, merged=merged, reopened=revisits.subscriptions)
     directory = await know_customers(
         tx,
@@ -186,6 +189,19 @@ def _credit_revisits(merged: Merged, revisit: Mapping[UUID, UUID]) -> None:
     """A purchase that was only read again is told of by the event that asked for it."""
     for purchase_id, event_id in revisit.items():
         merged.told_by.setdefault(merged.absorbed.get(purchase_id, purchase_id), event_id)
+
+
+async def _name_owners(tx: Transaction, *, account: Account, merged: Merged) -> None:
+    """Let a saved way to pay that names nobody (it was detached) belong to whom it belonged last, whichever was told first."""
+    nameless = {
+        key: s.fact for key, s in merged.loose.items() if isinstance(s.fact, PaymentMethodFact) and not s.fact.customer
+    }
+    if nameless:
+        refs = [fact.ref for fact in nameless.values()]
+        owners = await owners_of_methods(tx, tenant_id=account.tenant_id, account_id=account.id, refs=refs)
+        for key, fact in nameless.items():
+            owned = msgspec.structs.replace(fact, customer=owners.get(fact.ref))
+            merged.loose[key] = merged.loose[key]._replace(fact=owned)
 
 
 async def _record_loose(

@@ -19,6 +19,7 @@ from bursar.money.merging.registers import (
     history_bounds,
     merge,
     objects,
+    owners_of_methods,
     subscription_histories,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "member_names",
     "merge",
     "objects",
+    "owners_of_methods",
     "subscription_histories",
 ]

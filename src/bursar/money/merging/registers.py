@@ -11,7 +11,7 @@ import msgspec
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.gateways.facts import KINDS, AnyFact, SubscriptionFact, Version, version_of
+from bursar.money.gateways.facts import KINDS, AnyFact, PaymentMethodFact, SubscriptionFact, Version, version_of
 from bursar.money.merging.links import member_names
 from bursar.money.merging.links import name as name_of
 
@@ -19,8 +19,15 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 HISTORY = "subscription_at"
 """Kind under which every snapshot of a subscription is kept: what a period bought is what the plan was then."""
 
+OWNED = "payment_method_of"
+"""Kind under which the newest snapshot of a saved way to pay that named its customer is kept: a detached one may name nobody."""
+
+_ASIDE = (HISTORY, OWNED)
 _decode_subscription = msgspec.json.Decoder(SubscriptionFact).decode
-_DECODERS = {kind: msgspec.json.Decoder(fact_type) for kind, fact_type in (KINDS | {HISTORY: SubscriptionFact}).items()}
+_DECODERS = {
+    kind: msgspec.json.Decoder(fact_type)
+    for kind, fact_type in (KINDS | {HISTORY: SubscriptionFact, OWNED: PaymentMethodFact}).items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ async def merge(
     )
     revisited = {joined.absorbed.get(p, p) for p in revisit}
     purchases = await _members(tx, tenant_id=tenant_id, joined=joined, revisited=revisited, newest=newest, taken=taken)
-    loose_keys = [key for key, row in newest.items() if key[0] != HISTORY and not member_names(row.fact)]
+    loose_keys = [key for key, row in newest.items() if key[0] not in _ASIDE and not member_names(row.fact)]
     for key in loose_keys:
         joined.told_by[key] = newest[key].event_id
     return Merged(
@@ -207,6 +214,18 @@ async def objects(
         return {}
     rows = await tx.fetch(_LOOSE, tenant_id, account_id, [kind for kind, _ in wanted], [ref for _, ref in wanted])
     return {(row["kind"], row["ref"]): _snapshot(row) for row in rows}
+
+
+async def owners_of_methods(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, refs: Iterable[str]
+) -> dict[str, str]:
+    """Return whose each saved way to pay is, or was last: customers by the gateway ids of the methods; unknown ones are left out."""
+    known = await objects(tx, tenant_id=tenant_id, account_id=account_id, names=[(OWNED, ref) for ref in refs])
+    return {
+        ref: s.fact.customer
+        for (_, ref), s in known.items()
+        if isinstance(s.fact, PaymentMethodFact) and s.fact.customer
+    }
 
 
 # The bounds come ready made: row-level security keeps `||` and every other condition that is not leakproof off the index.
@@ -254,6 +273,8 @@ def _newest(reported: Sequence[Reported]) -> dict[tuple[str, str], _Row]:
         keys = [(report.fact.kind, report.fact.ref)]
         if isinstance(report.fact, SubscriptionFact):
             keys.append((HISTORY, f"{report.fact.ref}@{report.at.timestamp():015.3f}"))
+        elif isinstance(report.fact, PaymentMethodFact) and report.fact.customer:
+            keys.append((OWNED, report.fact.ref))
         for key in keys:
             known = newest.get(key)
             if known is None or (known.version, known.tie) < (row.version, row.tie):

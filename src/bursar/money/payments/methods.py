@@ -12,7 +12,7 @@ _METHODS = """
 insert into payment_method (tenant_id, gateway_account_id, id, gateway_ref, customer_id, method, brand, last4, exp_month, exp_year, is_detached, created_at)
 select $1, $2, * from unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::smallint[], $10::smallint[], $11::bool[], $12::timestamptz[])
 on conflict (tenant_id, gateway_account_id, gateway_ref) do update
-set customer_id = coalesce(excluded.customer_id, payment_method.customer_id), method = excluded.method, brand = excluded.brand,
+set customer_id = excluded.customer_id, method = excluded.method, brand = excluded.brand,
     last4 = excluded.last4, exp_month = excluded.exp_month, exp_year = excluded.exp_year, is_detached = excluded.is_detached
 """
 
@@ -26,7 +26,7 @@ async def record_payment_methods(
     directory: Mapping[str, UUID],
     now: datetime,
 ) -> None:
-    """Bring saved payment methods to their newest snapshots. A detached one keeps the customer it had."""
+    """Bring saved payment methods to their newest snapshots. A detached one keeps the customer it had, which its fact must say."""
     if methods:
         await tx.execute(
             _METHODS,
