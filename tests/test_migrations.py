@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -140,6 +141,33 @@ async def test_a_login_role_of_an_external_database_may_act_as_both_roles(empty_
     assert await login.fetchval("select current_user") == "bursar_engine"
     await login.execute("reset session authorization; drop role alice")
     await login.close()
+
+
+async def test_an_administrator_who_is_no_superuser_may_act_as_the_engine(empty_url, history):
+    """Since PostgreSQL 16 whoever makes a role may grant it, which is not yet to act as it."""
+    admin = await asyncpg.connect(empty_url)
+    if admin.get_server_version().major < 16:
+        await admin.close()
+        pytest.skip("before PostgreSQL 16 membership was one thing")
+    database = await admin.fetchval("select current_database()")
+    await admin.execute(
+        f"""create role bob login createrole password 'x'; alter database "{database}" owner to bob;
+        grant bursar_app, bursar_engine to bob with admin true, inherit false, set false;"""
+    )
+    parts = urlsplit(empty_url)
+    bobs = parts._replace(netloc=f"bob:x@{parts.netloc.rpartition('@')[2]}").geturl()
+    try:
+        await migrations.migrate(bobs, directory=history)
+        bob = await asyncpg.connect(bobs)
+        await bob.execute("set role bursar_engine")
+        role = await bob.fetchval("select current_user")
+        await bob.close()
+    finally:
+        await admin.execute(f'alter database "{database}" owner to current_user')
+        await admin.execute("drop owned by bob cascade; drop role bob")
+        await admin.close()
+
+    assert role == "bursar_engine"
 
 
 async def test_the_way_back_of_the_schema_removes_everything(empty_url):

@@ -3,6 +3,7 @@
 Works on PostgreSQL 15 and later, with any role that may create roles, or after a superuser ran `STATEMENTS` once.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -21,13 +22,17 @@ _ATTEMPTS_MAX = 20
 
 _IS_KNOWN = "select exists (select from pg_roles where rolname = $1)"
 
-# Membership itself, not `pg_has_role`: a superuser counts as a member of everything, and would seem settled.
+# Membership itself, not `pg_has_role`: a superuser counts as a member of everything, and would seem settled. Since
+# PostgreSQL 16 whoever creates a role may grant it and yet not act as it; before, there is no such column.
 _IS_MEMBER = """
 select exists (
-  select from pg_auth_members
+  select from pg_auth_members m
   where roleid = (select oid from pg_roles where rolname = $1)
     and member = (select oid from pg_roles where rolname = $2)
+    and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
 )"""
+
+_ADMINISTRATOR = "select rolname, rolsuper from pg_roles where rolname = session_user"
 
 
 class RolesMissing(Forbidden):
@@ -39,6 +44,7 @@ class RolesMissing(Forbidden):
 async def ensure(connection: Any, *, login: str) -> None:
     """Make both roles and let `login` act as them. Does nothing where that is so already.
 
+    The administrator may then act as the engine too, where nobody forbids it: who checks the whole installation does.
     Roles belong to the whole server, so other databases of it may be doing the same at this moment.
     Raises: RolesMissing.
     """
@@ -47,6 +53,11 @@ async def ensure(connection: Any, *, login: str) -> None:
     for role, member in ((ENGINE_ROLE, TENANT_ROLE), (TENANT_ROLE, login), (ENGINE_ROLE, login)):
         if role != member:
             await _settle(connection, _IS_MEMBER, (role, member), f"grant {role} to {_quoted(member)}")
+    administrator = await connection.fetchrow(_ADMINISTRATOR)
+    if not administrator["rolsuper"]:
+        with suppress(RolesMissing):  # only `verify --all` needs it, and says so itself
+            names = (ENGINE_ROLE, administrator["rolname"])
+            await _settle(connection, _IS_MEMBER, names, f"grant {ENGINE_ROLE} to {_quoted(names[1])}")
 
 
 async def _settle(connection: Any, question: str, names: tuple[str, ...], statement: str) -> None:
