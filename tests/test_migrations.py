@@ -158,10 +158,7 @@ async def test_an_administrator_who_is_no_superuser_may_act_as_the_engine(empty_
     bobs = parts._replace(netloc=f"bob:x@{parts.netloc.rpartition('@')[2]}").geturl()
     try:
         await migrations.migrate(bobs, directory=history)
-        bob = await asyncpg.connect(bobs)
-        await bob.execute("set role bursar_engine")
-        role = await bob.fetchval("select current_user")
-        await bob.close()
+        role = await ask(bobs, "select set_config('role', 'bursar_engine', false)")
     finally:
         await admin.execute(f'alter database "{database}" owner to current_user')
         await admin.execute("drop owned by bob cascade; drop role bob")
