@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from bursar import cli
+
 COMMANDS = [
     ("migrate",),
     ("tenant", "list"),
@@ -86,3 +88,16 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path):
 
     assert said["error"]["code"] == "files_failed"
     assert str(place) in complained
+
+
+def test_ctrl_c_while_a_command_is_loading_is_no_traceback(monkeypatch):
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt(name)
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    monkeypatch.setattr(sys, "argv", ["bursar", "up"])
+
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+
+    assert left.value.code == 130

@@ -28,7 +28,10 @@ def main() -> None:
         if "--json" in arguments:
             import_module("bursar.cli.running").report_misuse("there is no such command", hint="See bursar --help.")
         sys.exit(2)
-    import_module("bursar.cli.running").run(name, arguments)
+    try:
+        import_module("bursar.cli.running").run(name, arguments)
+    except KeyboardInterrupt:  # while modules are still being loaded, which takes a moment
+        sys.exit(130)
 
 
 def _overview() -> str:
