@@ -24,6 +24,8 @@ APIS = (
     "bursar.money.intake.api",
     "bursar.money.trail.api",
     "bursar.kernel.access.api",
+    "bursar.kernel.identity.users_api",
+    "bursar.kernel.identity.sessions_api",
     "bursar.kernel.access.roles_api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""

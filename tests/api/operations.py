@@ -1,9 +1,13 @@
 """Every operation that the API describes, and a good request for each: what generated tests begin from."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from bursar.kernel import ids
+from bursar.kernel.identity import sessions, tokens
+from bursar.kernel.identity.people import Device
+from stage import Stage
 
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
 
@@ -63,8 +67,10 @@ PREFIXES = {
     "record": ids.AUDIT,
     "refund": ids.REFUND,
     "role": ids.ROLE,
+    "session": ids.SESSION,
     "spend": ids.SPEND,
     "subscription": ids.SUBSCRIPTION,
+    "user": ids.USER,
 }
 
 
@@ -172,6 +178,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "allowed_addresses": ["203.0.113.0/24"],
         },
         "/v1/api-keys/{key}/rotations": {"overlap_s": 60, "expires_at": "2099-01-01T00:00:00Z"},
+        "/v1/users": {"email": "Fresh@example.org", "name": "Fay Fresh", "roles": ["staff"]},
+        "/v1/users/{user}": {"name": "Una Usher", "roles": ["support"]},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
@@ -186,6 +194,8 @@ async def furnished(caller: Any) -> dict[str, str]:
     assert role.status_code == 201, role.text
     key = await caller.post("/v1/api-keys", {"name": "reader", "scopes": ["payments:read"]})
     assert key.status_code == 201, key.text
+    user = await caller.post("/v1/users", {"email": "una@example.org", "name": "Una Usher", "roles": ["staff"]})
+    assert user.status_code == 201, user.text
     desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
     paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
     assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
@@ -193,6 +203,8 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine = await known_ids(caller)
     mine["desk"] = desk
     mine["key"] = key.json()["id"]
+    mine["user"] = user.json()["id"]
+    mine["session"] = await signed_in(caller.stage)
     mine["role"] = role.json()["id"]
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
@@ -200,3 +212,19 @@ async def furnished(caller: Any) -> dict[str, str]:
     activated = await caller.post("/v1/licence-activations", {"key": mine["free_key"], "fingerprint": "device-0"})
     assert activated.status_code == 201, activated.text
     return mine
+
+
+async def signed_in(stage: Stage, user: str | None = None) -> str:
+    """Open a session of a user, or of whoever came with a ticket, and return its id."""
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        token = await sessions.open_session(
+            tx,
+            tenant_id=stage.tenant_id,
+            kind="user" if user else "operator",
+            who_id=ids.parse(ids.USER, user) if user else None,
+            device=Device.of("Browser", "192.0.2.7"),
+            now=datetime.now(UTC),
+        )
+    found = tokens.read(token)
+    assert found
+    return ids.show(ids.SESSION, found.id)

@@ -25,10 +25,16 @@ async def invited(stage: Stage, email: str = "Ann@Example.com", *, roles: tuple[
         return await links.make(tx, tenant_id=stage.tenant_id, user_id=user.id, purpose="invitation", now=now)
 
 
-async def settled(site: Site, *, roles: tuple[str, ...] = ("owner",), email: str = "Ann@Example.com") -> None:
+async def settled(
+    site: Site,
+    *,
+    roles: tuple[str, ...] = ("owner",),
+    email: str = "Ann@Example.com",
+    http: httpx2.AsyncClient | None = None,
+) -> None:
     """Have a user who has chosen a password."""
     token = await invited(site.lived.stage, email, roles=roles)
-    answer = await site.stranger.post(
+    answer = await (http or site.stranger).post(
         "/accept", data={"token": token, "password": PASSWORD, "again": PASSWORD}, headers={"origin": ORIGIN}
     )
     assert answer.status_code == 303, answer.text

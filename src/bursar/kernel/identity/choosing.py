@@ -54,13 +54,10 @@ class Chooser:
 
 async def ask_for_reset(db: Database, *, tenant_id: UUID, email: str, device: Device, now: datetime) -> None:
     """Have a link sent, if somebody of this address is here. Nobody learns whether: a worker looks, later."""
-    key = email_key(email)[:254]
+    what = f"mail from {device.address}"
     async with db.tenant(tenant_id) as tx:
-        is_within = await throttle.count(
-            tx, tenant_id=tenant_id, what=f"mail from {device.address}", limit=throttle.ADDRESS, now=now
-        ) and await throttle.count(tx, tenant_id=tenant_id, what=f"mail to {key}", limit=throttle.MAILS, now=now)
-        if is_within:
-            await letters.write(tx, tenant_id=tenant_id, kind="password_reset", email=email, now=now)
+        if await throttle.count(tx, tenant_id=tenant_id, what=what, limit=throttle.ADDRESS, now=now):
+            await letters.write_limited(tx, tenant_id=tenant_id, kind="password_reset", email=email, now=now)
 
 
 async def chooser_by_link(db: Database, text: str, *, now: datetime) -> Chooser:

@@ -15,7 +15,7 @@ import structlog
 
 from bursar.kernel import ids
 from bursar.kernel.db import Database, Transaction
-from bursar.kernel.identity import links
+from bursar.kernel.identity import links, throttle
 from bursar.kernel.identity.people import email_key
 from bursar.kernel.mail import Mailer, MailFailed, Message
 
@@ -71,6 +71,13 @@ async def write(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: str, now
     letter_id = ids.new()
     await tx.execute(_WRITE, tenant_id, letter_id, kind, email_key(email)[:254], now)
     await tx.execute(_QUEUE, tenant_id, letter_id, now)
+
+
+async def write_limited(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: str, now: datetime) -> None:
+    """Put a letter down unless many went to this address lately; whoever asked is not told."""
+    what = f"mail to {email_key(email)[:254]}"
+    if await throttle.count(tx, tenant_id=tenant_id, what=what, limit=throttle.MAILS, now=now):
+        await write(tx, tenant_id=tenant_id, kind=kind, email=email, now=now)
 
 
 async def post_letters(db: Database, mailer: Mailer, *, base_url: str, clock: Callable[[], datetime]) -> int:

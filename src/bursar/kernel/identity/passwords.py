@@ -55,7 +55,7 @@ class Passwords:
         """Compare with what is kept. With None it takes as long, and is never right. Raises PasswordsBusy."""
         if kept is None:
             self._nobody = self._nobody or str(await self._in_turn(_HASHER.hash, "nobody's password"))
-        is_equal = bool(await self._in_turn(_verified, kept or self._nobody, normal(password)))
+        is_equal = bool(await self._in_turn(_verified, self._nobody if kept is None else kept, normal(password)))
         return is_equal and kept is not None
 
     async def require_strong(self, password: str, *, words: Iterable[str] = ()) -> None:

@@ -9,11 +9,16 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from bursar.kernel import ids
+from pydantic import Field
+
+from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import NotFound
+from bursar.kernel.http.identifiers import ApiKeyId, SessionId, UserId
+from bursar.kernel.http.views import View
 from bursar.kernel.identity import tokens
 from bursar.kernel.identity.people import Device
+from bursar.kernel.listing import Listing, Part, Slice, part
 
 LIFE: Final = timedelta(hours=12)
 IDLE: Final = timedelta(hours=2)
@@ -21,7 +26,6 @@ PENDING_LIFE: Final = timedelta(minutes=5)
 ACTING_LIFE: Final = timedelta(hours=1)
 SEEN_EVERY: Final = timedelta(minutes=1)
 KEPT: Final = timedelta(days=90)
-SHOWN_MAX: Final = 100
 
 Kind = Literal["user", "key", "operator"]
 
@@ -50,18 +54,18 @@ class Session:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SessionView:
-    """A session in a list."""
+class SessionView(View):
+    """A browser that is signed in."""
 
-    id: UUID
+    id: SessionId
     kind: Kind
-    who_id: UUID | None
-    who: str | None
-    user_agent: str
-    address: str
+    user: UserId | None
+    api_key: ApiKeyId | None
+    who: str | None = Field(description="The user's name, or the API key's.")
+    user_agent: str = Field(description="As the browser calls itself, shortened.")
+    address: str = Field(examples=["203.0.113.7"])
     created_at: datetime
-    last_seen_at: datetime
+    last_seen_at: datetime = Field(description="To the minute.")
     expires_at: datetime
 
 
@@ -86,6 +90,11 @@ where s.tenant_id = $1 and s.id = $2 and s.token_sha256 = $3 and s.ended_at is n
 
 _END = "update session set ended_at = $3 where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3 returning id"
 
+_REVOKE = """
+update session set ended_at = $3
+where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3 and ($4::uuid is null or user_id = $4) returning id
+"""
+
 _END_OF_USER = """
 update session set ended_at = $3
 where tenant_id = $1 and user_id = $2 and ended_at is null and id is distinct from $4 returning id
@@ -94,19 +103,27 @@ where tenant_id = $1 and user_id = $2 and ended_at is null and id is distinct fr
 # A pending session becomes open, an open one gets a new token; the old token is worth nothing from then on.
 _RENEW = """
 update session set token_sha256 = $4, is_pending = false, last_seen_at = $3, expires_at = coalesce($5, expires_at)
-where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3 returning id
+where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3 and is_pending = $6 returning id
 """
 
-_LIST = f"""
-select s.id, s.kind, coalesce(s.user_id, s.api_key_id, s.operator_id) as who_id, coalesce(u.name, k.name) as who, s.user_agent,
-  s.address, s.created_at, s.last_seen_at, s.expires_at
+_SESSIONS = Listing(
+    select="""
+select s.id, s.kind, s.user_id as user, s.api_key_id as api_key, coalesce(u.name, k.name) as who, s.user_agent, s.address,
+  s.created_at, s.last_seen_at, s.expires_at
 from session s
 left join tenant_user u on u.tenant_id = s.tenant_id and u.id = s.user_id
-left join api_key k on k.tenant_id = s.tenant_id and k.id = s.api_key_id
-where s.tenant_id = $1 and s.ended_at is null and s.expires_at > $2 and s.last_seen_at > $3 and not s.is_pending
-  and ($4::uuid is null or s.user_id = $4) and ($5::uuid is null or s.id < $5)
-order by s.id desc limit {SHOWN_MAX + 1}
-"""
+left join api_key k on k.tenant_id = s.tenant_id and k.id = s.api_key_id""",
+    key="s.id",
+    tenant="s.tenant_id",
+    always=(
+        "s.ended_at is null",
+        "not s.is_pending",
+        "s.expires_at > clock_timestamp()",
+        f"s.last_seen_at > clock_timestamp() - interval '{int(IDLE.total_seconds())} s'",
+    ),
+    filters={"user": "s.user_id = {}"},
+    refers={"user": "tenant_user"},
+)
 
 _TIDY = "delete from session where tenant_id = $1 and expires_at < $2"
 
@@ -170,7 +187,7 @@ async def renew(tx: Transaction, *, tenant_id: UUID, session_id: UUID, now: date
     Raises SessionNotFound.
     """
     text, digest = tokens.make(tenant_id, session_id)
-    if not await tx.fetchval(_RENEW, tenant_id, session_id, now, digest, now + LIFE if admits else None):
+    if not await tx.fetchval(_RENEW, tenant_id, session_id, now, digest, now + LIFE if admits else None, admits):
         raise not_found()
     return text
 
@@ -185,12 +202,25 @@ async def end_all_of(tx: Transaction, *, tenant_id: UUID, user_id: UUID, now: da
     return len(await tx.fetch(_END_OF_USER, tenant_id, user_id, now, but))
 
 
-async def sessions(
-    tx: Transaction, *, tenant_id: UUID, now: datetime, user_id: UUID | None = None, below: UUID | None = None
-) -> tuple[SessionView, ...]:
-    """Return the open sessions, newest first, at most a hundred and one. user_id: only this user's."""
-    rows = await tx.fetch(_LIST, tenant_id, now, now - IDLE, user_id, below)
-    return tuple(SessionView(**dict(row)) for row in rows)
+async def revoke(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    session_id: UUID,
+    actor: str,
+    now: datetime,
+    of_user: UUID | None = None,
+) -> None:
+    """End a session, and say in the trail who did. of_user: only if it is this user's. Raises SessionNotFound."""
+    if not await tx.fetchval(_REVOKE, tenant_id, session_id, now, of_user):
+        raise not_found()
+    subject = ids.show(ids.SESSION, session_id)
+    await audit.record(tx, tenant_id=tenant_id, actor=actor, action="session.revoked", subject=subject, changes={})
+
+
+async def sessions(tx: Transaction, *, tenant_id: UUID, page: Slice, user_id: UUID | None = None) -> Part[SessionView]:
+    """Return the open sessions, newest first. user_id: only this user's. Raises FilterNotFound."""
+    return await part(tx, _SESSIONS, tenant_id=tenant_id, given={"user": user_id}, page=page, view=SessionView.of)
 
 
 async def tidy(tx: Transaction, *, tenant_id: UUID, now: datetime) -> None:

@@ -44,6 +44,8 @@ def composed(message: Message, *, sender: str) -> EmailMessage:
         mail["Subject"] = " ".join(message.subject.split())[:200]
     except (ValueError, IndexError, AttributeError) as error:
         raise MailFailed("the address cannot be written to", is_final=True) from error
+    if len(mail["To"].addresses) != 1:
+        raise MailFailed("the address cannot be written to", is_final=True)
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].strip("> ") or None)
     mail["Auto-Submitted"] = "auto-generated"

@@ -13,14 +13,25 @@ Invariants:
 
 from fastapi import APIRouter
 
-from bursar.web.pages import browsing, dead, entrance, events, invited, overview, unmatched
+from bursar.web.pages import (
+    account,
+    browsing,
+    dead,
+    entrance,
+    events,
+    invited,
+    overview,
+    people,
+    second_steps,
+    unmatched,
+)
 from bursar.web.pages.files import Files
 from bursar.web.pages.routing import last_resort, refusal_page, wants_page
 from bursar.web.pages.templating import STATIC
 from bursar.web.pages.tickets import make_ticket
 
 router = APIRouter()
-for _part in (entrance, invited, overview, events, dead, unmatched, browsing):
+for _part in (entrance, invited, overview, events, dead, unmatched, browsing, people, account, second_steps):
     router.include_router(_part.router)
 router.include_router(last_resort)
 

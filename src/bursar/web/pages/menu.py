@@ -48,6 +48,7 @@ _MENU: Final = (
             Entry("/checks", "Checks", "ledger:read", "broken", "broken"),
         ),
     ),
+    Group("Business", (Entry("/people", "People", "users:read"),)),
 )
 
 ACCOUNT: Final = "/account"

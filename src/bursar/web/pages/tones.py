@@ -15,12 +15,12 @@ class Tone(StrEnum):
 
 
 _TONES = {
-    Tone.good: "applied succeeded active paid won restored granted recovered complete captured returned",
-    Tone.busy: "received pending processing trialing open queued under_review scheduled",
+    Tone.good: "applied succeeded active paid won restored granted recovered complete captured returned on",
+    Tone.busy: "received pending processing trialing open queued under_review scheduled invited",
     Tone.warn: "failed requires_action past_due incomplete suspended needs_response unmatched spent",
     Tone.bad: "dead disputed lost unpaid uncollectible broken overdue shortfall",
     Tone.back: "refunded revoked taken reversed repaid",
-    Tone.quiet: "ignored canceled paused closed void draft superseded expired ended inactive adjusted",
+    Tone.quiet: "ignored canceled paused closed void draft superseded expired ended inactive adjusted deactivated off",
 }
 _BY_WORD = {word: tone for tone, words in _TONES.items() for word in words.split()}
 

@@ -1,0 +1,107 @@
+"""One's own account: password and sessions. Only for users: a key and an operator have no account here."""
+
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bursar.kernel import ids
+from bursar.kernel.auth import signed_in
+from bursar.kernel.errors import Forbidden
+from bursar.kernel.identity import letters, second_factor, sessions, users
+from bursar.kernel.identity.choosing import change_password
+from bursar.kernel.identity.passwords import LENGTH_MIN
+from bursar.kernel.listing import LIMIT_MAX, Slice
+from bursar.web.pages import cookies
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.visits import FormInvalid, Visit, Visiting, to
+
+Done = Literal["", "password", "sent", "ended", "on", "off", "codes"]
+
+router = APIRouter(route_class=PageRoute)
+
+
+class NoAccount(Forbidden):
+    """Whoever came with an API key or as an operator has no account of their own here."""
+
+    code = "no_account"
+
+
+@router.get("/account")
+@signed_in
+async def account(visit: Visiting, done: Done = "") -> Response:
+    """Show one's account."""
+    user_id = own_id(visit)
+    async with visit.open() as page:
+        own = await users.user(page.tx, tenant_id=visit.tenant_id, user_id=user_id)
+        opened = await sessions.sessions(page.tx, tenant_id=visit.tenant_id, page=Slice(LIMIT_MAX), user_id=user_id)
+        return page.answer(
+            "account.html",
+            own=own,
+            sessions=[(ids.show(ids.SESSION, one.id), one) for one in opened.rows],
+            this=ids.show(ids.SESSION, visit.session.id),
+            codes_left=await second_factor.codes_left(page.tx, tenant_id=visit.tenant_id, user_id=user_id),
+            length_min=LENGTH_MIN,
+            done=done,
+        )
+
+
+@router.post("/account/password")
+@signed_in
+async def password(visit: Visiting) -> Response:
+    """Replace the password; the other sessions end."""
+    user_id, fields = own_id(visit), await visit.form()
+    if fields.get("password", "") != fields.get("again", ""):
+        raise FormInvalid("The two passwords differ.", hint="Go back and type them again.")
+    token = await change_password(
+        visit.resources.db,
+        visit.resources.passwords,
+        tenant_id=visit.tenant_id,
+        user_id=user_id,
+        session_id=visit.session.id,
+        present=fields.get("present", ""),
+        password=fields.get("password", ""),
+        device=cookies.device_of(visit.request),
+        now=visit.now,
+    )
+    return cookies.admit(to("/account?done=password"), token, request=visit.request)
+
+
+@router.post("/account/verification")
+@signed_in
+async def verification(visit: Visiting) -> Response:
+    """Have a link sent that shows that mail arrives."""
+    user_id = own_id(visit)
+    await visit.form()
+    async with visit.open() as page:
+        own = await users.user(page.tx, tenant_id=visit.tenant_id, user_id=user_id)
+        await letters.write_limited(
+            page.tx, tenant_id=visit.tenant_id, kind="email_verification", email=own.email, now=visit.now
+        )
+    return to("/account?done=sent")
+
+
+@router.post("/account/sessions/{session}/end")
+@signed_in
+async def end_session(visit: Visiting, session: str) -> Response:
+    """End one of one's own sessions."""
+    user_id, session_id = own_id(visit), ids.parse(ids.SESSION, session)
+    await visit.form()
+    async with visit.open() as page:
+        await sessions.revoke(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            session_id=session_id,
+            actor=visit.actor,
+            now=visit.now,
+            of_user=user_id,
+        )
+    return to("/account?done=ended")
+
+
+def own_id(visit: Visit) -> UUID:
+    """Return the user who visits. Raises NoAccount."""
+    if visit.principal.kind != "user":
+        raise NoAccount("You came with a key, not as a person: there is no account to show.", hint="Sign in by e-mail.")
+    return visit.principal.id
