@@ -68,15 +68,15 @@ def returns_of(
         )
         for d in members.disputes
     )
-    settled = tuple(
-        replace(
-            p,
-            refunded_minor=_returned_of(p, refunds),
-            is_disputed=any(d.is_open for d in disputes if d.payment_ref == p.ref),
-        )
-        for p in payments
-    )
-    return settled, refunds, disputes
+    return tuple(_settled(p, refunds, disputes) for p in payments), refunds, disputes
+
+
+def _settled(payment: PaymentView, refunds: Sequence[RefundView], disputes: Sequence[DisputeView]) -> PaymentView:
+    returned = _returned_of(payment, refunds)
+    is_disputed = any(d.is_open for d in disputes if d.payment_ref == payment.ref)
+    if (payment.refunded_minor, payment.is_disputed) == (returned, is_disputed):
+        return payment
+    return replace(payment, refunded_minor=returned, is_disputed=is_disputed)
 
 
 def _moved(dispute: str, members: Members, direction: str) -> int:
