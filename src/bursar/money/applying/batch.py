@@ -18,6 +18,7 @@ from bursar.money.fulfilment import (
     Change,
     Registry,
     bring_to,
+    carry_spending,
     move_grants,
     purchase_targets,
     standing_targets,
@@ -271,6 +272,7 @@ async def _fulfil(
     changes = await bring_to(
         tx, tenant_id=account.tenant_id, targets=targets, sources=sources, registry=registry, now=now
     )
+    await carry_spending(tx, tenant_id=account.tenant_id, absorbed=merged.absorbed, told_by=sources)
     told = {s.ref: s.event_id for s in subscribed}
     return changes, [(told[row["gateway_ref"]], row) for row in changed]
 

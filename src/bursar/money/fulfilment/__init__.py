@@ -18,6 +18,7 @@ from bursar.money.fulfilment.fulfillers import Fulfiller, Registry, SpecInvalid
 from bursar.money.fulfilment.grants import Change, Grant, GrantStatus, Target, bring_to, move_grants
 from bursar.money.fulfilment.standing import Standing, standing_targets, unpaid_since
 from bursar.money.fulfilment.targets import purchase_targets
+from bursar.money.fulfilment.uniting import carry_spending
 
 __all__ = [
     "Change",
@@ -29,6 +30,7 @@ __all__ = [
     "Standing",
     "Target",
     "bring_to",
+    "carry_spending",
     "move_grants",
     "purchase_targets",
     "standing_targets",

@@ -69,8 +69,8 @@ where tenant_id = $1 and (customer_id, pool) in (select * from unnest($2::uuid[]
 order by id for update
 """
 
-_REPAY = "update credit_lot set repaid = repaid + $3 where tenant_id = $1 and id = $2 and remaining >= $3"
-_RECOVER = "update credit_lot set recovered = recovered + $3 where tenant_id = $1 and id = $2 and shortfall >= $3"
+REPAY = "update credit_lot set repaid = repaid + $3 where tenant_id = $1 and id = $2 and remaining >= $3"
+RECOVER = "update credit_lot set recovered = recovered + $3 where tenant_id = $1 and id = $2 and shortfall >= $3"
 
 
 class Credits:
@@ -218,8 +218,8 @@ async def _recover_shortfalls(tx: Transaction, *, tenant_id: UUID, opened: Seque
                 or (owner, pool) != (change.target.customer_id, change.target.spec["pool"])
             ):
                 continue
-            await tx.execute(_REPAY, tenant_id, lot_id, part)
-            await tx.execute(_RECOVER, tenant_id, short_id, part)
+            await tx.execute(REPAY, tenant_id, lot_id, part)
+            await tx.execute(RECOVER, tenant_id, short_id, part)
             movements.append(Movement(lot_id, owner, "repaid", -part, change.event_id))
             movements.append(Movement(short_id, owner, "recovered", part, change.event_id))
             left -= part
