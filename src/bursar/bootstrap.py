@@ -19,6 +19,7 @@ APIS = (
     "bursar.money.fulfilment.api",
     "bursar.money.fulfilment.licence_api",
     "bursar.money.desk.api",
+    "bursar.money.desk.deleting_api",
     "bursar.money.ledger.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",

@@ -133,6 +133,9 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "grants": [{"kind": "credits", "amount": 1}],
             "recovers_shortfall": False,
         },
+        "/v1/products/{product}/restorations": {"reason": "back"},
+        "/v1/prices/{price}/restorations": {"reason": "back"},
+        "/v1/customers/{customer}/restorations": {"reason": "back"},
         "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
         "/v1/orders": {"customer": mine["customer"], "lines": [{"price": mine["price"], "quantity": 1}]},
         "/v1/unmatched-payments/{payment}/assignments": {

@@ -11,6 +11,9 @@ from bursar.kernel.listing import cursor
 
 pytestmark = pytest.mark.anyio
 
+GUARDED = {"customer_has_credits", "price_has_orders", "price_has_subscriptions", "product_has_prices"}
+"""What deleting something that is in use is refused for; then its id was understood."""
+
 
 @pytest.fixture
 async def both(lived_world):
@@ -30,12 +33,18 @@ def body_of(operation: Operation, ids: dict[str, str]) -> Any:
 
 
 async def counted(caller) -> dict[str, int]:
-    """Rows of everything a caller of the other side might have changed."""
+    """Rows of everything a caller of the other side might have changed; not what tells that something was tried."""
     rows = await caller.stage.rows(
         """select table_name from information_schema.columns
-        where table_schema = 'public' and column_name = 'tenant_id' and table_name not in ('worker_bucket', 'api_key')"""
+        where table_schema = 'public' and column_name = 'tenant_id' and table_name not in ('worker_bucket', 'api_key', 'security_event')"""
     )
-    return {r["table_name"]: await caller.stage.value(f"select count(*) from {r['table_name']}") for r in rows}
+    told = {"audit_record": "where action <> 'id.not_found'"}
+    return {
+        r["table_name"]: await caller.stage.value(
+            f"select count(*) from {r['table_name']} {told.get(r['table_name'], '')}"
+        )
+        for r in rows
+    }
 
 
 def all_strings(value: Any) -> set[str]:
@@ -50,9 +59,9 @@ async def test_every_operation_works_with_ones_own_ids(both):
     """The control: the requests below are refused for whose ids they hold, not for their form."""
     world, mine, _, every = both
 
-    for operation in every:
+    for operation in sorted(every, key=lambda o: o.method == "DELETE"):
         answer = await call(world.mine, operation, operation.at(**mine), body_of(operation, mine))
-        assert answer.status_code < 300, f"{operation.name}: {answer.text}"
+        assert answer.status_code < 300 or answer.json()["code"] in GUARDED, f"{operation.name}: {answer.text}"
 
 
 async def test_an_id_of_the_other_in_the_path_is_not_found(both):

@@ -135,13 +135,13 @@ def _bounds(listing: Listing, asked: Mapping[str, Any]) -> dict[str, UUID]:
     bounds = {}
     if listing.stamped_by and "since" in asked:
         # Something that a gateway dates into the future was heard of by now.
-        bounds["since_id"] = _first_id(min(asked["since"], datetime.now(UTC)) - _CLOCKS_APART)
+        bounds["since_id"] = first_id(min(asked["since"], datetime.now(UTC)) - _CLOCKS_APART)
     if listing.stamped_by == "us" and "until" in asked:
-        bounds["until_id"] = _first_id(asked["until"] + _CLOCKS_APART)
+        bounds["until_id"] = first_id(asked["until"] + _CLOCKS_APART)
     return bounds
 
 
-def _first_id(at: datetime) -> UUID:
+def first_id(at: datetime) -> UUID:
     """Return the least UUIDv7 that may have been made at an instant."""
     milliseconds = int(at.timestamp() * 1000)
     return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)

@@ -26,7 +26,7 @@ from bursar.kernel.http.inputs import (
     Reason,
     Whole,
 )
-from bursar.kernel.http.paging import Page, PageFilters, page_of
+from bursar.kernel.http.paging import DeletableFilters, Page, PageFilters, page_of
 from bursar.kernel.http.problems import MEDIA_TYPE, Problem, problem_body, problem_response, send_problem
 from bursar.kernel.http.views import FromJson, View
 
@@ -37,6 +37,7 @@ __all__ = [
     "AmountMinor",
     "BodyTooLarge",
     "Currency",
+    "DeletableFilters",
     "Edge",
     "Email",
     "Filters",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from bursar.kernel.http.inputs import Filters
-from bursar.kernel.listing import LIMIT_DEFAULT, LIMIT_MAX, CursorInvalid, Part, Slice, after_cursor, cursor
+from bursar.kernel.listing import ASKED, LIMIT_DEFAULT, LIMIT_MAX, CursorInvalid, Part, Slice, after_cursor, cursor
 
 Item = TypeVar("Item")
 
@@ -38,6 +38,17 @@ class PageFilters(Filters):
     def given(self) -> dict[str, Any]:
         """The filters that were asked for, by name."""
         return {name: value for name, value in self if name not in ("limit", "cursor") and value is not None}
+
+
+class DeletableFilters(PageFilters):
+    """What every list of things that can be deleted takes."""
+
+    include_deleted: bool = Field(default=False, description="List deleted ones too.")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        asked = {name: value for name, value in super().given.items() if name != "include_deleted"}
+        return asked if self.include_deleted else asked | {"present": ASKED}
 
 
 class Page(BaseModel, Generic[Item]):

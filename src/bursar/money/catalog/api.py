@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
-from bursar.kernel.http import Key, Page, PageFilters, page_of
+from bursar.kernel.http import DeletableFilters, Key, Page, page_of
 from bursar.kernel.http.identifiers import PriceId, ProductId
 from bursar.money.catalog import queries, selling
 from bursar.money.catalog.schemas import GatewayRef, NewGatewayRefs, NewPrice, NewProduct, PriceView, Product
@@ -20,11 +20,11 @@ def _grant_check(request: Request) -> GrantCheck:
     return check
 
 
-class ProductFilters(PageFilters):
+class ProductFilters(DeletableFilters):
     is_active: bool | None = None
 
 
-class PriceFilters(PageFilters):
+class PriceFilters(DeletableFilters):
     product: ProductId | None = None
     lookup_key: Key | None = None
     gateway_ref: Key | None = None

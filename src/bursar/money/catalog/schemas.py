@@ -30,6 +30,7 @@ class Product(View):
     description: str
     is_active: bool
     created_at: datetime
+    deleted_at: datetime | None = Field(description="Deleted ones are hidden from lists, and can be restored.")
 
 
 class GatewayRef(Input):
@@ -66,6 +67,7 @@ class PriceView(View):
     recovers_shortfall: bool = Field(description="Credits it grants first make good what was spent and then refunded.")
     is_active: bool
     created_at: datetime
+    deleted_at: datetime | None = Field(description="Deleted ones are hidden from lists, and can be restored.")
 
 
 class NewProduct(Input):

@@ -16,7 +16,7 @@ from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, FieldError, Invalid
 from bursar.money.catalog.prices import Interval
-from bursar.money.catalog.queries import PriceNotFound, ProductNotFound
+from bursar.money.catalog.queries import PriceNotFound, ProductDeleted, ProductNotFound
 from bursar.money.intake import file_own_event
 from bursar.money.intake.accounts import GatewayAccountNotFound
 
@@ -52,7 +52,7 @@ GatewayRefs = Sequence[tuple[UUID, str]]
 """Gateway account and the name it knows the price by."""
 
 _ADD_PRODUCT = "insert into product (tenant_id, id, name, description) values ($1, $2, $3, $4)"
-_HAS_PRODUCT = "select exists (select from product where tenant_id = $1 and id = $2)"
+_PRODUCT = "select deleted_at from product where tenant_id = $1 and id = $2 for share"
 _HAS_PRICE = "select lookup_key from price where tenant_id = $1 and id = $2"
 
 _ADD_PRICE = """
@@ -104,13 +104,16 @@ async def add_price(
 ) -> UUID:
     """Add a price; return its id.
 
-    Raises ProductNotFound, PriceLookupKeyTaken, PriceLookupKeyInvalid, PriceGatewayRefTaken, GatewayAccountNotFound,
+    Raises ProductNotFound, ProductDeleted, PriceLookupKeyTaken, PriceLookupKeyInvalid, PriceGatewayRefTaken, GatewayAccountNotFound,
     and what refuses a grant.
     """
     specs = check.checked(grants)
     _refuse_id(lookup_key)
-    if not await tx.fetchval(_HAS_PRODUCT, tenant_id, product_id):
+    product = await tx.fetchrow(_PRODUCT, tenant_id, product_id)
+    if product is None:
         raise ProductNotFound(f"there is no product {ids.show(ids.PRODUCT, product_id)}")
+    if product["deleted_at"]:
+        raise ProductDeleted("the product is deleted", hint="Restore it first, or use another one.")
     price_id = ids.new()
     added = await tx.fetchval(
         _ADD_PRICE,

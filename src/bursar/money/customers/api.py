@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
-from bursar.kernel.http import Instant, Key, Page, PageFilters, page_of
+from bursar.kernel.http import DeletableFilters, Instant, Key, Page, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId
 from bursar.money.customers.queries import Customer, customer, customers
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["customers"])
 
 
-class CustomerFilters(PageFilters):
+class CustomerFilters(DeletableFilters):
     gateway_ref: Key | None = None
     email: Key | None = None
     gateway_account: AccountId | None = None

@@ -32,12 +32,16 @@ class Customer(View):
     email: str | None = Field(examples=["ada@example.org"])
     name: str | None = Field(examples=["Ada Lovelace"])
     phone: str | None
-    deleted: bool
+    deleted: bool = Field(description="At the gateway.")
     created_at: datetime
+    deleted_at: datetime | None = Field(description="With us; deleted ones are hidden from lists, and can be restored.")
+    paid_since_deleted: bool = Field(description="Money arrived after the deletion: it is in the lists again.")
 
 
 _SELECT = """select c.id, c.gateway_account_id as gateway_account, c.gateway_ref, c.email, c.name, c.phone,
-  c.is_deleted as deleted, c.created_at
+  c.is_deleted as deleted, c.created_at, c.deleted_at,
+  c.deleted_at is not null and exists (select from payment p
+    where p.tenant_id = c.tenant_id and p.customer_id = c.id and p.created_at > c.deleted_at) as paid_since_deleted
 from customer c"""
 
 CUSTOMERS = Listing(
@@ -48,6 +52,8 @@ CUSTOMERS = Listing(
         "gateway_ref": "c.gateway_ref = {}",
         "email": "c.email_key = lower({})",
         "gateway_account": "c.gateway_account_id = {}",
+        "present": """(c.deleted_at is null or exists (select from payment p
+    where p.tenant_id = $1 and p.customer_id = c.id and p.created_at > c.deleted_at))""",
         "since": "c.created_at >= {}",
         "until": "c.created_at < {}",
     },

@@ -37,7 +37,10 @@ select c.id, left(c.name, 120) as name, left(c.email, 200) as email, left(c.gate
 from customer c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
 """
 
-_LIST = f"{_COLUMNS} where c.tenant_id = $1 and c.id < $2 order by c.id desc limit $3"
+_PRESENT = """(c.deleted_at is null or exists (select from payment p
+    where p.tenant_id = c.tenant_id and p.customer_id = c.id and p.created_at > c.deleted_at))"""
+
+_LIST = f"{_COLUMNS} where c.tenant_id = $1 and c.id < $2 and {_PRESENT} order by c.id desc limit $3"
 
 _FOUND = f"""{_COLUMNS}
 where c.tenant_id = $1 and (c.gateway_ref = $2 or c.email_key = lower($2) or c.gateway_ref = 'email:' || lower($2)) and c.id < $3
