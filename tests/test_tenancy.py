@@ -45,6 +45,7 @@ _MAY_ENGINE = {
     "gateway_event_body": {"select", "insert"},
     "gateway_event_dead": {"select", "insert"},
     "gateway_event_queue": {"select", "insert", "update", "delete"},
+    "identity_issuer": {"select"},
     "invariant_sweep": {"select"},
     "mail_queue": {"select"},
     "operator": {"select", "insert", "update"},

@@ -28,6 +28,7 @@ APIS = (
     "bursar.kernel.identity.users_api",
     "bursar.kernel.identity.sessions_api",
     "bursar.kernel.access.roles_api",
+    "bursar.kernel.oidc.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
 

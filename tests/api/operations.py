@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
+from bursar.kernel.oidc import external_users
 from stage import Stage
 
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
@@ -57,7 +59,9 @@ PREFIXES = {
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
     "event": ids.EVENT,
+    "external_user": ids.USER,
     "invoice": ids.INVOICE,
+    "issuer": ids.ISSUER,
     "key": ids.API_KEY,
     "lot": ids.LOT,
     "order": ids.ORDER,
@@ -183,6 +187,19 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/api-keys/{key}/rotations": {"overlap_s": 60, "expires_at": "2099-01-01T00:00:00Z"},
         "/v1/users": {"email": "Fresh@example.org", "name": "Fay Fresh", "roles": ["staff"]},
         "/v1/users/{user}": {"name": "Una Usher", "roles": ["support"]},
+        "/v1/identity-issuers": {
+            "issuer": "https://login.example.org/realms/main",
+            "audience": "bursar-api",
+            "authorized_parties": ["shop-web"],
+            "algorithms": ["ES256"],
+            "leeway_s": 30,
+            "subject_claim": "sub",
+            "email_claim": "email",
+            "name_claim": "name",
+            "roles_claim": ["roles"],
+            "role_map": {"shop-admin": ["admin"]},
+            "default_roles": ["read-only"],
+        },
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
@@ -199,6 +216,9 @@ async def furnished(caller: Any) -> dict[str, str]:
     assert key.status_code == 201, key.text
     user = await caller.post("/v1/users", {"email": "una@example.org", "name": "Una Usher", "roles": ["staff"]})
     assert user.status_code == 201, user.text
+    issuer = await caller.post("/v1/identity-issuers", {"issuer": "https://id.example.org", "audience": "bursar"})
+    assert issuer.status_code == 201, issuer.text
+    person = await _met(caller)
     desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
     paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
     assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
@@ -208,6 +228,8 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["key"] = key.json()["id"]
     mine["user"] = user.json()["id"]
     mine["session"] = await signed_in(caller.stage)
+    mine["issuer"] = issuer.json()["id"]
+    mine["external_user"] = ids.show(ids.USER, person)
     mine["role"] = role.json()["id"]
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
@@ -231,3 +253,11 @@ async def signed_in(stage: Stage, user: str | None = None) -> str:
     found = tokens.read(token)
     assert found
     return ids.show(ids.SESSION, found.id)
+
+
+async def _met(caller: Any) -> UUID:
+    """Let somebody have come with a token."""
+    stage, now = caller.stage, datetime.now(UTC)
+    who = {"issuer": "https://id.example.org", "subject": "ann", "email": "ann@example.org", "name": "Ann"}
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        return (await external_users.meet(tx, tenant_id=stage.tenant_id, now=now, **who)).id

@@ -124,6 +124,10 @@ async def send(caller, operation: Operation, mine: dict[str, str], body: Any):
     return await caller.http.request(operation.method, operation.at(**mine), content=content, headers=headers)
 
 
+OPTIONAL = ("authorized_parties", "roles_claim", "role_map", "default_roles")
+CLAIMS = ("audience", "subject_claim", "email_claim", "name_claim")
+
+
 # What is good in some place after all: free texts may say almost anything.
 def may_pass(path: tuple[Any, ...], value: Any) -> bool:
     name = path[-1] if path else ""
@@ -135,9 +139,23 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "grants",
         "filter",
         "allowed_addresses",
+        *OPTIONAL,
     ) and value in ([], {}):
         return True
-    texts = ("name", "description", "reason", "reference", "fingerprint", "lookup_key", "ref", "key", "pool", "type", 0)
+    texts = (
+        "name",
+        "description",
+        "reason",
+        "reference",
+        "fingerprint",
+        "lookup_key",
+        "ref",
+        "key",
+        "pool",
+        "type",
+        0,
+        *CLAIMS,
+    )
     is_text = isinstance(value, str) and "\x00" not in value and "\ud800" not in value and len(value) < 200
     if name in texts and is_text:
         return True

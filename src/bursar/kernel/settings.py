@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         description="Mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465. Empty: mails become files in `data`/outbox.",
     )
     mail_from: str = Field(default="bursar@localhost", description="Sender of mails.")
+    issuer_networks: str = Field(
+        default="",
+        description="Networks that are not public in which identity providers may be (CIDR, with commas).",
+    )
     secret_key: str = Field(
         default="",
         description="32 bytes, base64url: encrypts gateway and users' secrets, signs forms of pages. Empty: made and kept under `data`.",
@@ -85,7 +89,7 @@ class Settings(BaseSettings):
     )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "issuer_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:
         for part in text.split(","):

@@ -18,6 +18,7 @@ from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, send_problem
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.logs import configure_logs
+from bursar.kernel.oidc import Tokens
 from bursar.kernel.resources import Resources, utc_now
 from bursar.kernel.settings import Settings
 from bursar.money.intake import Intake
@@ -103,6 +104,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
     )
     api.state.resources = resources
     api.state.keys = Keys()
+    api.state.tokens = Tokens(resources.settings)
     api.state.grant_check = bootstrap.registry()
     api.state.metrics = metrics
     api.include_router(operating.router)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Security
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from bursar.kernel import idempotency, ids, permissions
 from bursar.kernel.access import Giver
+from bursar.kernel.access.api_keys import PREFIX
 from bursar.kernel.auth.keys import Keys, refused
 from bursar.kernel.auth.once import METHODS, Handle, Joined, Once
 from bursar.kernel.auth.principal import Principal
@@ -27,6 +28,11 @@ from bursar.kernel.resources import Resources, resources_of
 from bursar.kernel.settings import Settings
 
 GENERAL: Final = "general"
+
+TENANT_HEADER: Final = "Bursar-Tenant"
+"""Says whose data a token is for. An API key says it itself."""
+
+_TOKEN_DOTS: Final = 2
 _MOVING_MONEY: Final = frozenset({"payments:write", "refunds:write"})
 _KEY_PARAMETER: Final = {
     "name": idempotency.HEADER,
@@ -44,6 +50,12 @@ OPERATORS: Final = "operators"
 _POLICY: Final = "__bursar_policy__"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class TokenReader(Protocol):
+    """Whoever can say whose a bearer token is: `kernel.oidc` does."""
+
+    async def principal(self, resources: Resources, token: str, *, tenant: str | None) -> Principal: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +157,18 @@ async def _recognised(request: Request) -> Principal:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise refused()
-    resources = resources_of(request)
+    resources, credential = resources_of(request), credential.strip()
+    if _is_token(credential):
+        tokens: TokenReader = request.app.state.tokens
+        return await tokens.principal(resources, credential, tenant=request.headers.get(TENANT_HEADER))
     keys: Keys = request.app.state.keys
     address = client_address(request.scope, resources.settings)
-    return await keys.principal(resources, credential.strip(), address=address)
+    return await keys.principal(resources, credential, address=address)
+
+
+def _is_token(credential: str) -> bool:
+    """True for what has the form of a JWT, and not of an API key of ours."""
+    return credential.count(".") == _TOKEN_DOTS and not credential.startswith(PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +208,13 @@ class Caller:
 
 
 _bearer = HTTPBearer(
-    auto_error=False, scheme_name="API key", bearerFormat="bsk_…", description="One tenant's API key, `bsk_…`."
+    auto_error=False,
+    scheme_name="API key",
+    bearerFormat="bsk_…",
+    description=(
+        "One tenant's API key, `bsk_…`; or a token of an identity provider that the tenant accepts, "
+        f"with the header `{TENANT_HEADER}: ten_…`."
+    ),
 )
 
 

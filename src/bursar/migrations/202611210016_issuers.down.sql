@@ -1,0 +1,2 @@
+drop table external_user;
+drop table identity_issuer;
