@@ -20,6 +20,7 @@ from bursar.web.pages import (
     entrance,
     events,
     invited,
+    keys,
     overview,
     people,
     second_steps,
@@ -31,7 +32,7 @@ from bursar.web.pages.templating import STATIC
 from bursar.web.pages.tickets import make_ticket
 
 router = APIRouter()
-for _part in (entrance, invited, overview, events, dead, unmatched, browsing, people, account, second_steps):
+for _part in (entrance, invited, overview, events, dead, unmatched, browsing, people, keys, account, second_steps):
     router.include_router(_part.router)
 router.include_router(last_resort)
 

@@ -48,7 +48,13 @@ _MENU: Final = (
             Entry("/checks", "Checks", "ledger:read", "broken", "broken"),
         ),
     ),
-    Group("Business", (Entry("/people", "People", "users:read"),)),
+    Group(
+        "Business",
+        (
+            Entry("/people", "People", "users:read"),
+            Entry("/api-keys", "API keys", "keys:read"),
+        ),
+    ),
 )
 
 ACCOUNT: Final = "/account"
