@@ -407,6 +407,16 @@ async def test_other_algorithms_work_where_they_are_configured(place, algorithm)
     assert refused(await place.ask(place.issuer.token()))
 
 
+async def test_a_refused_token_is_counted_for_the_tenant_that_it_was_shown_to(place, db):
+    await place.accept()
+
+    await place.ask(place.issuer.token(aud="other"))
+    await place.app.resources.security.flush(db)
+
+    seen = await place.mine.stage.row("select kind, count, address from security_event")
+    assert seen == {"kind": "token_refused", "count": 1, "address": "127.0.0.1"}
+
+
 # ---------------------------------------------------------------- keys that change, issuers that fail
 
 

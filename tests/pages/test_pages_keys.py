@@ -2,8 +2,9 @@
 
 import re
 
+import httpx2
 import pytest
-from visitors import Markup, Site, Visitor
+from visitors import ORIGIN, Markup, Site, Visitor
 
 from bursar.kernel import ids
 
@@ -116,3 +117,19 @@ async def test_another_business_s_key_is_neither_seen_nor_ended(site: Site, live
     assert (seen.status_code, revoked.status_code, rotated.status_code) == (404, 404, 404)
     assert key not in await lived.page("/api-keys")
     assert (await lived.http.get("/v1/customers", headers={"authorization": f"Bearer {secret}"})).status_code == 200
+
+
+async def test_a_session_of_a_key_works_from_where_the_key_does(site: Site):
+    """The cookie must not be worth more than the key that opened the session."""
+    visitor = site.empty
+    _, secret = await made(visitor, addresses="127.0.0.1")
+    guest = Visitor(visitor.stage, secret, visitor.http)
+    guest.http.cookies.clear()
+    assert (await guest.sign_in()).status_code == 303
+    assert (await guest.get("/payments")).status_code == 200
+    elsewhere = httpx2.ASGITransport(site.app, client=("203.0.113.9", 1))
+
+    async with httpx2.AsyncClient(transport=elsewhere, base_url=ORIGIN, cookies=guest.http.cookies) as http:
+        answer = await http.get("/payments", headers={"accept": "text/html"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Fpayments")

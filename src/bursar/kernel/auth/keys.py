@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -38,7 +39,7 @@ select coalesce((select secret_sha256 from api_key where tenant_id = $1 and id =
 _LIMITS = "select scopes, expires_at, allowed_addresses from api_key where tenant_id = $1 and id = $2"
 
 _STANDING = """
-select coalesce(scopes, $3) from api_key
+select scopes, allowed_addresses from api_key
 where tenant_id = $1 and id = $2 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
 """
 
@@ -86,10 +87,15 @@ class Keys:
         self._known = {d: k for d, k in self._known.items() if (k.principal.tenant_id, k.principal.id) != whose}
 
 
-async def standing(tx: Transaction, *, tenant_id: UUID, key_id: UUID) -> frozenset[str] | None:
-    """Return what a key may do at this moment, for the sessions that it opened; None when it is no longer in force."""
-    scopes = await tx.fetchval(_STANDING, tenant_id, key_id, sorted(permissions.ALL))
-    return None if scopes is None else permissions.ALL.intersection(scopes)
+async def standing(tx: Transaction, *, tenant_id: UUID, key_id: UUID, address: str) -> frozenset[str] | None:
+    """Return what a key may do at this moment, for the sessions that it opened.
+
+    None when it is no longer in force, or not allowed from this address.
+    """
+    row = await tx.fetchrow(_STANDING, tenant_id, key_id)
+    if row is None or (row["allowed_addresses"] and not _lies_in(address, tuple(row["allowed_addresses"]))):
+        return None
+    return _held(row["scopes"])
 
 
 def refused() -> Unauthenticated:
@@ -109,9 +115,12 @@ async def _checked(db: Database, key: str) -> _Known:
         row = await tx.fetchrow(_LIMITS, tenant_id, key_id) if is_right else None
     if row is None:
         raise refused()
-    held = permissions.ALL if row["scopes"] is None else permissions.ALL.intersection(row["scopes"])
-    found = Principal(tenant_id, "key", key_id, held)
+    found = Principal(tenant_id, "key", key_id, _held(row["scopes"]))
     return _Known(time.monotonic() + REMEMBERED_S, found, row["expires_at"], tuple(row["allowed_addresses"]))
+
+
+def _held(scopes: Sequence[str] | None) -> frozenset[str]:
+    return permissions.ALL if scopes is None else permissions.ALL.intersection(scopes)
 
 
 def _decoded(text: str) -> UUID:

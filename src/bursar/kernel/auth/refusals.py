@@ -18,6 +18,7 @@ from bursar.kernel.resources import resources_of
 from bursar.kernel.security import Kind, observe
 
 _CLAIMED: Final = re.compile(r"bsk_([0-9a-z]{26})", re.ASCII)
+_TENANT: Final = re.compile(r"ten_([0-9a-z]{26})", re.ASCII)
 _PUBLIC_ID: Final = re.compile(r"[a-z]{2,5}_[0-9a-hjkmnp-tv-z]{26}", re.ASCII)
 _SUBJECTS_MAX: Final = 3
 _VALUES_MAX: Final = 1000
@@ -58,7 +59,7 @@ async def _observe_stranger(request: Request) -> None:
     if not scheme:
         return
     kind: Kind = "token_refused" if credential.lstrip().startswith("eyJ") else "key_refused"
-    claimed = _CLAIMED.match(credential.strip())
+    claimed = _CLAIMED.match(credential.strip()) or _TENANT.fullmatch(request.headers.get("bursar-tenant", ""))
     await observe(
         resources_of(request),
         tenant_id=_decoded(claimed[1]) if claimed else None,

@@ -19,14 +19,14 @@ class Visitor:
     principal: Principal
 
 
-async def visitor(db: Database, token_text: str, *, now: datetime) -> Visitor | None:
-    """Return who shows this token; None when it opens nothing (any more)."""
+async def visitor(db: Database, token_text: str, *, now: datetime, address: str) -> Visitor | None:
+    """Return who shows this token; None when it opens nothing (any more), or not from this address."""
     token = tokens.read(token_text)
     if token is None:
         return None
     async with db.tenant(token.tenant_id) as tx:
         found = await sessions.session(tx, token, now=now)
-        held = await _held(tx, found) if found else None
+        held = await _held(tx, found, address=address) if found else None
     if found is None or held is None:
         return None
     if found.kind == "operator" and found.who_id and not await operators.is_active(db, found.who_id):
@@ -35,13 +35,13 @@ async def visitor(db: Database, token_text: str, *, now: datetime) -> Visitor | 
     return Visitor(found, principal)
 
 
-async def _held(tx: Transaction, session: sessions.Session) -> frozenset[str] | None:
+async def _held(tx: Transaction, session: sessions.Session, *, address: str) -> frozenset[str] | None:
     """Return what whoever opened the session may do now; a role or key that was taken away counts from the next request."""
     if session.is_pending:
         return frozenset()
     if session.kind == "key":
         assert session.who_id
-        return await keys.standing(tx, tenant_id=session.tenant_id, key_id=session.who_id)
+        return await keys.standing(tx, tenant_id=session.tenant_id, key_id=session.who_id, address=address)
     if session.kind == "operator":
         return permissions.ALL
     return await permissions_of(tx, tenant_id=session.tenant_id, names=session.roles)

@@ -4,6 +4,7 @@ from starlette.requests import Request
 
 from bursar.kernel import ids
 from bursar.kernel.auth import PUBLIC, SIGNED_IN, Policy
+from bursar.kernel.http.addresses import client_address
 from bursar.kernel.identity.recognising import Visitor, visitor
 from bursar.kernel.resources import resources_of
 from bursar.web.pages import cookies
@@ -31,4 +32,5 @@ async def recognised(request: Request) -> Visitor | None:
     """Return whose session's cookie the browser shows, if any."""
     token = cookies.token_in(request)
     resources = resources_of(request)
-    return await visitor(resources.db, token, now=resources.now()) if token else None
+    address = client_address(request.scope, resources.settings)
+    return await visitor(resources.db, token, now=resources.now(), address=address) if token else None
