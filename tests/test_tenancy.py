@@ -80,6 +80,7 @@ _COME_AND_GO = {
     "idempotency_answer",
     "licence_activation",
     "mail_queue",
+    "rate_limit",
     "session",
     "sign_in_throttle",
 }
@@ -132,6 +133,8 @@ async def fill(stage: Stage, url: str) -> None:
         await caller.post("/v1/gateway-event-replays", {"filter": {"type": "nothing"}})
         await caller.get(f"/v1/payments/{ids.show(ids.PAYMENT, ids.new())}")
         await caller.post("/v1/products", {"name": "Once"}, once="fill")
+        own = {"limits": [{"class": "general", "holder": "user", "per_minute": 99}]}
+        await http.put("/v1/rate-limits", json=own, headers=caller.headers)
     await peopled(stage)
     method = {
         "id": "pm_1",

@@ -92,6 +92,7 @@ _PURPOSES = {
     "price_gateway_ref": "The names by which gateways call a price.",
     "product": "What is sold.",
     "purchase": "Objects that reports have linked, and what they mean together: paid, returned, bought.",
+    "rate_limit": "A tenant's own numbers in place of the installation's: requests a minute.",
     "refund": "Money that went back.",
     "session": "Browsers that are signed in: users, API keys shown at the door, operators who act for the business.",
     "subscription": "Subscriptions, as last reported.",

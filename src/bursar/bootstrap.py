@@ -29,6 +29,7 @@ APIS = (
     "bursar.kernel.identity.sessions_api",
     "bursar.kernel.access.roles_api",
     "bursar.kernel.oidc.api",
+    "bursar.kernel.rate_limits.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
 

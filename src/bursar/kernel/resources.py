@@ -1,4 +1,4 @@
-"""What one API process works with: settings, database, seal, clock. Opened and closed with the process."""
+"""What one API process works with: settings, database, seal, limits, clock. Opened and closed with the process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from bursar.kernel.access.uses import Uses
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.identity.passwords import Passwords
+from bursar.kernel.rate_limits import Limiter
 from bursar.kernel.seal import Seal
 from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
@@ -34,6 +35,7 @@ class Resources:
         self.settings = settings
         self.now = clock
         self.security = Observations(clock)
+        self.limits = Limiter(settings)
         self.uses = Uses(clock)
         self.passwords = Passwords()
         self._on_open = on_open
@@ -66,6 +68,7 @@ class Resources:
     async def close(self) -> None:
         if self._opening:
             self._opening.cancel()
+        await self.limits.close()
         if self._db:
             await self.security.stop(self._db)
             await self.uses.stop(self._db)

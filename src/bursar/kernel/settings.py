@@ -87,6 +87,31 @@ class Settings(BaseSettings):
     idempotency_subscription_change_s: int = Field(
         default=3600, ge=60, le=2_592_000, description="The same for changes of subscriptions."
     )
+    rate_limit_url: str = Field(
+        default="",
+        description="Redis or Valkey that counts requests for all API processes: redis://… or valkey://…. Empty: each counts its own.",
+    )
+    rate_general: int = Field(default=100, ge=1, description="Requests of one user within a minute.")
+    rate_checkout: int = Field(default=5, ge=1, description="The same for checkouts.")
+    rate_subscription_read: int = Field(default=30, ge=1, description="The same for reading subscriptions.")
+    rate_subscription_change: int = Field(default=3, ge=1, description="The same for changing subscriptions.")
+    rate_key_general: int = Field(default=6000, ge=1, description="Requests with one API key within a minute.")
+    rate_key_checkout: int = Field(default=500, ge=1, description="The same for checkouts.")
+    rate_key_subscription_read: int = Field(default=3000, ge=1, description="The same for reading subscriptions.")
+    rate_key_subscription_change: int = Field(default=300, ge=1, description="The same for changing subscriptions.")
+    rate_tenant_max: int = Field(
+        default=60_000, ge=1, le=1_000_000, description="The most that a tenant may set its own limits to, a minute."
+    )
+    rate_stranger: int = Field(
+        default=100, ge=1, description="Refused credentials from one address within a minute, before it must wait."
+    )
+    rate_sign_in: int = Field(default=20, ge=1, description="Attempts to sign in from one address within a minute.")
+    rate_sign_in_account: int = Field(
+        default=5, ge=1, description="Attempts to sign in to one account within a minute."
+    )
+    rate_webhook: int = Field(
+        default=100, ge=1, description="Refused deliveries from one address to one account within a minute."
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @field_validator("trusted_proxies", "issuer_networks")

@@ -14,6 +14,7 @@ from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.idempotency import IdempotencyKeyReused
 from bursar.kernel.permissions import PermissionMissing
+from bursar.kernel.rate_limits import RateLimited
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import Kind, observe
 
@@ -27,6 +28,9 @@ _VALUES_MAX: Final = 1000
 async def observe_refusal(request: Request, refusal: DomainError) -> None:
     """Count a refusal if it is one of those that say something about the caller. Neither waits nor fails."""
     principal: Principal | None = getattr(request.state, "principal", None)
+    if isinstance(refusal, RateLimited):
+        await _observe_haste(request, principal, refusal)
+        return
     if principal is None:
         if isinstance(refusal, Unauthenticated):
             await _observe_stranger(request)
@@ -50,6 +54,17 @@ async def observe_suspicion(request: Request, where: str, found: frozenset[Suspi
         actor=principal.actor if principal else "",
         address=_address(request),
         detail=f"{_route(request)}: {', '.join(sorted(found))} in its {where}",
+    )
+
+
+async def _observe_haste(request: Request, principal: Principal | None, refusal: RateLimited) -> None:
+    await observe(
+        resources_of(request),
+        tenant_id=principal.tenant_id if principal else None,
+        kind="rate_limited",
+        actor=principal.actor if principal else "",
+        address=_address(request),
+        detail=f"{_route(request)}: {refusal.count.limit.name}",
     )
 
 

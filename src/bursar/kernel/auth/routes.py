@@ -17,6 +17,7 @@ from bursar.kernel.access import Giver
 from bursar.kernel.access.api_keys import PREFIX
 from bursar.kernel.auth.keys import Keys, refused
 from bursar.kernel.auth.once import METHODS, Handle, Joined, Once
+from bursar.kernel.auth.pace import count_caller, recognised_in_time
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
@@ -24,10 +25,11 @@ from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.bodies import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
+from bursar.kernel.rate_limits import RateClass
 from bursar.kernel.resources import Resources, resources_of
 from bursar.kernel.settings import Settings
 
-GENERAL: Final = "general"
+GENERAL: Final[RateClass] = "general"
 
 TENANT_HEADER: Final = "Bursar-Tenant"
 """Says whose data a token is for. An API key says it itself."""
@@ -66,7 +68,7 @@ class Policy:
     """
 
     permission: str
-    rate: str = GENERAL
+    rate: RateClass = GENERAL
 
     def retention_of(self, settings: Settings) -> timedelta:
         """Return how long the answer to an Idempotency-Key is kept."""
@@ -82,7 +84,7 @@ class Policy:
         return timedelta(seconds=kept_s)
 
 
-def needs(permission: str, *, rate: str = GENERAL) -> Callable[[Endpoint], Endpoint]:
+def needs(permission: str, *, rate: RateClass = GENERAL) -> Callable[[Endpoint], Endpoint]:
     """Declare what a route needs; stands between the router's decorator and the function."""
     assert permission in permissions.ALL, permission
 
@@ -141,9 +143,11 @@ class TenantRoute(StrictRoute):
         return await self._once.answer(request, handle, key=key, takes_body=self.takes_body, retention=retention)
 
     async def admit(self, request: Request) -> None:
-        principal = await _recognised(request)
+        credential = request.headers.get("authorization", "")
+        principal = await recognised_in_time(request, _recognised, credential=credential)
         request.state.principal = principal
         request.scope["log"] = {"tenant": ids.show(ids.TENANT, principal.tenant_id), "actor": principal.actor}
+        await count_caller(request, principal, self.policy.rate)
         principal.require(self.policy.permission)
 
     async def refused(self, request: Request, refusal: DomainError) -> None:

@@ -58,7 +58,7 @@ class Edge:
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         correlation_id = correlation_id_of(headers)
         scope["correlation_id"] = correlation_id
-        answer = _Answer(send, correlation_id, is_api=scope["path"].startswith("/v1/"))
+        answer = _Answer(send, scope, is_api=scope["path"].startswith("/v1/"))
         began = time.perf_counter()
         asked = {
             "http.request.method": scope["method"],
@@ -99,9 +99,9 @@ class Edge:
 class _Answer:
     """Passes messages on, adding headers to the first, and remembers the status."""
 
-    def __init__(self, send: Send, correlation_id: str, *, is_api: bool) -> None:
+    def __init__(self, send: Send, scope: Scope, *, is_api: bool) -> None:
         self._send = send
-        self._correlation_id = correlation_id.encode()
+        self._scope = scope
         self._is_api = is_api
         self.status = 0
 
@@ -113,7 +113,8 @@ class _Answer:
 
     def _with_defaults(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in headers}
-        wanted = [*_SAFE_HEADERS, (CORRELATION_HEADER.encode(), self._correlation_id)]
+        wanted = [*_SAFE_HEADERS, (CORRELATION_HEADER.encode(), self._scope["correlation_id"].encode())]
+        wanted += self._scope.get("answer_headers", ())
         if self._is_api:
             wanted.append(_NOT_STORED)
         return headers + [(name, value) for name, value in wanted if name not in present]

@@ -24,7 +24,7 @@ class SubscriptionFilters(PageFilters):
 
 
 @router.get("/subscriptions")
-@needs("subscriptions:read")
+@needs("subscriptions:read", rate="subscription_read")
 async def list_subscriptions(caller: CallerOf, filters: Annotated[SubscriptionFilters, Query()]) -> Page[Subscription]:
     """List subscriptions, newest first."""
     async with caller.transaction() as tx:
@@ -34,7 +34,7 @@ async def list_subscriptions(caller: CallerOf, filters: Annotated[SubscriptionFi
 
 
 @router.get("/subscriptions/{subscription}")
-@needs("subscriptions:read")
+@needs("subscriptions:read", rate="subscription_read")
 async def get_subscription(caller: CallerOf, subscription: Annotated[SubscriptionId, Path()]) -> Subscription:
     """Return one subscription."""
     async with caller.transaction() as tx:
