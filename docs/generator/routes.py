@@ -48,6 +48,7 @@ because it stands in front of the framework. Answered only after the commit that
 | 408 `body_timeout` | The body took longer than `BURSAR_BODY_TIMEOUT_S`. |
 | 413 `body_too_large` | The body is longer than `BURSAR_BODY_BYTES_MAX`, told or not. |
 | 415 `content_encoding_refused` | The body is compressed. |
+| 429 `rate_limited` | Too many from this source were refused within a minute, or the account takes no more (`deliveries_per_minute`). |
 | 503 with `Retry-After` | It could not be stored: the database is away, or too many deliveries wait. The gateway delivers again. |
 """
 

@@ -200,6 +200,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "role_map": {"shop-admin": ["admin"]},
             "default_roles": ["read-only"],
         },
+        "/v1/rate-limits": {"limits": [{"class": "general", "holder": "user", "per_minute": 50}]},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},

@@ -140,6 +140,7 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "filter",
         "allowed_addresses",
         *OPTIONAL,
+        "limits",
     ) and value in ([], {}):
         return True
     texts = (

@@ -30,6 +30,9 @@ def add(
     data: Data = None,
     *,
     name: Annotated[str | None, typer.Option(help="What the account is called.")] = None,
+    deliveries_per_minute: Annotated[
+        int | None, typer.Option(help="Most deliveries taken in a minute. Left out: all.", min=1, max=1_000_000)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add an account of a gateway, and show the address to give to the gateway."""
@@ -45,6 +48,7 @@ def add(
                 signing_secrets=signing_secret or [],
                 api_key=api_key,
                 tolerance_s=settings.signature_tolerance_s,
+                deliveries_per_minute=deliveries_per_minute,
                 seal=Seal(settings.secret_key),
                 actor=ACTOR,
                 is_production=settings.production,

@@ -71,7 +71,7 @@ class Application:
         """Begin to take deliveries: the database answers."""
         self._intake = Intake(db, self.resources.seal, self.resources.settings)
         await self._intake.start()
-        self._webhooks = WebhookEndpoint(self._intake, self.resources.settings)
+        self._webhooks = WebhookEndpoint(self._intake, self.resources.settings, self.resources.limits)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

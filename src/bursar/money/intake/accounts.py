@@ -49,7 +49,10 @@ class GatewayNotForProduction(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """signing_secrets: how many are in force. has_api_key: whether missing reports can be fetched."""
+    """signing_secrets: how many are in force. has_api_key: whether missing reports can be fetched.
+
+    deliveries_per_minute: how many validly signed ones are taken; None: all.
+    """
 
     id: UUID
     gateway: str
@@ -57,12 +60,13 @@ class AccountView:
     signing_secrets: int
     has_api_key: bool
     tolerance_s: int
+    deliveries_per_minute: int | None
     is_active: bool
     created_at: datetime
 
 
 _COLUMNS = """a.id, a.gateway, a.name, cardinality(a.signing_secrets) as signing_secrets,
-  a.api_key is not null as has_api_key, a.tolerance_s, a.is_active, a.created_at"""
+  a.api_key is not null as has_api_key, a.tolerance_s, a.deliveries_per_minute, a.is_active, a.created_at"""
 
 _ACCOUNT = f"select {_COLUMNS} from gateway_account a where a.tenant_id = $1 and a.id = $2"
 
@@ -74,8 +78,8 @@ ACCOUNTS = Listing(
 )
 
 _ADD = """
-insert into gateway_account (tenant_id, id, gateway, name, signing_secrets, api_key, tolerance_s)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into gateway_account (tenant_id, id, gateway, name, signing_secrets, api_key, tolerance_s, deliveries_per_minute)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 _SECRETS = "select gateway, signing_secrets from gateway_account where tenant_id = $1 and id = $2 for update"
@@ -98,6 +102,7 @@ async def add_account(
     tolerance_s: int,
     seal: Seal,
     actor: str,
+    deliveries_per_minute: int | None = None,
     is_production: bool = False,
 ) -> AccountView:
     """Add an account of a gateway.
@@ -119,7 +124,9 @@ async def add_account(
     account_id = ids.new()
     sealed = [seal.seal(secret, purpose=signing_purpose(account_id)) for secret in secrets]
     sealed_key = seal.seal(api_key, purpose=api_key_purpose(account_id)) if api_key else None
-    await tx.execute(_ADD, tenant_id, account_id, gateway_name, name, sealed, sealed_key, tolerance_s)
+    await tx.execute(
+        _ADD, tenant_id, account_id, gateway_name, name, sealed, sealed_key, tolerance_s, deliveries_per_minute
+    )
     await audit.record(
         tx,
         tenant_id=tenant_id,

@@ -24,6 +24,7 @@ class NewGatewayAccount(Input):
     signing_secrets: list[Secret] = Field(default_factory=list, max_length=accounts.SECRETS_MAX)
     api_key: Key | None = None
     tolerance_s: int | None = Field(default=None, ge=1, le=86_400)
+    deliveries_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
 class SecretRotation(Input):
@@ -60,6 +61,7 @@ async def add_gateway_account(caller: CallerOf, new: NewGatewayAccount) -> Gatew
             signing_secrets=new.signing_secrets,
             api_key=new.api_key,
             tolerance_s=new.tolerance_s or settings.signature_tolerance_s,
+            deliveries_per_minute=new.deliveries_per_minute,
             seal=caller.resources.seal,
             actor=caller.actor,
             is_production=settings.production,

@@ -28,17 +28,21 @@ class AccountUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class GatewayAccount:
-    """secrets: every signing secret in force, in the clear. tolerance_s: for signed timestamps, either way."""
+    """secrets: every signing secret in force, in the clear. tolerance_s: for signed timestamps, either way.
+
+    deliveries_per_minute: how many of those that are validly signed are taken; None: all.
+    """
 
     id: UUID
     tenant_id: UUID
     gateway: str
     secrets: tuple[str, ...]
     tolerance_s: int
+    deliveries_per_minute: int | None = None
 
 
 _FIND = """
-select tenant_id, gateway, signing_secrets, tolerance_s from gateway_account where id = $1 and is_active
+select tenant_id, gateway, signing_secrets, tolerance_s, deliveries_per_minute from gateway_account where id = $1 and is_active
 """
 
 
@@ -103,4 +107,6 @@ class AccountDirectory:
         if row is None:
             return None
         secrets = tuple(self._seal.open(s, purpose=signing_purpose(account_id)) for s in row["signing_secrets"])
-        return GatewayAccount(account_id, row["tenant_id"], row["gateway"], secrets, row["tolerance_s"])
+        return GatewayAccount(
+            account_id, row["tenant_id"], row["gateway"], secrets, row["tolerance_s"], row["deliveries_per_minute"]
+        )

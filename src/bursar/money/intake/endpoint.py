@@ -1,6 +1,6 @@
 """`POST /v1/webhooks/{account}`: the hot path, a bare ASGI application in front of everything else.
 
-Order of checks, cheapest first: method, account, length, body (counted as it streams, under a deadline),
+Order of checks, cheapest first: method, how often it was refused before, account, length, body (counted as it streams, under a deadline),
 signature, envelope; then one durable insert; then the answer.
 """
 
@@ -16,9 +16,13 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from bursar.kernel import ids
-from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound
+from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound, Unavailable
 from bursar.kernel.http import correlation_id_of, send_problem
+from bursar.kernel.http.addresses import client_address, source_of
+from bursar.kernel.rate_limits import Limiter
 from bursar.kernel.settings import Settings
+from bursar.money.intake.directory import GatewayAccount
+from bursar.money.intake.pace import Pace
 from bursar.money.intake.receiving import Delivery, Intake, IntakeOverloaded, NotStored
 
 PREFIX = "/v1/webhooks/"
@@ -79,9 +83,10 @@ class MethodRefused(Invalid):
 class WebhookEndpoint:
     """The ASGI application of the webhook route."""
 
-    def __init__(self, intake: Intake, settings: Settings) -> None:
+    def __init__(self, intake: Intake, settings: Settings, limiter: Limiter) -> None:
         self._intake = intake
         self._settings = settings
+        self._pace = Pace(limiter, settings)
         self._patience = _Patience(settings.body_timeout_s)
         self._taken = 0
 
@@ -102,11 +107,31 @@ class WebhookEndpoint:
     async def _deliver(self, scope: Scope, receive: Receive) -> bytes:
         if scope["method"] != "POST":
             raise MethodRefused("deliveries are posted", hint="Use POST.")
-        account = await self._intake.account(_account_id(scope["path"]))
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = await self._body(headers, receive)
-        receipt = await self._intake.receive(account, Delivery(headers, body), now=datetime.now(UTC))
+        source = source_of(client_address(scope, self._settings))
+        account_id = _account_id(scope["path"])
+        self._pace.admit(account_id, source)
+        try:
+            account, delivery = await self._verified(account_id, scope, receive)
+        except DomainError as refusal:
+            if not isinstance(refusal, Unavailable):
+                await self._pace.refused(account_id, source)
+            raise
+        await self._pace.signed(account.id, source, per_minute=account.deliveries_per_minute)
+        receipt = await self._intake.store(account, delivery, now=datetime.now(UTC))
         return (_DUPLICATE if receipt.is_duplicate else _NEW) % ids.show(ids.EVENT, receipt.event_id).encode()
+
+    async def _verified(
+        self, account_id: UUID | None, scope: Scope, receive: Receive
+    ) -> tuple[GatewayAccount, Delivery]:
+        if account_id is None:
+            raise NotFound(
+                "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
+            )
+        account = await self._intake.account(account_id)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        delivery = Delivery(headers, await self._body(headers, receive))
+        self._intake.verify(account, delivery, now=datetime.now(UTC))
+        return account, delivery
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         limit = self._settings.body_bytes_max
@@ -178,13 +203,11 @@ class _Patience:
 
 
 @lru_cache(maxsize=10_000)
-def _account_id(path: str) -> UUID:
+def _account_id(path: str) -> UUID | None:
     try:
         return ids.parse(ids.GATEWAY_ACCOUNT, path[len(PREFIX) :].rstrip("/"))
-    except ids.IdInvalid as error:
-        raise NotFound(
-            "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
-        ) from error
+    except ids.IdInvalid:
+        return None
 
 
 async def _refuse(error: DomainError, scope: Scope, send: Send) -> int:

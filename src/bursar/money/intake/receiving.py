@@ -125,20 +125,19 @@ class Intake:
             )
         return account
 
-    async def receive(self, account: GatewayAccount, delivery: Delivery, *, now: datetime) -> Receipt:
-        """Verify and store a delivery; return only after it is durable.
-
-        Raises SignatureInvalid, IntakeOverloaded, NotStored.
-        """
-        adapter = gateway(account.gateway)
-        adapter.verify(
+    def verify(self, account: GatewayAccount, delivery: Delivery, *, now: datetime) -> None:
+        """Return if one of the account's secrets signed the delivery. Raises SignatureInvalid."""
+        gateway(account.gateway).verify(
             headers=delivery.headers,
             body=delivery.body,
             secrets=account.secrets,
             now=now,
             tolerance_s=account.tolerance_s,
         )
-        filing = _filing(account, adapter, delivery, now=now)
+
+    async def store(self, account: GatewayAccount, delivery: Delivery, *, now: datetime) -> Receipt:
+        """Store a delivery that was verified; return only after it is durable. Raises IntakeOverloaded, NotStored."""
+        filing = _filing(account, gateway(account.gateway), delivery, now=now)
         if len(self._waiting) >= self._settings.intake_waiting_max:
             raise IntakeOverloaded("too many deliveries are waiting to be stored", retry_after_s=5)
         answer: asyncio.Future[Filed] = self._loop.create_future()

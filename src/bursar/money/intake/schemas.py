@@ -22,6 +22,7 @@ class GatewayAccount(View):
     signing_secrets: int = Field(description="How many are in force.", examples=[1])
     has_api_key: bool
     tolerance_s: int = Field(description="How far signed times may be from our clock.", examples=[300])
+    deliveries_per_minute: int | None = Field(description="How many validly signed deliveries are taken; null: all.")
     is_active: bool
     created_at: datetime
 
