@@ -45,7 +45,7 @@ class Health(BaseModel):
     parts: dict[str, Part]
 
 
-def _watch(request: Request) -> Watch:
+async def _watch(request: Request) -> Watch:
     state = request.app.state
     if not hasattr(state, "watch"):
         state.watch = Watch(resources_of(request))

@@ -222,7 +222,8 @@ _bearer = HTTPBearer(
 )
 
 
-def _caller(request: Request, _key: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
+# FastAPI sends a dependency that is no coroutine to a thread: two switches in every request, for nothing.
+async def _caller(request: Request, _key: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
     return Caller(request.state.principal, resources_of(request), getattr(request.state, "joined", None))
 
 

@@ -14,7 +14,7 @@ from bursar.money.catalog.selling import GatewayRefs, GrantCheck
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["catalogue"])
 
 
-def _grant_check(request: Request) -> GrantCheck:
+async def _grant_check(request: Request) -> GrantCheck:
     """Who judges grants stands above the catalogue, and is put here by the application."""
     check: GrantCheck = request.app.state.grant_check
     return check

@@ -192,7 +192,7 @@ def _equal(given: str, expected: str) -> bool:
     return compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
-def _visiting(request: Request) -> Visit:
+async def _visiting(request: Request) -> Visit:
     resources = resources_of(request)
     found: Visitor = request.state.visitor
     return Visit(request, resources, found.session, found.principal, resources.now())
