@@ -5,13 +5,28 @@ import re
 import pytest
 from visitors import Markup, Site, Visitor
 
+from bursar.kernel import audit
 from stage import event, intent
 
-LISTS = ["/", "/payments", "/customers", "/unmatched", "/events", "/dead", "/catalog", "/books", "/checks", "/search"]
+LISTS = [
+    "/",
+    "/payments",
+    "/customers",
+    "/unmatched",
+    "/events",
+    "/dead",
+    "/catalog",
+    "/books",
+    "/checks",
+    "/search",
+    "/audit",
+    "/security",
+]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",
     "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed",
     "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned",
+    "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1",
 ]  # fmt: skip
 
 
@@ -39,7 +54,7 @@ async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_s
         assert len(seen) < 1000
 
     kinds = {re.sub(r"[a-z]{2,4}_[0-9a-z]{26}", "…", path.partition("?")[0]) for path in seen}
-    assert kinds >= {*LISTS, "/events/…", "/payments/…", "/customers/…", "/unmatched/…"}
+    assert kinds >= {*LISTS, "/events/…", "/payments/…", "/customers/…", "/unmatched/…", "/audit/…"}
 
 
 def _is_sound(text: str) -> Markup:
@@ -285,3 +300,45 @@ async def test_a_bug_is_a_page_without_internals(lived: Visitor, monkeypatch: py
     assert "Something went wrong on our side." in answer.text
     assert "secret internals" not in answer.text
     assert answer.headers["x-correlation-id"] in answer.text
+
+
+async def test_many_refused_keys_are_a_red_line_on_the_overview_and_counted_on_the_security_page(
+    site: Site, lived: Visitor
+):
+    calm = Markup(await lived.page("/")).text
+    del site.app.api.state.pages_memory
+    security = site.app.resources.security
+    refused = {"tenant_id": lived.stage.tenant_id, "kind": "key_refused", "actor": "", "detail": "GET /v1/payments"}
+    for number in range(25):
+        security.note(address=f"192.0.2.{number % 3}", **refused)
+    await security.flush(lived.stage.db)
+
+    alarmed = Markup(await lived.page("/")).text
+    shown = Markup(await lived.page("/security?kind=key_refused")).text
+
+    assert "refused keys" not in calm
+    assert "security: 25 refused keys and sign-ins" in alarmed
+    assert "192.0.2.2" in shown
+    assert "GET /v1/payments" in shown
+
+
+async def test_an_audit_record_shows_who_and_what_it_was_and_became(lived: Visitor):
+    async with lived.stage.db.tenant(lived.stage.tenant_id) as tx:
+        changes = audit.changed({"name": "<b>Old</b>"}, {"name": "New"})
+        await audit.record(
+            tx,
+            tenant_id=lived.stage.tenant_id,
+            actor="user:x",
+            action="thing.renamed",
+            subject="price_x",
+            changes=changes,
+        )
+
+    listed = await lived.page("/audit?subject=price_x")
+    href = next(a["href"] for a in Markup(listed).all("a") if a.get("href", "").startswith("/audit/aud_"))
+    shown = Markup(await lived.page(href)).text
+
+    assert "thing.renamed" in Markup(listed).text
+    assert "<b>Old</b>" in shown
+    assert "New" in shown
+    assert "user:x" in shown

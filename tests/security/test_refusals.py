@@ -111,3 +111,20 @@ async def test_an_attack_on_a_path_that_is_not_there_is_counted_without_a_tenant
     assert answer.status_code == 404
     assert await counted(app, mine) == []
     assert app.resources.security.totals == {"suspicious_input": 1}
+
+
+async def test_security_events_are_listed_and_filtered(world):
+    app, mine, theirs = world
+    for _ in range(3):
+        await mine.get(f"/v1/payments/{ids.show(ids.PAYMENT, ids.new())}")
+    await mine.get("/v1/customers", gateway_ref="../../etc/passwd")
+    await app.resources.security.flush(app.resources.db)
+
+    found = await mine.data("/v1/security-events")
+    one = await mine.one("/v1/security-events", kind="unknown_id", address="127.0.0.1", since=found[0]["hour"])
+
+    assert {(e["kind"], e["count"]) for e in found} == {("unknown_id", 3), ("suspicious_input", 1)}
+    assert (one["count"], one["actor"].startswith("key:key_"), one["detail"]) == (3, True, "GET /v1/payments/{payment}")
+    assert await mine.data("/v1/security-events", until="2020-01-01T00:00:00Z") == []
+    assert (await mine.get("/v1/security-events", kind="nonsense")).status_code == 422
+    assert await theirs.data("/v1/security-events") == []

@@ -25,6 +25,7 @@ from bursar.web.pages import (
     people,
     second_steps,
     unmatched,
+    watching,
 )
 from bursar.web.pages.files import Files
 from bursar.web.pages.routing import last_resort, refusal_page, wants_page
@@ -32,7 +33,20 @@ from bursar.web.pages.templating import STATIC
 from bursar.web.pages.tickets import make_ticket
 
 router = APIRouter()
-for _part in (entrance, invited, overview, events, dead, unmatched, browsing, people, keys, account, second_steps):
+for _part in (
+    entrance,
+    invited,
+    overview,
+    events,
+    dead,
+    unmatched,
+    browsing,
+    watching,
+    people,
+    keys,
+    account,
+    second_steps,
+):
     router.include_router(_part.router)
 router.include_router(last_resort)
 

@@ -46,6 +46,8 @@ _MENU: Final = (
             Entry("/catalog", "Catalogue", "catalog:read"),
             Entry("/books", "Books", "ledger:read"),
             Entry("/checks", "Checks", "ledger:read", "broken", "broken"),
+            Entry("/audit", "Audit", "audit:read"),
+            Entry("/security", "Security", "security:read"),
         ),
     ),
     Group(

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from bursar.kernel.auth import signed_in
+from bursar.money.trail.tried import alarming
 from bursar.web.pages.marks import marks_of
 from bursar.web.pages.menu import home_of
 from bursar.web.pages.paging import NEWEST
@@ -47,6 +48,7 @@ async def overview(visit: Visiting) -> Response:
             arrivals=await recall(("arrivals", tenant_id), partial(figures.arrivals, tx, tenant_id=tenant_id, now=now)),
             waiting=await recall(("waiting", tenant_id), partial(figures.waiting, tx, tenant_id=tenant_id)),
             sweep=sweep,
+            alarming=await recall(("alarming", tenant_id), partial(alarming, tx, tenant_id=tenant_id, now=now)),
             is_unwatched=_is_unwatched(sweep, newest.rows, now=now),
             unmatched=unmatched,
             is_overdue=unmatched.oldest_at is not None and now - unmatched.oldest_at > visit.grace,
