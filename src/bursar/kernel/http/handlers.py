@@ -1,5 +1,6 @@
 """What FastAPI does with refusals, and how they are described in OpenAPI."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -72,22 +73,23 @@ async def answer_http_exception(request: Request, error: Any) -> Response:
             detail=f"{request.method} of an unknown path: {', '.join(sorted(found))}",
         )
     refusal = by_status(error.status_code, str(error.detail))
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["allow"] = ", ".join(sorted(_methods_at(request)))
+        headers["allow"] = ", ".join(sorted(_methods_at(request, request.app.router.routes))) or headers["allow"]
     return problem_response(
         refusal, path=request.url.path, correlation_id=request.scope["correlation_id"], headers=headers
     )
 
 
-def _methods_at(request: Request) -> set[str]:
+def _methods_at(request: Request, routes: Iterable[Any]) -> set[str]:
     """Return what this path takes; the framework tells only of the first route that has the path."""
-    return {
-        method
-        for route in request.app.router.routes
-        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    }
+    found: set[str] = set()
+    for route in routes:
+        if isinstance(route, APIRoute):
+            found |= set(route.methods or ()) if route.matches(request.scope)[0] is not Match.NONE else set()
+        elif inner := getattr(route, "original_router", None):  # how newer versions keep an included router
+            found |= _methods_at(request, inner.routes)
+    return found
 
 
 async def answer_database_error(request: Request, error: Exception) -> Response:
