@@ -24,10 +24,10 @@ from bursar.kernel.seal import Seal
 
 CODES: Final = 10
 _STEP_S: Final = 30
-_CODE_LENGTH: Final = 24
+_CODE_LENGTH: Final = 28
 _CODE_ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"
-"""24 of these are 118 bits: enough to be kept under a plain hash."""
-_GROUP: Final = 6
+"""28 of these are 138 bits: not to be guessed, and enough to be kept under a plain hash."""
+_GROUP: Final = 7
 
 _PREPARE = """
 update tenant_user set totp_secret = $3 where tenant_id = $1 and id = $2 and totp_on_at is null and deactivated_at is null returning id
