@@ -42,6 +42,7 @@ class Application:
             self.api,
             observe=self.metrics.observe,
             address_of=lambda scope: client_address(scope, settings),
+            is_https=settings.public_url.startswith("https://"),
         )
         self._intake: Intake | None = None
         self._webhooks: WebhookEndpoint | None = None

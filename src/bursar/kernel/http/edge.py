@@ -26,7 +26,10 @@ _SAFE_HEADERS = (
     ),
 )
 _NOT_STORED = (b"cache-control", b"no-store")
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+"""Two years: browsers that came once over https come back no other way."""
 
+Headers = tuple[tuple[bytes, bytes], ...]
 Observer = Callable[[str, str, int, float], None]
 """Told of every answered request: method, route template, status, seconds."""
 
@@ -41,15 +44,22 @@ def _peer_of(scope: Scope) -> str:
 class Edge:
     """Wraps an application. The correlation id is in `scope["correlation_id"]`, in every log line and in the answer.
 
-    address_of: from where a request comes, as the audit trail is to say it.
+    address_of: from where a request comes, as the audit trail and the log are to say it.
+    is_https: callers reach this application by https, whatever a proxy in front of it speaks with us.
     """
 
     def __init__(
-        self, app: ASGIApp, *, observe: Observer | None = None, address_of: audit.AddressOf = _peer_of
+        self,
+        app: ASGIApp,
+        *,
+        observe: Observer | None = None,
+        address_of: audit.AddressOf = _peer_of,
+        is_https: bool = False,
     ) -> None:
         self._app = app
         self._observe = observe
         self._address_of = address_of
+        self._headers = (*_SAFE_HEADERS, _HTTPS_ONLY) if is_https else _SAFE_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +68,7 @@ class Edge:
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         correlation_id = correlation_id_of(headers)
         scope["correlation_id"] = correlation_id
-        answer = _Answer(send, scope, is_api=scope["path"].startswith("/v1/"))
+        answer = _Answer(send, scope, self._headers, is_api=scope["path"].startswith("/v1/"))
         began = time.perf_counter()
         asked = {
             "http.request.method": scope["method"],
@@ -92,6 +102,7 @@ class Edge:
                 route=route,
                 status=status,
                 duration_ms=round(seconds * 1000, 2),
+                address=self._address_of(scope),
                 **scope.get("log", {}),
             )
 
@@ -99,9 +110,10 @@ class Edge:
 class _Answer:
     """Passes messages on, adding headers to the first, and remembers the status."""
 
-    def __init__(self, send: Send, scope: Scope, *, is_api: bool) -> None:
+    def __init__(self, send: Send, scope: Scope, safe: Headers, *, is_api: bool) -> None:
         self._send = send
         self._scope = scope
+        self._safe = safe
         self._is_api = is_api
         self.status = 0
 
@@ -113,7 +125,7 @@ class _Answer:
 
     def _with_defaults(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in headers}
-        wanted = [*_SAFE_HEADERS, (CORRELATION_HEADER.encode(), self._scope["correlation_id"].encode())]
+        wanted = [*self._safe, (CORRELATION_HEADER.encode(), self._scope["correlation_id"].encode())]
         wanted += self._scope.get("answer_headers", ())
         if self._is_api:
             wanted.append(_NOT_STORED)
