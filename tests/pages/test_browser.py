@@ -29,6 +29,7 @@ PAGES = [
     "/catalog",
     "/books",
     "/checks",
+    "/people",
     "/search?q=x",
 ]
 WAIT_MS = 5000
@@ -99,8 +100,9 @@ class Desk:
         window.page.on("console", lambda said: window.complaints.append(said.text) if said.type == "error" else None)
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
         await window.open("/sign-in")
+        await window.page.click("text=Sign in with an API key")
         await window.page.fill("#api_key", self.key)
-        await window.page.click("text=Sign in")
+        await window.page.click("text=Sign in with the key")
         await window.page.wait_for_url(f"{window.base}/")
         yield window
         await context.close()

@@ -19,6 +19,8 @@ COMMANDS = {
     "tenant": Command("tenants", "add and list tenants"),
     "key": Command("keys", "add, list, rotate and revoke API keys"),
     "issuer": Command("issuers", "add, list and remove the identity providers whose tokens are accepted"),
+    "user": Command("users", "invite people of a business, give them roles, let them in again"),
+    "operator": Command("operators", "add and list the people who run the installation"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "audit": Command("audit", "prove that the audit trail is unchanged, export it with the proof"),

@@ -44,6 +44,15 @@ where t.window_ends_at <= $3 or t.attempts < $5
 returning attempts
 """
 
+_COUNT_OPERATORS = """
+insert into operator_throttle as t (counted, attempts, window_ends_at) values ($1, 1, $2::timestamptz + $3)
+on conflict (counted) do update set
+  attempts = case when t.window_ends_at <= $2 then 1 else t.attempts + 1 end,
+  window_ends_at = case when t.window_ends_at <= $2 then excluded.window_ends_at else t.window_ends_at end
+where t.window_ends_at <= $2 or t.attempts < $4
+returning attempts
+"""
+
 _FORGIVE = "update sign_in_throttle set attempts = 0 where tenant_id = $1 and counted = $2"
 
 _TIDY = f"""
@@ -62,6 +71,12 @@ class SignInLimited(LimitExceeded):
 async def count(tx: Transaction, *, tenant_id: UUID, what: str, limit: Limit, now: datetime) -> bool:
     """Count one attempt, and return whether it is within the limit."""
     counted = await tx.fetchval(_COUNT, tenant_id, _hashed(what), now, limit.window, limit.attempts)
+    return counted is not None
+
+
+async def count_operators(tx: Transaction, *, what: str, limit: Limit, now: datetime) -> bool:
+    """Count one attempt of somebody who says to be an operator, and return whether it is within the limit."""
+    counted = await tx.fetchval(_COUNT_OPERATORS, _hashed(what), now, limit.window, limit.attempts)
     return counted is not None
 
 

@@ -45,6 +45,8 @@ _LOCK = "select roles, name from tenant_user where tenant_id = $1 and id = $2 an
 _CHANGE = "update tenant_user set roles = $3, name = $4 where tenant_id = $1 and id = $2 and deactivated_at is null"
 _DEACTIVATE = "update tenant_user set deactivated_at = $3 where tenant_id = $1 and id = $2 and deactivated_at is null"
 _REACTIVATE = "update tenant_user set deactivated_at = null where tenant_id = $1 and id = $2 and deactivated_at is not null returning roles"
+_FORGET_SECOND_FACTOR = "update tenant_user set totp_on_at = null, totp_secret = null where tenant_id = $1 and id = $2"
+_VOID_RECOVERY = "update recovery_code set used_at = $3 where tenant_id = $1 and user_id = $2 and used_at is null"
 
 
 class UserNotFound(NotFound):
@@ -164,6 +166,14 @@ async def reactivate(tx: Transaction, *, tenant_id: UUID, user_id: UUID, by: Giv
     await _require_over(tx, tenant_id, roles, by)
     await _tell(tx, (tenant_id, user_id), by, "user.reactivated", {})
     return await user(tx, tenant_id=tenant_id, user_id=user_id)
+
+
+async def forget_second_factor(tx: Transaction, *, tenant_id: UUID, user_id: UUID, by: Giver, now: datetime) -> None:
+    """Switch a user's second factor off for them: the phone is lost, and the recovery codes too."""
+    await tx.execute(_FORGET_SECOND_FACTOR, tenant_id, user_id)
+    await tx.execute(_VOID_RECOVERY, tenant_id, user_id, now)
+    await sessions.end_all_of(tx, tenant_id=tenant_id, user_id=user_id, now=now)
+    await _tell(tx, (tenant_id, user_id), by, "user.second_factor_off", {})
 
 
 async def user(tx: Transaction, *, tenant_id: UUID, user_id: UUID) -> User:

@@ -21,6 +21,7 @@ from bursar.web.pages import (
     events,
     invited,
     keys,
+    operating,
     overview,
     people,
     second_steps,
@@ -46,6 +47,7 @@ for _part in (
     keys,
     account,
     second_steps,
+    operating,
 ):
     router.include_router(_part.router)
 router.include_router(last_resort)

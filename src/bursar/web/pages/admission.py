@@ -3,8 +3,9 @@
 from starlette.requests import Request
 
 from bursar.kernel import ids
-from bursar.kernel.auth import PUBLIC, SIGNED_IN, Policy
+from bursar.kernel.auth import OPERATORS, PUBLIC, SIGNED_IN, Policy
 from bursar.kernel.http.addresses import client_address
+from bursar.kernel.identity import operators
 from bursar.kernel.identity.recognising import Visitor, visitor
 from bursar.kernel.resources import resources_of
 from bursar.web.pages import cookies
@@ -14,9 +15,16 @@ class SignInNeeded(Exception):
     """Nobody we know is looking at this page."""
 
 
+class OperatorNeeded(Exception):
+    """The page is for operators of the installation, and none is signed in here."""
+
+
 async def admit(request: Request, policy: Policy) -> None:
     """Return if whoever asks may see the page; `request.state.visitor` is who. Raises SignInNeeded, PermissionMissing."""
     if policy.permission == PUBLIC:
+        return
+    if policy.permission == OPERATORS:
+        await _admit_operator(request)
         return
     found = await recognised(request)
     if found is None or found.session.is_pending:
@@ -34,3 +42,12 @@ async def recognised(request: Request) -> Visitor | None:
     resources = resources_of(request)
     address = client_address(request.scope, resources.settings)
     return await visitor(resources.db, token, now=resources.now(), address=address) if token else None
+
+
+async def _admit_operator(request: Request) -> None:
+    token, resources = cookies.token_in(request, cookies.OPERATOR), resources_of(request)
+    found = await operators.operator(resources.db, token, now=resources.now()) if token else None
+    if found is None:
+        raise OperatorNeeded
+    request.state.operator = found
+    request.scope["log"] = {"actor": f"operator:{ids.show(ids.OPERATOR, found.id)}"}

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from bursar.kernel.auth import policy_of, public
 from bursar.kernel.auth.refusals import observe_refusal
 from bursar.kernel.errors import DomainError
-from bursar.web.pages.admission import SignInNeeded, admit
+from bursar.web.pages.admission import OperatorNeeded, SignInNeeded, admit
 from bursar.web.pages.templating import render
 
 NEXT_LENGTH_MAX = 2_000
@@ -59,6 +59,8 @@ class PageRoute(APIRoute):
                 answer = await handle(request)
             except SignInNeeded:
                 answer = _to_the_door(request)
+            except OperatorNeeded:
+                answer = RedirectResponse("/operator/sign-in", status_code=303)
             except DomainError as refusal:
                 await observe_refusal(request, refusal)
                 answer = refusal_page(request, refusal.status, message=refusal.message, hint=refusal.hint)

@@ -130,14 +130,17 @@ class Visit:
 
     async def form(self) -> dict[str, str]:
         """Return the posted fields. Raises FormRefused unless they come from a form of this session."""
-        fields = await posted(self.request)
-        require_same_origin(self.request)
-        expected = form_token(self.resources.settings.secret_key, self.session.id)
-        if not _equal(fields.pop("form_token", ""), expected):
-            raise FormRefused(
-                "this form belongs to another session", hint="Go back, reload the page, and send it again."
-            )
-        return fields
+        return await checked_form(self.request, self.session.id)
+
+
+async def checked_form(request: Request, session_id: UUID) -> dict[str, str]:
+    """Return the posted fields of a form of this session. Raises FormRefused unless it is one."""
+    fields = await posted(request)
+    require_same_origin(request)
+    expected = form_token(resources_of(request).settings.secret_key, session_id)
+    if not _equal(fields.pop("form_token", ""), expected):
+        raise FormRefused("this form belongs to another session", hint="Go back, reload the page, and send it again.")
+    return fields
 
 
 async def posted(request: Request) -> dict[str, str]:

@@ -1,0 +1,109 @@
+"""Operators of the installation: apart from businesses' users, and acting for one seen, limited and written down."""
+
+import re
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+from test_people import send
+from visitors import ORIGIN, Markup, Site, Visitor
+
+from bursar.kernel import ids
+from bursar.kernel.db import Database
+from bursar.kernel.identity import operators
+
+PASSWORD = "seven brass bells in a tower"
+EMAIL = "Olga@Example.com"
+
+
+@pytest.fixture
+async def olga(site: Site, db: Database) -> httpx2.AsyncClient:
+    """A browser in which an operator is signed in."""
+    _, token = await operators.add(db, email=EMAIL, now=datetime.now(UTC))
+    origin = {"origin": ORIGIN}
+    fields = {"token": token, "password": PASSWORD, "again": PASSWORD}
+    assert (await site.stranger.post("/operator/accept", data=fields, headers=origin)).status_code == 303
+    assert (await site.stranger.post("/operator/accept", data=fields, headers=origin)).status_code == 400
+    signed = await signing_in(site.stranger)
+    assert (signed.status_code, signed.headers["location"]) == (303, "/operator")
+    return site.stranger
+
+
+async def signing_in(http: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
+    data = {"email": EMAIL.lower(), "password": PASSWORD, **fields}
+    return await http.post("/operator/sign-in", data=data, headers={"origin": ORIGIN})
+
+
+async def acting(http: httpx2.AsyncClient, visitor: Visitor, reason: str = "asked by Ann") -> httpx2.Response:
+    business = ids.show(ids.TENANT, visitor.stage.tenant_id)
+    return await send(http, "/operator/act", "/operator", business=business, reason=reason)
+
+
+async def test_an_operator_sees_businesses_and_nothing_of_them(site: Site, olga: httpx2.AsyncClient):
+    text = Markup((await olga.get("/operator")).text).text
+
+    assert "Harbour Yoga" in text
+    assert "Nothing yet" in text
+    assert (await olga.get("/payments")).headers["location"].startswith("/sign-in")
+
+
+async def test_acting_for_a_business_takes_a_reason_is_banded_and_in_its_trail(site: Site, olga: httpx2.AsyncClient):
+    for reason in ("", "   ", "x" * 501):
+        assert (await acting(olga, site.lived, reason)).status_code == 422
+    assert await site.lived.stage.value("select count(*) from session where kind = 'operator'") == 0
+
+    assert (await acting(olga, site.lived)).headers["location"] == "/"
+
+    page = (await olga.get("/payments")).text
+    assert "Operator acting for Harbour Yoga : asked by Ann , ends in 59 min" in Markup(page).text
+    session = await site.lived.stage.row(
+        "select reason, expires_at - created_at = interval '1 hour' as is_short from session where kind = 'operator'"
+    )
+    assert session == {"reason": "asked by Ann", "is_short": True}
+    record = await site.lived.stage.row("select actor, changes::text from audit_record where action like 'operator.%'")
+    assert record["actor"].startswith("operator:opr_")
+    assert "asked by Ann" in record["changes"]
+    assert await site.empty.stage.value("select count(*) from audit_record where action like 'operator.%'") == 0
+
+    stopped = await send(olga, "/acting/stop", "/payments")
+    assert stopped.headers["location"] == "/operator"
+    assert (await olga.get("/payments")).status_code == 303
+    assert (await olga.get("/operator")).status_code == 200
+
+
+async def test_acting_ends_by_itself_after_an_hour_and_at_once_when_the_operator_is_deactivated(
+    site: Site, olga: httpx2.AsyncClient, db: Database
+):
+    await acting(olga, site.lived)
+    await site.lived.stage.rows("update session set expires_at = now() where kind = 'operator' returning id")
+    assert (await olga.get("/payments")).status_code == 303
+
+    await acting(olga, site.lived)
+    assert (await olga.get("/payments")).status_code == 200
+    await operators.deactivate(db, email=EMAIL, now=datetime.now(UTC))
+
+    assert (await olga.get("/payments")).status_code == 303
+    assert (await olga.get("/operator")).headers["location"] == "/operator/sign-in"
+    assert (await signing_in(olga)).status_code == 401
+
+
+async def test_nobody_else_gets_to_the_operators_pages(site: Site, olga: httpx2.AsyncClient):
+    for path in ("/operator",):
+        assert (await site.lived.get(path)).headers["location"] == "/operator/sign-in"
+    token = re.search(r'name="form_token" value="([^"]+)"', await site.lived.page("/"))
+    assert token
+    data = {"form_token": token[1], "business": "x", "reason": "y"}
+    assert (await site.lived.http.post("/operator/act", data=data, headers={"origin": ORIGIN})).status_code == 303
+    crossed = dict(site.lived.http.cookies)["bursar_session"]
+    answer = await site.empty.get("/operator", cookie=f"bursar_operator={crossed}")
+    assert answer.headers["location"] == "/operator/sign-in"
+
+
+async def test_wrong_operators_get_one_answer_and_a_limit(site: Site, olga: httpx2.AsyncClient):
+    answers = [await signing_in(olga, **wrong) for wrong in ({"password": "x"}, {"email": "nobody@example.com"})]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert answers[0].text.count("That is not right") == answers[1].text.count("That is not right") == 1
+
+    for _ in range(8):
+        await signing_in(olga, password="x")
+    assert (await signing_in(olga)).status_code == 429
