@@ -4,14 +4,17 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
+from test_signing_in import PASSWORD, invited
 from visitors import key_of, live
 
 from bursar.kernel import ids
 from bursar.kernel.db import Database
-from serving import Server, serving
+from bursar.web.pages import make_ticket
+from serving import KEY, Server, serving
 from stage import Stage, event, intent, set_stage
 
 pytestmark = [
@@ -241,3 +244,41 @@ async def test_every_page_fits_and_can_be_read(desk: Desk, width: int, dark: boo
             assert wider <= 0, (path, wider)
             assert not await window.page.evaluate(_CONTRAST), path
         assert not window.complaints
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_an_invited_person_chooses_a_password_and_signs_in(desk: Desk, scripts: bool):  # noqa: FBT001
+    token = await invited(desk.stage)
+    base = f"http://127.0.0.1:{desk.server.port}"
+    context = await desk.browser.new_context(java_script_enabled=scripts, viewport={"width": 390, "height": 800})
+    page = await context.new_page()
+
+    await page.goto(f"{base}/accept?token={token}")
+    for password in ("password1", PASSWORD):
+        await page.fill("#password", password)
+        await page.fill("#again", password)
+        await page.click("text=Set the password")
+    await expect(page.locator("[role=status]")).to_contain_text("Your password is set.")
+    await page.fill("#email", "ann@example.com")
+    await page.fill("#password", PASSWORD)
+    await page.click("button:has-text('Sign in') >> nth=0")
+    await page.wait_for_url(f"{base}/")
+    await page.goto(f"{base}/account")
+
+    await expect(page.locator("h1")).to_have_text("Your account")
+    assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    await context.close()
+
+
+async def test_a_ticket_that_another_site_led_to_is_taken_by_a_press_of_a_button(desk: Desk):
+    ticket = make_ticket(KEY, desk.stage.tenant_id, datetime.now(UTC))
+    context = await desk.browser.new_context(extra_http_headers={})
+    page = await context.new_page()
+    base = f"http://127.0.0.1:{desk.server.port}"
+
+    await page.set_content(f'<a href="{base}/enter?ticket={ticket}">in</a>')
+    await page.click("a")
+    await page.click("text=Open the dashboard")
+
+    await page.wait_for_url(f"{base}/")
+    await context.close()

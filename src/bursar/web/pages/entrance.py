@@ -56,8 +56,7 @@ async def show_ticket(request: Request, ticket: Annotated[str, Query()] = "") ->
     read_ticket(resources.settings.secret_key, ticket, resources.now())
     if request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return await _by_ticket(request, ticket)
-    answer = HTMLResponse(render("enter.html", now=resources.now(), ticket=ticket))
-    return unreferred(answer)
+    return HTMLResponse(render("enter.html", now=resources.now(), ticket=ticket))
 
 
 @router.post("/enter")
@@ -79,8 +78,8 @@ async def sign_out(visit: Visiting) -> Response:
     return cookies.dismiss(to("/sign-in"), request=visit.request)
 
 
-def unreferred(answer: Response) -> Response:
-    """The address holds a secret: it is told to nobody."""
+def _unreferred(answer: Response) -> Response:
+    """The address held a secret: it is told to nobody. (A page with a form may not say so: its post would have no origin.)"""
     answer.headers["referrer-policy"] = "no-referrer"
     return answer
 
@@ -144,7 +143,7 @@ async def _by_ticket(request: Request, ticket: str) -> Response:
     tenant_id = read_ticket(resources.settings.secret_key, ticket, resources.now())
     await leave_first(request)
     token = await _opened(request, tenant_id, "operator", None)
-    return unreferred(cookies.admit(to("/"), token, request=request))
+    return _unreferred(cookies.admit(to("/"), token, request=request))
 
 
 async def _opened(request: Request, tenant_id: UUID, kind: sessions.Kind, who_id: UUID | None) -> str:

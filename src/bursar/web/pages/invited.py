@@ -12,7 +12,7 @@ from bursar.kernel.identity.choosing import ask_for_reset, choose_by_link, choos
 from bursar.kernel.identity.passwords import LENGTH_MIN, PasswordRefused
 from bursar.kernel.resources import resources_of
 from bursar.web.pages import cookies
-from bursar.web.pages.entrance import BUSINESS_LENGTH_MAX, unreferred
+from bursar.web.pages.entrance import BUSINESS_LENGTH_MAX
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.templating import render
 from bursar.web.pages.visits import posted, require_same_origin, to
@@ -81,7 +81,7 @@ async def reset(request: Request) -> Response:
 @public
 async def verifying(request: Request, token: TokenText = "") -> Response:
     """Ask for a press of a button: mail scanners open addresses, too."""
-    return unreferred(HTMLResponse(render("verify.html", now=resources_of(request).now(), token=token)))
+    return HTMLResponse(render("verify.html", now=resources_of(request).now(), token=token))
 
 
 @router.post("/verify")
@@ -106,7 +106,7 @@ async def _choosing(request: Request, token: str, *, refused: str | None = None,
         length_min=LENGTH_MIN,
         refused=refused,
     )
-    return unreferred(HTMLResponse(page, status))
+    return HTMLResponse(page, status)
 
 
 async def _chosen(request: Request) -> Response:

@@ -16,7 +16,7 @@ from bursar.kernel.identity.throttle import SignInLimited
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import observe
 from bursar.web.pages import cookies
-from bursar.web.pages.entrance import leave_first, unreferred
+from bursar.web.pages.entrance import leave_first
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.templating import render
 from bursar.web.pages.tickets import form_token
@@ -139,16 +139,14 @@ def _operator(request: Request) -> Operator:
 async def _choosing(request: Request, token: str, *, refused: str | None = None, status: int = 200) -> Response:
     resources = resources_of(request)
     email = await operators.email_by_link(resources.db, token, now=resources.now())
-    return unreferred(
-        _page(
-            request,
-            "operator_password.html",
-            email=email,
-            token=token,
-            length_min=LENGTH_MIN,
-            refused=refused,
-            status=status,
-        )
+    return _page(
+        request,
+        "operator_password.html",
+        email=email,
+        token=token,
+        length_min=LENGTH_MIN,
+        refused=refused,
+        status=status,
     )
 
 
