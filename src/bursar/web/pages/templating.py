@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from bursar.kernel.amounts import Money
 from bursar.web.pages import texts
+from bursar.web.pages.devices import device
 from bursar.web.pages.tones import tone_of
 
 HERE = Path(__file__).parent
@@ -46,6 +47,7 @@ def _environment() -> Environment:
         size=_size,
         took=_took,
         exact=texts.exact,
+        device=device,
     )
     environment.globals.update(when=_when, static=_static, tone=tone_of, money=Money)
     return environment
