@@ -67,6 +67,9 @@ async def test_an_assignment_can_be_corrected_by_another(world, unmatched):
     await world.mine.stage.apply()
 
     assert again.status_code == 202
+    told = (await world.mine.data("/v1/audit-records", action="payment.assigned"))[0]["changes"]["assignment"]
+    assert (told["before"]["quantity"], told["after"]["quantity"]) == (2, 1)
+    assert told["before"]["price"] != told["after"]["price"]
     assert await world.mine.stage.value("select count(*) from licence where status = 'active'") == 1
     assert await world.mine.stage.value("select coalesce(sum(remaining), 0)::int from credit_lot") == 0
 

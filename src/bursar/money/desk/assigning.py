@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
@@ -26,6 +28,12 @@ select p.gateway_account_id, p.gateway_ref, p.status = 'succeeded' and u.unmatch
     and o.kind = 'assignment' and o.ref = 'assignment:' || p.gateway_ref) as is_assigned
 from payment p join purchase u on u.tenant_id = p.tenant_id and u.id = p.purchase_id
 where p.tenant_id = $1 and p.id = $2 and p.superseded_by is null
+"""
+
+_EARLIER = """
+select (r.changes -> 'assignment' -> 'after')::text as assigned
+from audit_record r where r.tenant_id = $1 and r.subject = $2 and r.actor <> 'gateway' and r.action = 'payment.assigned'
+order by r.id desc limit 1
 """
 
 
@@ -58,7 +66,11 @@ async def assign_payment(
         payment=row["gateway_ref"], price=price_id, quantity=quantity, occurred_at=now, customer=customer
     )
     event_id = await file_written(tx, tenant_id=tenant_id, account_id=row["gateway_account_id"], event=event)
-    changes = {"price": price_id, "quantity": quantity, "customer": customer}
+    assigned = {"price": price_id, "quantity": quantity, "customer": customer}
+    earlier = await tx.fetchval(_EARLIER, tenant_id, shown)
+    changes = assigned | {
+        "assignment": {"before": msgspec.json.decode(earlier) if earlier else None, "after": assigned}
+    }
     await audit.record(
         tx,
         tenant_id=tenant_id,

@@ -218,6 +218,7 @@ async def give_back(tx: Transaction, *, tenant_id: UUID, spend_id: UUID, actor: 
             "pool": given.pool,
             "amount": given.amount,
             "reference": given.reference,
+            "is_returned": {"before": False, "after": True},
         },
     )
     return await spend_of(tx, tenant_id=tenant_id, spend_id=spend_id)

@@ -167,7 +167,11 @@ async def rotate_secrets(
     if len(after) > SECRETS_MAX:
         raise _too_many()
     await tx.execute(_SET_SECRETS, tenant_id, account_id, list(after.values()))
-    changes = {"added": len(after.keys() - before.keys()), "removed": len(before.keys() - after.keys())}
+    changes = {
+        "added": len(after.keys() - before.keys()),
+        "removed": len(before.keys() - after.keys()),
+        "signing_secrets": {"before": len(before), "after": len(after)},
+    }
     await audit.record(
         tx,
         tenant_id=tenant_id,
