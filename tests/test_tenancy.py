@@ -3,6 +3,7 @@
 Generated from the catalogue: a new table is tested the day it is made, and fails here until `world` gives it rows.
 """
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from bursar.kernel.access import OPERATOR
 from bursar.kernel.db import Database, become_engine, become_tenant
 from bursar.kernel.identity import links, sessions, throttle, users
 from bursar.kernel.identity.people import Device
+from bursar.money.intake.filing import Filing, file_deliveries
 from leaks import APP, ENGINE, NOT_TENANTS, leaks
 from stage import Stage, event, set_stage
 
@@ -44,6 +46,7 @@ _MAY_ENGINE = {
     "gateway_event": {"select", "insert"},
     "gateway_event_body": {"select", "insert"},
     "gateway_event_dead": {"select", "insert"},
+    "gateway_event_differing": {"select", "insert", "update"},
     "gateway_event_queue": {"select", "insert", "update", "delete"},
     "identity_issuer": {"select"},
     "invariant_sweep": {"select"},
@@ -66,6 +69,7 @@ _NEVER_CHANGED = {
     "gateway_event",
     "gateway_event_attempt",
     "gateway_event_body",
+    "gateway_event_differing",
     "gateway_event_outcome",
     "gateway_event_replay",
     "ledger_entry",
@@ -145,6 +149,21 @@ async def fill(stage: Stage, url: str) -> None:
     }
     await stage.tell(event("payment_method.attached", method))
     await stage.deliver(event("charge.succeeded", {"id": "ch_failing"}))
+    once = event("product.created", {"id": "prod_1", "object": "product"})
+    for said in (once, once | {"livemode": True}):
+        filing = Filing(
+            ids.new(),
+            stage.tenant_id,
+            stage.account_id,
+            once["id"],
+            once["type"],
+            "gateway",
+            datetime.now(UTC),
+            {},
+            json.dumps(said).encode(),
+            None,
+        )
+        await file_deliveries(stage.db, [filing])
     await stage.apply()
     async with stage.db.tenant(stage.tenant_id) as tx:
         await tx.execute(

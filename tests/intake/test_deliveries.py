@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from bursar.kernel import ids
+from bursar.money.intake.queries import event_story
 from serving import read_answer, serving, set_receiver
 from stage import charge, event, intent, session
 
@@ -47,6 +48,44 @@ async def test_fifty_deliveries_of_one_event_at_once_store_it_once(db, database_
     assert sum(not a.json["duplicate"] for a in answers) == 1
     assert len({a.json["event"] for a in answers}) == 1
     assert await receiver.stage.value(STORED) == 1
+
+
+async def test_a_repeat_with_another_content_changes_nothing_and_is_written_down(db, database_url):
+    receiver = await set_receiver(db, database_url)
+    told = event("customer.created", {"id": "cus_1", "object": "customer", "email": "first@example.org"})
+    other = told | {"data": {"object": {"id": "cus_1", "object": "customer", "email": "second@example.org"}}}
+    counted_down = told | {"pending_webhooks": 0}
+
+    async with serving(database_url) as server:
+        answers = []
+        for said in (told | {"pending_webhooks": 1}, told | {"pending_webhooks": 1}, counted_down, other, other):
+            body = json.dumps(said).encode()
+            answers.append(await server.send(receiver.path, body, receiver.signed(body)))
+    await receiver.stage.apply()
+
+    assert [(a.status, a.json["duplicate"]) for a in answers] == [(200, False)] + [(200, True)] * 4
+    assert await receiver.stage.value(STORED) == 1
+    assert await receiver.stage.value("select email from customer") == "first@example.org"
+    differing = await receiver.stage.row("select repeats, body from gateway_event_differing")
+    assert (differing["repeats"], json.loads(differing["body"])) == (2, other)
+    async with db.tenant(receiver.stage.tenant_id) as tx:
+        event_id = ids.parse(ids.EVENT, answers[0].json["event"])
+        story = await event_story(tx, tenant_id=receiver.stage.tenant_id, event_id=event_id)
+    assert story.differing_repeats == 2
+
+
+async def test_two_contents_under_one_id_at_once_leave_one_and_a_mark(db, database_url):
+    receiver = await set_receiver(db, database_url)
+    told = event("product.created", {"id": "prod_1", "object": "product"})
+    bodies = [json.dumps(told | {"livemode": number % 2 == 0}).encode() for number in range(20)]
+
+    async with serving(database_url) as server:
+        answers = await asyncio.gather(*(server.send(receiver.path, b, receiver.signed(b)) for b in bodies))
+
+    assert [a.status for a in answers] == [200] * 20
+    assert sum(not a.json["duplicate"] for a in answers) == 1
+    assert await receiver.stage.value(STORED) == 1
+    assert 1 <= await receiver.stage.value("select repeats from gateway_event_differing") <= 10
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,17 @@ create table gateway_event_queue (
 create index gateway_event_queue_pick on gateway_event_queue (bucket, priority, run_at);
 create index gateway_event_queue_failed on gateway_event_queue (tenant_id, event_id) where tries > 0;
 
+create table gateway_event_differing (         -- deliveries that repeat an event's id and not its content: the first one stands
+  tenant_id uuid not null,
+  event_id uuid not null,
+  repeats bigint not null default 1 check (repeats > 0),
+  body bytea not null,                        -- of the latest of them
+  first_at timestamptz not null,
+  last_at timestamptz not null,
+  primary key (tenant_id, event_id),
+  foreign key (tenant_id, event_id) references gateway_event (tenant_id, id)
+);
+
 -- Files events: the one statement that makes deliveries durable, and so one round trip, commit included.
 -- Returns null when every event was new; else, in the order given, null for a new event and the earlier one's id for a repeated one.
 create function file_gateway_events(
@@ -85,6 +96,8 @@ create function file_gateway_events(
 ) returns uuid[] language plpgsql set search_path = pg_catalog, public as $$
 declare
   moment timestamptz := clock_timestamp();
+  -- What Stripe counts down while it delivers is no other content.
+  countdown constant text := '"pending_webhooks":\s*\d+';
   stored uuid[];
   all_new boolean;
 begin
@@ -117,6 +130,17 @@ begin
   end if;
   if all_new then
     return null;
+  end if;
+  if by_engine then
+    insert into gateway_event_differing as d (tenant_id, event_id, body, first_at, last_at)
+    select distinct on (g.tenant_id, g.id) g.tenant_id, g.id, u.body, moment, moment
+    from unnest(tenant_ids, account_ids, event_ids, bodies) as u (tenant_id, account_id, event_id, body)
+    join gateway_event g on g.tenant_id = u.tenant_id and g.gateway_account_id = u.account_id and g.gateway_event_id = u.event_id
+    join gateway_event_body b on b.tenant_id = g.tenant_id and b.event_id = g.id and b.received_at = g.received_at
+    where g.body_sha256 <> sha256(u.body)
+      and regexp_replace(encode(u.body, 'escape'), countdown, '') <> regexp_replace(encode(b.body, 'escape'), countdown, '')
+    order by g.tenant_id, g.id
+    on conflict (tenant_id, event_id) do update set repeats = d.repeats + 1, body = excluded.body, last_at = excluded.last_at;
   end if;
   -- A later statement, because the first one's snapshot is older than a neighbour's commit.
   return array(
@@ -714,19 +738,22 @@ grant select on worker_bucket to bursar_app;
 
 -- the engine: files deliveries of all tenants and finds work, and sees nothing of what it means
 grant select on tenant, gateway_account to bursar_engine;
-grant select, insert on gateway_event, gateway_event_body, gateway_event_queue, gateway_event_dead to bursar_engine;
+grant select, insert on gateway_event, gateway_event_body, gateway_event_queue, gateway_event_dead, gateway_event_differing to bursar_engine;
+grant select on gateway_event_differing to bursar_app;
+grant update on gateway_event_differing to bursar_engine;
 grant update, delete on gateway_event_queue to bursar_engine;
 grant select, update on worker_bucket to bursar_engine;
 do $$
 declare t text;
 begin
-  foreach t in array array['tenant', 'gateway_account', 'gateway_event', 'gateway_event_body', 'gateway_event_queue', 'gateway_event_dead'] loop
+  foreach t in array array['tenant', 'gateway_account', 'gateway_event', 'gateway_event_body', 'gateway_event_queue', 'gateway_event_dead', 'gateway_event_differing'] loop
     execute format('create policy engine_reads on %I for select to bursar_engine using (true)', t);
   end loop;
-  foreach t in array array['gateway_event', 'gateway_event_body', 'gateway_event_queue', 'gateway_event_dead'] loop
+  foreach t in array array['gateway_event', 'gateway_event_body', 'gateway_event_queue', 'gateway_event_dead', 'gateway_event_differing'] loop
     execute format('create policy engine_files on %I for insert to bursar_engine with check (true)', t);
   end loop;
 end $$;
+create policy engine_counts on gateway_event_differing for update to bursar_engine using (true) with check (true);
 create policy engine_schedules on gateway_event_queue for update to bursar_engine using (true) with check (true);
 create policy engine_finishes on gateway_event_queue for delete to bursar_engine using (true);
 revoke all on schema public from public;

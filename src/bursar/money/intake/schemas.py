@@ -63,6 +63,9 @@ class GatewayEventStory(GatewayEvent):
     """An event with what was tried and what became of it. Its raw body is at `…/body`."""
 
     body_bytes: int
+    differing_repeats: int = Field(
+        description="How often it was delivered again under its id with another content. The first one stands."
+    )
     failures: Annotated[list[FailedAttempt], FromJson]
     outcomes: Annotated[list[Outcome], FromJson]
 

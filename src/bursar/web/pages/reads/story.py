@@ -107,11 +107,12 @@ _EVENT = """
 select e.id, e.type, e.origin, left(e.gateway_event_id, 255) as gateway_event_id, e.occurred_at, e.received_at,
   encode(e.body_sha256, 'hex') as body_sha256, a.id as account_id, left(a.name, 60) as account, a.gateway,
   q.event_id is not null as is_queued, q.tries, q.crashes, q.run_at, d.reason, left(d.error, 2000) as dead_error, d.at as dead_at,
-  d.attempts as dead_attempts, o.outcome
+  d.attempts as dead_attempts, o.outcome, n.repeats as differing_repeats, n.last_at as differing_at
 from gateway_event e
 join gateway_account a on a.tenant_id = e.tenant_id and a.id = e.gateway_account_id
 left join gateway_event_queue q on q.tenant_id = e.tenant_id and q.event_id = e.id
 left join gateway_event_dead d on d.tenant_id = e.tenant_id and d.event_id = e.id
+left join gateway_event_differing n on n.tenant_id = e.tenant_id and n.event_id = e.id
 left join lateral (
   select outcome from gateway_event_outcome o where o.tenant_id = e.tenant_id and o.event_id = e.id order by o.run desc limit 1
 ) as o on true
@@ -233,6 +234,10 @@ def _moments(row: Any, attempts: Any, outcomes: Any) -> tuple[Moment, ...]:
         else Moment(o["at"], o["outcome"], f"replayed: {o['outcome']} again")
         for o in outcomes
     ]
+    if row["differing_repeats"]:
+        times = "once" if row["differing_repeats"] == 1 else f"{row['differing_repeats']} times"
+        title = f"delivered again with another content, {times}"
+        moments.append(Moment(row["differing_at"], "unmatched", title, "The first content stands."))
     if row["reason"]:
         is_told = bool(attempts) and attempts[0]["error"] == row["dead_error"]
         title = f"rests as dead: {row['reason'].replace('_', ' ')}"
