@@ -23,8 +23,8 @@ from stage import set_stage
 pytestmark = pytest.mark.anyio
 
 TRIES = int(os.environ.get("BURSAR_TIMING_TRIES", "2400"))
-APART_MAX = 0.001 if TRIES >= 100_000 else 0.1
-"""How far the median of a kind may be from that of all, as a share of it."""
+APART_MAX = 0.001 if TRIES >= 100_000 else 0.3
+"""How far the median of a kind may be from that of all, as a share of it: a missing look-up is far more, a busy machine less."""
 
 
 @pytest.fixture
