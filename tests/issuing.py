@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 NETWORKS = "127.0.0.0/8, ::1/128"
 AUDIENCE = "bursar-api"
@@ -98,12 +104,41 @@ def answer(document: Any, status: str = "200 OK", **headers: str) -> bytes:
 _SIGNER = Signer("first")
 
 
+def certificate_of(name: str, directory: Path) -> Path:
+    """Make a certificate of this name, signed by itself; return the file with it and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = directory / f"{name}.pem"
+    path.write_bytes(private + made.public_bytes(pem))
+    return path
+
+
 @asynccontextmanager
-async def issuing() -> AsyncIterator[Issuer]:
-    """Run an issuer on a loopback port."""
+async def issuing(*, certificate: Path | None = None) -> AsyncIterator[Issuer]:
+    """Run an issuer on a loopback port. certificate: with it, it speaks TLS and is called localhost."""
     issuer = Issuer("", _SIGNER, [_SIGNER.jwk])
-    server = await asyncio.start_server(issuer.serve, "127.0.0.1", 0)
-    issuer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    secured = None
+    if certificate:
+        secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        secured.load_cert_chain(certificate)
+    server = await asyncio.start_server(issuer.serve, "127.0.0.1", 0, ssl=secured)
+    host = "https://localhost" if certificate else "http://127.0.0.1"
+    issuer.url = f"{host}:{server.sockets[0].getsockname()[1]}"
     try:
         yield issuer
     finally:

@@ -5,10 +5,12 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +22,7 @@ from api.conftest import Caller, caller_of, running
 from bursar.kernel import ids, permissions
 from bursar.kernel.postgres.ports import free_port
 from bursar.web.app import Application
-from issuing import AUDIENCE, NETWORKS, Issuer, Signer, answer, issuing
+from issuing import AUDIENCE, NETWORKS, Issuer, Signer, answer, certificate_of, issuing
 from stage import set_stage
 
 pytestmark = pytest.mark.anyio
@@ -498,6 +500,35 @@ async def test_an_issuer_that_answers_badly_is_an_outage(place):
         answered = await place.ask(place.issuer.token())
 
         assert (answered.status_code, answered.json()["code"]) == (503, "issuer_unavailable"), told
+
+
+@pytest.fixture
+def trusted(tmp_path, monkeypatch):
+    """Make a certificate of a name, and trust it as those of the system are trusted."""
+
+    def make(name: str) -> Path:
+        certificate = certificate_of(name, tmp_path)
+        context = ssl.create_default_context(cafile=str(certificate))
+        monkeypatch.setattr("bursar.kernel.oidc.fetching._trusted", lambda: context)
+        return certificate
+
+    return make
+
+
+@pytest.mark.parametrize(("name", "status"), [("localhost", 200), ("other.example.org", 503)])
+async def test_an_issuer_shows_a_certificate_of_its_own_name(db, database_url, trusted, name, status):
+    """The connection goes to the address that was looked at, and is still the issuer's by name."""
+    certificate = trusted(name)
+    async with (
+        running(database_url, issuer_networks=NETWORKS) as (app, http),
+        issuing(certificate=certificate) as issuer,
+    ):
+        caller = await caller_of(await set_stage(db, database_url), http)
+        place = Place(app, http, caller, caller, issuer)
+        await place.accept()
+
+        assert issuer.url.startswith("https://localhost:")
+        assert await place.status(issuer.token()) == status
 
 
 # ---------------------------------------------------------------- which issuers may be configured
