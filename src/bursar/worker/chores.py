@@ -1,4 +1,5 @@
-"""What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers.
+"""What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers
+and sessions.
 
 Expiry is a policy, not a rule of use (that is judged at the time of use): it is enough that it happens
 soon. So the tenants are visited in turn, a slice of them each minute.
@@ -12,6 +13,7 @@ import structlog
 from bursar.bootstrap import registry
 from bursar.kernel import idempotency
 from bursar.kernel.db import Database
+from bursar.kernel.identity import sessions
 from bursar.money.fulfilment.spending import expire_lots
 from bursar.operations.sweep import sweep
 
@@ -52,6 +54,7 @@ class Chores:
 
     async def _expire(self, tenant_id: UUID, *, now: datetime) -> int:
         async with self._db.tenant(tenant_id) as tx:
+            await sessions.tidy(tx, tenant_id=tenant_id, now=now)
             return await expire_lots(tx, tenant_id=tenant_id, now=now, limit=LOTS_MAX)
 
     async def _forget(self, tenant_id: UUID, *, now: datetime) -> int:
