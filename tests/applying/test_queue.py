@@ -257,3 +257,24 @@ async def test_two_tenants_with_the_same_gateway_ids_do_not_mix(db, database_url
 
     assert await ours.value("select remaining from credit_lot") == 10
     assert await theirs.value("select remaining from credit_lot") == 0
+
+
+async def test_a_batch_is_cut_where_its_bodies_grow_too_long_and_the_rest_follows(db, database_url, monkeypatch):
+    stage = await set_stage(db, database_url)
+    events = await stage.deliver(*(event("checkout.session.completed", session(str(n))) for n in range(6)))
+    longest = await stage.value("select max(length(body)) from gateway_event_body")
+    monkeypatch.setattr(queue, "_BODIES", queue._BODIES.replace(str(queue.BATCH_BYTES_MAX), str(2 * longest)))
+    reading = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
+    bucket = await queue.claim(reading._connection)
+
+    _, first = await queue.due_events(reading._connection, bucket, limit=100)
+    _, second = await queue.due_events(reading._connection, bucket, limit=100, beyond=[e.id for e in first])
+    reading.terminate()
+    await asyncio.sleep(0.1)
+    done = await stage.apply()
+
+    assert 0 < len(first) < 6
+    assert not {e.id for e in first} & {e.id for e in second}
+    assert all(e.body for e in first + second)
+    assert done == len(events)
+    assert await stage.value("select count(*) from credit_lot") == 6

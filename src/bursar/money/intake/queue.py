@@ -107,17 +107,21 @@ with next as materialized (
   ) a
 ), due as materialized (
   select n.*, lane.gateway from next n join lane using (tenant_id, gateway_account_id) order by n.priority, n.run_at limit $2
-), stored as materialized (
-  select d.tenant_id, d.gateway_account_id, d.gateway, d.tries, d.crashes, e.id, e.type, e.origin, e.occurred_at, b.body,
-    sum(length(b.body)) over (order by d.priority, d.run_at, e.id rows unbounded preceding) as bytes, d.priority, d.run_at
-  from due d cross join lateral (
-    select id, type, origin, occurred_at, received_at from gateway_event where tenant_id = d.tenant_id and id = d.event_id offset 0
-  ) e left join lateral (
-    select body from gateway_event_body where tenant_id = d.tenant_id and event_id = d.event_id and received_at = e.received_at offset 0
-  ) b on true
 )
-select tenant_id, gateway_account_id, gateway, id, type, origin, occurred_at, tries, crashes, body from stored
-where coalesce(bytes, 0) - coalesce(length(body), 0) < {BATCH_BYTES_MAX} order by priority, run_at, id
+select d.tenant_id, d.gateway_account_id, d.gateway, d.tries, d.crashes, e.id, e.type, e.origin, e.occurred_at, e.received_at
+from due d cross join lateral (
+  select id, type, origin, occurred_at, received_at from gateway_event where tenant_id = d.tenant_id and id = d.event_id offset 0
+) e
+order by d.priority, d.run_at, e.id
+"""
+
+# Apart from the look-up of the events, so that only the months from $3 to $4 are opened, and once.
+_BODIES = f"""
+select event_id, case when bytes - length(body) < {BATCH_BYTES_MAX} then body end as body
+from (
+  select event_id, body, sum(length(body)) over (order by event_id rows unbounded preceding) as bytes from gateway_event_body
+  where tenant_id = $1 and event_id = any($2::uuid[]) and received_at >= $3 and received_at <= $4
+) stored
 """
 
 _MARK = """
@@ -207,17 +211,21 @@ async def due_events(
     if not rows:
         return None
     lane = Lane(bucket, rows[0]["tenant_id"], rows[0]["gateway_account_id"], rows[0]["gateway"])
+    received = [row["received_at"] for row in rows]
+    stored = await connection.fetch(_BODIES, lane.tenant_id, [row["id"] for row in rows], min(received), max(received))
+    bodies = {row["event_id"]: row["body"] for row in stored}
     return lane, [
         Queued(
             id=row["id"],
             type=row["type"],
             origin=row["origin"],
             occurred_at=row["occurred_at"],
-            body=row["body"] or b"",
+            body=body,
             tries=row["tries"],
             crashes=row["crashes"],
         )
         for row in rows
+        if (body := bodies.get(row["id"], b"")) is not None  # else it is one too many for this batch
     ]
 
 
