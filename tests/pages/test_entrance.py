@@ -62,6 +62,33 @@ async def test_a_ticket_is_exchanged_for_the_cookie_once_the_address_is_opened(s
     assert "Harbour Yoga" in (await site.stranger.get("/")).text
 
 
+async def test_who_entered_and_with_what_and_left_is_in_the_audit_trail(site: Site):
+    ticket = make_ticket(KEY, site.lived.stage.tenant_id, datetime.now(UTC))
+    await site.stranger.get(f"/enter?ticket={ticket}", headers={"sec-fetch-site": "none"})
+    await site.lived.post("/sign-out")
+
+    told = await site.lived.stage.rows(
+        "select split_part(actor, '_', 1) as actor, action, changes ->> 'with' as proof, address from audit_record"
+        " where action like 'session.%' order by id"
+    )
+    assert [tuple(row.values()) for row in told] == [
+        ("key:key", "session.opened", "API key", "127.0.0.1"),
+        ("operator", "session.opened", "ticket", "127.0.0.1"),
+        ("key:key", "session.left", None, "127.0.0.1"),
+    ]
+
+
+async def test_whoever_tries_keys_at_the_door_must_wait(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(site.app.resources.settings, "rate_stranger", 3)
+    wrong = {"api_key": "bsk_" + "0" * 52 + "_" + "A" * 43}
+
+    statuses = [
+        (await site.stranger.post("/sign-in", data=wrong, headers={"origin": ORIGIN})).status_code for _ in range(5)
+    ]
+
+    assert statuses == [401, 401, 401, 429, 429]
+
+
 async def test_a_ticket_from_another_site_asks_first(site: Site):
     ticket = make_ticket(KEY, site.lived.stage.tenant_id, datetime.now(UTC))
 

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from bursar.kernel import tenancy
-from bursar.kernel.auth import Keys, public, signed_in
+from bursar.kernel import audit, ids, tenancy
+from bursar.kernel.auth import Keys, Principal, public, signed_in
+from bursar.kernel.auth.pace import recognised_in_time
 from bursar.kernel.errors import DomainError, Unauthenticated
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.signing_in import SignInRefused, sign_in
 from bursar.kernel.identity.throttle import SignInLimited
+from bursar.kernel.rate_limits import RateLimited
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import observe
 from bursar.web.pages import cookies
@@ -73,8 +75,12 @@ async def enter(request: Request) -> Response:
 async def sign_out(visit: Visiting) -> Response:
     """Leave: the session ends, whoever else may have its token."""
     await visit.form()
+    subject = ids.show(ids.SESSION, visit.session.id)
     async with visit.resources.db.tenant(visit.tenant_id) as tx:
         await sessions.end(tx, tenant_id=visit.tenant_id, session_id=visit.session.id, now=visit.now)
+        await audit.record(
+            tx, tenant_id=visit.tenant_id, actor=visit.actor, action="session.left", subject=subject, changes={}
+        )
     return cookies.dismiss(to("/sign-in"), request=visit.request)
 
 
@@ -127,10 +133,15 @@ async def _by_key(request: Request, fields: dict[str, str]) -> Response:
     resources = resources_of(request)
     keys: Keys = request.app.state.keys
     address = cookies.device_of(request).address
+    key = fields["api_key"].strip()[:KEY_LENGTH_MAX]
+
+    async def recognise(_: Request) -> Principal:
+        return await keys.principal(resources, key, address=address)
+
     try:
-        principal = await keys.principal(resources, fields["api_key"].strip()[:KEY_LENGTH_MAX], address=address)
-    except Unauthenticated:
-        refusal = Unauthenticated("This API key is not valid here.")
+        principal = await recognised_in_time(request, recognise, credential=key)
+    except (Unauthenticated, RateLimited) as error:
+        refusal = error if isinstance(error, RateLimited) else Unauthenticated("This API key is not valid here.")
         await _observe(request, None, address, refusal)
         return await _door(request, fields, refusal=refusal)
     await leave_first(request)
@@ -147,16 +158,15 @@ async def _by_ticket(request: Request, ticket: str) -> Response:
 
 
 async def _opened(request: Request, tenant_id: UUID, kind: sessions.Kind, who_id: UUID | None) -> str:
-    resources = resources_of(request)
+    resources, device = resources_of(request), cookies.device_of(request)
     async with resources.db.tenant(tenant_id) as tx:
-        return await sessions.open_session(
-            tx,
-            tenant_id=tenant_id,
-            kind=kind,
-            who_id=who_id,
-            device=cookies.device_of(request),
-            now=resources.now(),
+        token = await sessions.open_session(
+            tx, tenant_id=tenant_id, kind=kind, who_id=who_id, device=device, now=resources.now()
         )
+        actor = f"{kind}:{ids.show(ids.API_KEY, who_id)}" if who_id else kind
+        told = {"with": "API key" if who_id else "ticket"}
+        await audit.record(tx, tenant_id=tenant_id, actor=actor, action="session.opened", subject=None, changes=told)
+    return token
 
 
 async def _observe(request: Request, tenant_id: UUID | None, address: str, refusal: DomainError) -> None:
