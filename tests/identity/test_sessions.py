@@ -123,6 +123,19 @@ async def test_parallel_guesses_are_counted_one_by_one(stage):
     assert sum(isinstance(one, SignInLimited) for one in outcomes) == 15 - throttle.PAIR.attempts
 
 
+async def test_addresses_of_one_ipv6_subscriber_are_counted_as_one(stage):
+    outcomes = [await _refusal(stage, Device.of("", f"2001:db8:1:2::{last:x}")) for last in range(1, 13)]
+
+    assert outcomes == [SignInRefused] * throttle.PAIR.attempts + [SignInLimited] * 2
+    assert await _refusal(stage, Device.of("", "2001:db8:1:3::1")) is SignInRefused
+
+
+async def _refusal(stage: Stage, device: Device) -> type[Exception]:
+    with pytest.raises((SignInRefused, SignInLimited)) as refused:
+        await attempt(stage, device, "wrong")
+    return refused.type
+
+
 async def attempt(stage: Stage, device: Device, password: str, *, at: datetime = NOW):
     return await sign_in(
         stage.db,

@@ -54,7 +54,7 @@ class Chooser:
 
 async def ask_for_reset(db: Database, *, tenant_id: UUID, email: str, device: Device, now: datetime) -> None:
     """Have a link sent, if somebody of this address is here. Nobody learns whether: a worker looks, later."""
-    what = f"mail from {device.address}"
+    what = f"mail from {device.source}"
     async with db.tenant(tenant_id) as tx:
         if await throttle.count(tx, tenant_id=tenant_id, what=what, limit=throttle.ADDRESS, now=now):
             await letters.write_limited(tx, tenant_id=tenant_id, kind="password_reset", email=email, now=now)
@@ -85,7 +85,7 @@ async def choose_by_link(
         await tx.execute(_VERIFY, token.tenant_id, user_id, now)
         await _settled(tx, tenant_id=token.tenant_id, user_id=user_id, device=device, now=now)
         await throttle.forgive(tx, tenant_id=token.tenant_id, what=f"account {key}")
-        await throttle.forgive(tx, tenant_id=token.tenant_id, what=f"account {key} from {device.address}")
+        await throttle.forgive(tx, tenant_id=token.tenant_id, what=f"account {key} from {device.source}")
     return chooser
 
 
@@ -130,7 +130,7 @@ async def require_password(
     """Return if the user shows the password once more, before something dangerous. Raises PasswordWrong, SignInLimited."""
     async with db.tenant(tenant_id) as tx:
         chooser = await _chooser(tx, tenant_id, user_id)
-        what = f"account {email_key(chooser.email)} from {device.address}"
+        what = f"account {email_key(chooser.email)} from {device.source}"
         is_within = await throttle.count(tx, tenant_id=tenant_id, what=what, limit=throttle.PAIR, now=now)
     if not is_within:
         raise throttle.limited()

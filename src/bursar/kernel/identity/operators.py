@@ -166,9 +166,9 @@ async def sign_in(
     key = email_key(email)[:254]
     async with db.engine() as tx:
         is_within = await throttle.count_operators(
-            tx, what=f"address {device.address}", limit=throttle.ADDRESS, now=now
+            tx, what=f"address {device.source}", limit=throttle.ADDRESS, now=now
         ) and await throttle.count_operators(
-            tx, what=f"account {key} from {device.address}", limit=throttle.PAIR, now=now
+            tx, what=f"account {key} from {device.source}", limit=throttle.PAIR, now=now
         )
         row = await tx.fetchrow(_KNOWN, key)
     if not is_within:

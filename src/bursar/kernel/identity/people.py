@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bursar.kernel.errors import FieldError, Invalid
+from bursar.kernel.http.addresses import source_of
 
 _EMAIL_MAX: Final = 254
 _LOCAL_MAX: Final = 64
@@ -36,6 +37,11 @@ class Device:
     def of(cls, user_agent: str, address: str) -> "Device":
         """Return the device of a request, cut to what is kept."""
         return cls(_printable(user_agent)[:_AGENT_MAX], _printable(address)[:_ADDRESS_MAX])
+
+    @property
+    def source(self) -> str:
+        """What attempts are counted by: an address, or of IPv6 the network that a subscriber has to themselves."""
+        return source_of(self.address)
 
 
 def email_key(email: str) -> str:

@@ -85,7 +85,7 @@ def refused() -> SignInRefused:
 
 async def _counted(tx: Transaction, *, tenant_id: UUID, key: str, user: Any, device: Device, now: datetime) -> bool:
     """Count the attempt by all that it is counted by; the first limit reached stops it."""
-    for what, limit in ((f"address {device.address}", throttle.ADDRESS), (_pair(key, device), throttle.PAIR)):
+    for what, limit in ((f"address {device.source}", throttle.ADDRESS), (_pair(key, device), throttle.PAIR)):
         if not await throttle.count(tx, tenant_id=tenant_id, what=what, limit=limit, now=now):
             return False
     if not await throttle.count(tx, tenant_id=tenant_id, what=f"account {key}", limit=throttle.ACCOUNT, now=now):
@@ -122,4 +122,4 @@ async def _tell(tx: Transaction, tenant_id: UUID, user: Any, action: str, device
 
 
 def _pair(key: str, device: Device) -> str:
-    return f"account {key} from {device.address}"
+    return f"account {key} from {device.source}"
