@@ -3,6 +3,7 @@
 import asyncio
 import json
 from unittest.mock import AsyncMock
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -13,9 +14,23 @@ from bursar.money.intake import queue, replay_events, replay_matching
 from bursar.money.intake.replays import ReplayFilterInvalid
 from bursar.worker import applier
 from bursar.worker.applier import Applier
-from stage import PACK, add_price, charge, event, intent, session, set_stage
+from stage import PACK, Stage, add_price, charge, event, intent, session, set_stage
 
 pytestmark = pytest.mark.anyio
+
+WAITS_S = "select greatest(0, extract(epoch from run_at - clock_timestamp()))::float8 from gateway_event_queue"
+
+
+async def _die_inside(stage: Stage, events: list[UUID], bucket: int) -> None:
+    """Leave what a worker leaves that died with these events begun, and find it as the next one does."""
+    async with stage.db.engine() as tx:
+        await tx.execute(
+            "update worker_bucket set tenant_id = $1, events = $2, worker = 'gone' where bucket = $3",
+            stage.tenant_id,
+            events,
+            bucket,
+        )
+        await queue.crashed_in(tx, bucket)
 
 
 async def test_an_event_that_lacks_a_field_fails_with_its_name_and_its_neighbours_are_applied(db, database_url):
@@ -88,24 +103,61 @@ async def test_an_event_inside_which_workers_die_is_isolated_and_buried(db, data
     )
     lane = await stage.row("select bucket from gateway_event_queue limit 1")
     for _ in range(queue.CRASHES_MAX):
-        dying = await Applier.open(settings=Settings(database_url=database_url), registry=registry())
-        await dying._connection.execute(
-            "update worker_bucket set tenant_id = $1, events = $2, worker = 'gone' where bucket = $3",
-            stage.tenant_id,
-            [poison],
-            lane["bucket"],
-        )
-        await queue.crashed_in(dying._connection, lane["bucket"])
-        dying.terminate()
+        await _die_inside(stage, [poison], lane["bucket"])
+    async with db.engine() as tx:
+        await tx.execute("update gateway_event_queue set run_at = clock_timestamp()")
 
     await stage.apply()
 
     assert await stage.row("select event_id, reason, crashes from gateway_event_dead") == {
         "event_id": poison,
         "reason": "crashed_worker",
-        "crashes": 3,
+        "crashes": 5,
     }
     assert await stage.value("select event_id from gateway_event_outcome") == good
+
+
+async def test_an_event_that_was_there_by_chance_when_workers_died_has_minutes_to_show_it(db, database_url):
+    stage = await set_stage(db, database_url)
+    (event_id,) = await stage.deliver(event("checkout.session.completed", session()))
+    bucket = await stage.value("select bucket from gateway_event_queue")
+    waits = []
+
+    for _ in range(queue.CRASHES_MAX - 1):
+        await _die_inside(stage, [event_id], bucket)
+        waits.append(await stage.value(WAITS_S))
+    async with db.engine() as tx:
+        await tx.execute("update gateway_event_queue set run_at = clock_timestamp()")
+    await stage.apply()
+
+    assert waits[:2] == [0, 0]
+    assert waits[2:] == [pytest.approx(60, abs=20), pytest.approx(600, abs=20)]
+    assert await stage.value("select count(*) from gateway_event_dead") == 0
+    assert await stage.value("select event_id from gateway_event_outcome where outcome = 'applied'") == event_id
+
+
+async def test_events_that_saw_a_death_are_never_begun_together_with_the_batch_behind(db, database_url, monkeypatch):
+    monkeypatch.setattr(applier, "BATCH_MAX", 2)
+    stage = await set_stage(db, database_url)
+    events = await stage.deliver(*(event("charge.succeeded", charge(str(n))) for n in range(4)))
+    async with db.engine() as tx:
+        await tx.execute("update gateway_event_queue set crashes = 2 where event_id = any($1::uuid[])", events[2:])
+    begun = []
+    finish, mark = queue.finish, queue.mark
+
+    async def finish_and_note(tx, lane, *, outcomes, then=queue.NOTHING):
+        begun.append(len(then.events))
+        await finish(tx, lane, outcomes=outcomes, then=then)
+
+    async def mark_and_note(connection, bucket, then):
+        begun.append(len(then.events))
+        await mark(connection, bucket, then)
+
+    monkeypatch.setattr(queue, "finish", finish_and_note)
+    monkeypatch.setattr(queue, "mark", mark_and_note)
+    await stage.apply()
+
+    assert begun == [2, 0, 1, 0, 1, 0]
 
 
 async def test_a_worker_that_lost_its_session_can_commit_nothing(db, database_url, admin_url):

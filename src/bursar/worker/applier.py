@@ -153,12 +153,12 @@ class Applier:
 
     async def _work_batch(self, batch: _Batch, ahead: _Batch | None) -> None:
         """Apply what killed nobody together; what was there when a worker died, a few at a time; after a second death, alone."""
-        worn = [e for e in batch.events if e.crashes >= queue.CRASHES_MAX]
+        worn = [e for e in batch.events if _turn_of(e) is None]
         if worn:
             await self._bury(batch.lane, worn)
         await self._translate(batch)
         for crashes, at_once in enumerate(_AT_ONCE_AFTER_CRASHES):
-            events = [e for e in batch.events if e.crashes == crashes]
+            events = [e for e in batch.events if _turn_of(e) == crashes]
             for start in range(0, len(events), at_once):
                 await self._apply(batch, events[start : start + at_once], ahead)
 
@@ -213,7 +213,9 @@ class Applier:
         translated = [s for s in said if isinstance(s, Translated)]
         failures = [s for s in said if isinstance(s, Failure)]
         outcomes = {t.event.id: "ignored" if t.translation.is_ignored else "applied" for t in translated}
-        then = Mark(ahead.lane.tenant_id, ahead.ids, self._name) if ahead else queue.NOTHING
+        # Events that were there when a worker died are begun apart from others: marked together, all would count the next.
+        is_sound = ahead is not None and not any(event.crashes for event in ahead.events)
+        then = Mark(ahead.lane.tenant_id, ahead.ids, self._name) if ahead and is_sound else queue.NOTHING
         told: tracing.Attributes = {
             "bursar.gateway": lane.gateway,
             "bursar.events": len(translated),
@@ -259,3 +261,8 @@ class Applier:
         error = f"a worker died {queue.CRASHES_MAX} times while applying this event"
         log.error("worker.event_buried", gateway_events=[ids.show(ids.EVENT, e.id) for e in worn])
         await self._commit(lane, [Failure(e.id, error, None, "crashed_worker") for e in worn], None)
+
+
+def _turn_of(event: Queued) -> int | None:
+    """Return which of `_AT_ONCE_AFTER_CRASHES` an event is applied with; None: with none, it rests."""
+    return min(event.crashes, len(_AT_ONCE_AFTER_CRASHES) - 1) if event.crashes < queue.CRASHES_MAX else None

@@ -19,7 +19,11 @@ from bursar.kernel.db import Transaction
 from bursar.money.intake.filing import BUCKETS
 
 LOCK_CLASS = 72_001
-CRASHES_MAX = 3
+CRASHES_MAX = 5
+"""Workers that may die inside an event before it rests as dead: with all others, with some, then alone.
+
+The last two are minutes apart. A machine that is stopped and continued, or has no time for anybody, ends workers too.
+"""
 ERROR_LENGTH_MAX = 2000
 BUCKET_READ_MAX = 2000
 """Queued events that are looked at for the next batch; of one account as a rule, of several where they share a bucket."""
@@ -91,7 +95,9 @@ from worker_bucket where bucket = $1 and cardinality(events) > 0
 """
 
 _COUNT_CRASHES = """
-update gateway_event_queue set crashes = crashes + 1 where tenant_id = $1 and event_id = any($2::uuid[])
+update gateway_event_queue set crashes = crashes + 1, run_at = case crashes
+  when 2 then clock_timestamp() + interval '1 minute' when 3 then clock_timestamp() + interval '10 minutes' else run_at end
+where tenant_id = $1 and event_id = any($2::uuid[])
 """
 
 # The account whose due event is oldest, and its oldest due events, as far as they stand among the bucket's next ones;
