@@ -33,7 +33,7 @@ _AT_ONCE_AFTER_CRASHES = (BATCH_MAX, 25, 1)
 _TRANSLATED_AT_ONCE = 8
 """Some half a millisecond: as long PostgreSQL's answer to another batch may have to wait."""
 PLAN_ANEW_FIRST = 500
-"""Events after which a new session plans its statements again, and then whenever it has applied four times as many."""
+"""Events after which a new session plans its statements again, and then whenever it has applied twice as many."""
 _SESSION_LOST = (
     OSError,
     TimeoutError,
@@ -142,7 +142,7 @@ class Applier:
         self._applied += done
         if self._applied >= self._plan_anew_at:
             await self._connection.execute("discard plans")
-            self._plan_anew_at = self._applied * 4
+            self._plan_anew_at = self._applied * 2
 
     async def _translate(self, batch: _Batch) -> None:
         for number, event in enumerate(batch.events):
