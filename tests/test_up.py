@@ -21,7 +21,7 @@ import asyncpg
 import pytest
 
 from bursar.kernel.postgres.ports import free_port
-from bursar.kernel.processes import is_alive
+from bursar.kernel.processes import command_of, is_alive
 
 READY_WITHIN_S = 60
 DEFAULT_PORT = 8420
@@ -114,6 +114,11 @@ def eventually(is_true, within_s: float = 20) -> bool:
     return False
 
 
+def processes_of(directory: Path) -> list[list[str]]:
+    commands = [command_of(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [command for command in commands if any(str(directory) in word for word in command)]
+
+
 def ask(url: str, statement: str):
     async def run():
         connection = await asyncpg.connect(url)
@@ -159,6 +164,19 @@ def test_asked_to_stop_it_stops_everything_and_says_nothing_failed(start, direct
     assert not any(map(is_alive, pids))
     assert len(pids) == 5
     assert not (directory / "bursar.json").exists()
+
+
+def test_ctrl_c_while_the_database_is_made_leaves_in_one_line_and_leaves_nothing_half(directory):
+    up = bursar("up", "--data", str(directory), "--no-demo", "--port", str(free_port()))
+    assert eventually((directory / "postgres.new" / "PG_VERSION").exists)
+
+    os.killpg(up.pid, signal.SIGINT)
+    status, said, complained = finish(up)
+
+    assert (status, said, complained) == (0, "", "bursar: stopping\n")
+    assert (directory / "postgres").is_dir()
+    assert not (directory / "postgres.new").exists()
+    assert not processes_of(directory)
 
 
 def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data(start):

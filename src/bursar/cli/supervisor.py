@@ -61,8 +61,9 @@ class Supervisor:
             )
             self._url = base_url(self._settings.host, self._socket.getsockname()[1])
             self._open_database(stack)
-            self._start_children(stack)
-            self._wait_until_ready()
+            if not self._stop.is_asked:
+                self._start_children(stack)
+                self._wait_until_ready()
             if not self._stop.is_asked:
                 self._announce()
             while not self._stop.wait(_TICK_S):
@@ -82,7 +83,8 @@ class Supervisor:
                     f"the user it runs as cannot reach {self._settings.data}"
                 )
             self._settings = of_cluster(self._settings, self._cluster)
-        asyncio.run(migrate(self._settings))
+        if not self._stop.is_asked:
+            asyncio.run(migrate(self._settings))
 
     def _close_database(self) -> None:
         assert self._cluster is not None

@@ -214,6 +214,8 @@ class Cluster:
             check=False,
             cwd="/",
             env=readable_environment(),
+            # Ctrl-C reaches whoever called us, who decides; these would break off and complain.
+            start_new_session=True,
             **self._account.identity,
         )
         failed = answer.returncode != 0 or "ERROR:" in answer.stderr or "FATAL:" in answer.stderr
