@@ -228,3 +228,26 @@ async def test_large_deliveries_share_one_room_and_small_ones_pass(db, database_
     assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (503, "intake_overloaded", "5")
     assert small.status == 200
     assert after.status == 200
+
+
+async def test_a_slow_large_delivery_gives_way_to_one_that_is_sent_at_once(db, database_url, monkeypatch):
+    monkeypatch.setattr(endpoint, "ROOM_BYTES", 250_000)
+    monkeypatch.setattr(endpoint, "AT_ONCE_S", 0.2)
+    receiver = await set_receiver(db, database_url)
+    large = json.dumps(event("checkout.session.completed", session(padding="x" * 140_000))).encode()
+    slow = f"POST {receiver.path} HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n".encode() + b"a" * 100_000
+
+    async with (
+        serving(database_url) as server,
+        connected(server, slow) as (first, _),
+        connected(server, slow) as (_, second),
+    ):
+        await asyncio.sleep(0.4)
+        taken = await server.send(receiver.path, large, receiver.signed(large))
+        given_way = await asyncio.wait_for(read_answer(first), 5)
+        second.write(b"a" * 100_000)
+        again = await server.send(receiver.path, large, receiver.signed(large))
+
+    assert (taken.status, again.status) == (200, 200)
+    assert again.json["duplicate"]
+    assert (given_way.status, given_way.json["code"]) == (503, "intake_overloaded")

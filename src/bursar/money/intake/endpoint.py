@@ -6,7 +6,8 @@ signature, envelope; then one durable insert; then the answer.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -41,6 +42,8 @@ SMALL_BYTES_MAX = 16_384
 """A body up to this size is always read; what is longer shares the room below with all others under way."""
 ROOM_BYTES = 67_108_864
 """Whoever knows an address may begin as many bodies as there are connections: nobody has signed anything yet."""
+AT_ONCE_S = 1.0
+"""A large body that takes longer gives way where the room is full: gateways send theirs at once, and send them again."""
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +91,7 @@ class WebhookEndpoint:
         self._settings = settings
         self._pace = Pace(limiter, settings)
         self._patience = _Patience(settings.body_timeout_s)
-        self._taken = 0
+        self._room = _Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a delivery, and return the status."""
@@ -147,8 +150,8 @@ class WebhookEndpoint:
 
     async def _read(self, receive: Receive, limit: int) -> bytes:
         """Read the body, counting bytes as they come; a told length is not trusted."""
-        chunks, size, taken = [], 0, 0
-        try:
+        chunks, size = [], 0
+        with self._room.shared() as hold:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -158,14 +161,57 @@ class WebhookEndpoint:
                 if size > limit:
                     raise BodyTooLarge(f"the body is longer than {limit} bytes")
                 if size > SMALL_BYTES_MAX:
-                    self._taken, taken = self._taken + size - taken, size
-                    if self._taken > ROOM_BYTES:
-                        raise IntakeOverloaded("too many large deliveries are under way", retry_after_s=5)
+                    hold(size)
                 chunks.append(chunk)
                 if not message.get("more_body"):
                     return b"".join(chunks)
+
+
+class _Room:
+    """The bytes of the large bodies that are arriving. Where they are too many, the one that began first gives way."""
+
+    def __init__(self) -> None:
+        self._held: dict[asyncio.Task[Any], tuple[int, float]] = {}
+        self._taken = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[Callable[[int], None]]:
+        """Lend what notes how long the body of this task is by now. Raises IntakeOverloaded where there is no room."""
+        task = asyncio.current_task()
+        assert task, "a delivery is a task"
+        begun = time.monotonic()
+        is_large = False
+
+        def hold(size: int) -> None:
+            nonlocal is_large
+            is_large = True
+            self._taken += size - self._held.get(task, (0, begun))[0]
+            self._held[task] = size, begun
+            self._make_room()
+
+        try:
+            yield hold
+        except asyncio.CancelledError as error:
+            # Whoever gave way is not among the holders any more, and was cancelled for no other reason.
+            if not is_large or task in self._held or task.uncancel():
+                raise
+            raise _overloaded() from error
         finally:
-            self._taken -= taken
+            self._taken -= self._held.pop(task, (0, begun))[0]
+
+    def _make_room(self) -> None:
+        late = time.monotonic() - AT_ONCE_S
+        while self._taken > ROOM_BYTES:
+            first, (size, begun) = next(iter(self._held.items()))
+            if begun > late or first is asyncio.current_task():
+                raise _overloaded()
+            del self._held[first]
+            self._taken -= size
+            first.cancel()
+
+
+def _overloaded() -> IntakeOverloaded:
+    return IntakeOverloaded("too many large deliveries are under way", retry_after_s=5)
 
 
 class _Patience:
