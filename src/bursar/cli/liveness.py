@@ -15,7 +15,8 @@ from bursar.cli.listening import answer_of
 SILENCE_MAX_S: Final = 6.0
 """A worker that has not beaten for so long is ended. With its start that keeps a takeover below ten seconds."""
 TRIES_MAX: Final = 4
-"""An API process that did not answer so often in a row is ended: after about ten seconds."""
+"""An API process that did not answer so often in a row is ended: after ten to thirteen seconds. Each try waits two
+seconds, so that one which is only busy is left alone."""
 START_MAX_S: Final = 60.0
 
 _ASK_EVERY_S = 0.5

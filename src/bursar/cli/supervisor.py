@@ -3,7 +3,8 @@
 Invariants:
 - the API's listening socket belongs to the supervisor, so callers wait during a restart instead of being refused;
 - every child ends when the supervisor dies, even by SIGKILL, and the next `up` begins cleanly;
-- a child that exists and does not work is ended within ten seconds, and started again like one that died;
+- a child that exists and does not work is ended, a worker after six seconds of silence and the API after some eleven,
+  and started again like one that died;
 - the database stops last, after everybody who writes to it.
 """
 
