@@ -1,18 +1,25 @@
 """The pages in a real browser: clicked through, watched live, steered by keys, in light, dark and on a phone."""
 
+import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 from test_signing_in import PASSWORD, invited
 from visitors import key_of, live
 
-from bursar.kernel import ids
+from bursar.kernel import ids, tenancy
+from bursar.kernel.access import OPERATOR
 from bursar.kernel.db import Database
+from bursar.kernel.identity import users
+from bursar.money.intake import queue
+from bursar.money.intake.filing import Filing, file_events
 from bursar.web.pages import make_ticket
 from serving import KEY, Server, serving
 from stage import Stage, event, intent, set_stage
@@ -282,3 +289,88 @@ async def test_a_ticket_that_another_site_led_to_is_taken_by_a_press_of_a_button
 
     await page.wait_for_url(f"{base}/")
     await context.close()
+
+
+# What would show a dialog, or leave a mark, if any of it were run; as the text of an element, an attribute, a script.
+RUNS = (
+    "'\"--></title></style></script><script>document.hit=1;alert(1)</script><svg onload=alert(1)><img src=x onerror=alert(1)>"
+    "<a href=javascript:alert(1)>x</a>{{constructor.constructor('alert(1)')()}}"
+)
+
+
+async def _write_everywhere(stage: Stage, text: str) -> None:
+    """Have the text wherever somebody else's words are shown."""
+    await stage.deliver(
+        event("customer.created", {"id": "cus_x", "object": "customer", "name": text, "email": text, "description": text}),
+        event("charge.succeeded", {"id": text, "object": "charge", text: text}),
+    )  # fmt: skip
+    await stage.apply()
+    tenant_id = stage.tenant_id
+    async with stage.db.tenant(tenant_id) as tx:
+        waiting = await tx.fetchval("select event_id from gateway_event_queue where tenant_id = $1", tenant_id)
+        await queue.fail(tx, tenant_id=tenant_id, failures=[queue.Failure(waiting, text, None)])
+        await tx.execute("update customer set name = $2, email = $2 where tenant_id = $1", tenant_id, text)
+        await tx.execute(
+            "update product set name = left($2, 200), description = $2 where tenant_id = $1", tenant_id, text
+        )
+        await tenancy.create_key(tx, tenant_id=tenant_id, name=text, actor=text[:100])
+        invited = await users.invite(
+            tx, tenant_id=tenant_id, email="x@example.com", name="x", roles=("owner",), by=OPERATOR, now=datetime.now(UTC)
+        )  # fmt: skip
+        await tx.execute("update tenant_user set name = $2 where tenant_id = $1 and id = $3", tenant_id, text[:200], invited.id)  # fmt: skip
+
+
+async def test_nothing_that_somebody_wrote_is_run_and_no_policy_is_broken(desk: Desk):
+    await _write_everywhere(desk.stage, RUNS)
+    dialogs = []
+    async with desk.window() as window:
+        page = window.page
+        page.on("dialog", lambda dialog: dialogs.append(dialog.message) or asyncio.ensure_future(dialog.dismiss()))
+        addresses = [
+            *PAGES,
+            "/people",
+            "/api-keys",
+            "/audit",
+            "/security",
+            f"/search?q={quote(RUNS)}",
+            f"/events?type={quote(RUNS)}",
+        ]
+        for path in ("/customers", "/events", "/dead", "/api-keys", "/people", "/audit"):
+            await window.open(path)
+            addresses += [await page.locator("main a[href]").first.get_attribute("href") or ""]
+        shown = 0
+        for path in addresses:
+            await window.open(path)
+            shown += "document.hit" in await page.inner_text("body")
+            assert await page.evaluate(
+                "document.hit === undefined && !document.querySelector('main img, main svg[onload]')"
+            ), path
+            assert await page.locator("a[href^=javascript]").count() == 0, path
+        assert not window.complaints
+        window.complaints.clear()
+        for path in (
+            f"/customers/{quote(RUNS, safe='')}",
+            f"/events/{quote(RUNS, safe='')}",
+            f"/payments/pay_{quote(RUNS, safe='')}",
+        ):
+            await window.open(path)
+            assert await page.evaluate("document.hit === undefined"), path
+
+        assert not dialogs
+        assert not [said for said in window.complaints if "Failed to load resource" not in said]
+        assert shown >= 6
+
+
+async def test_a_body_of_a_mebibyte_leaves_the_page_usable(desk: Desk):
+    body = json.dumps({"id": "evt_large", "data": {"object": {"lines": [{"id": n, "text": "é" * 20} for n in range(13_000)]}}}).encode()  # fmt: skip
+    filing = Filing(
+        ids.new(), desk.stage.tenant_id, desk.stage.account_id, "evt_large", "invoice.paid", "gateway", datetime.now(UTC), {}, body, None
+    )  # fmt: skip
+    async with desk.stage.db.engine() as tx:
+        (filed,) = await file_events(tx, [filing])
+    async with desk.window() as window:
+        await window.open(f"/events/{ids.show(ids.EVENT, filed.id)}")
+        await window.page.click("nav >> text=Customers", timeout=WAIT_MS)
+        await window.page.wait_for_url("**/customers", timeout=WAIT_MS)
+        assert not window.complaints
+    assert len(body) > 1_048_576
