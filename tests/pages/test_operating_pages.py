@@ -1,5 +1,6 @@
 """Operators of the installation: apart from businesses' users, and acting for one seen, limited and written down."""
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from visitors import ORIGIN, Markup, Site, Visitor
 from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.kernel.identity import operators
+from bursar.kernel.logs import configure_logs
 
 PASSWORD = "seven brass bells in a tower"
 EMAIL = "Olga@Example.com"
@@ -97,6 +99,15 @@ async def test_nobody_else_gets_to_the_operators_pages(site: Site, olga: httpx2.
     crossed = dict(site.lived.http.cookies)["bursar_session"]
     answer = await site.empty.get("/operator", cookie=f"bursar_operator={crossed}")
     assert answer.headers["location"] == "/operator/sign-in"
+
+
+async def test_an_operator_s_sign_in_is_in_the_log(olga: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]):
+    configure_logs()
+
+    await signing_in(olga)
+
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "operator_signed_in" in line]
+    assert [(line["address"], line["actor"][:13]) for line in lines] == [("127.0.0.1", "operator:opr_")]
 
 
 async def test_wrong_operators_get_one_answer_and_a_limit(site: Site, olga: httpx2.AsyncClient):

@@ -60,6 +60,26 @@ async def test_a_new_password_by_mail_does_not_open_the_second_factor(site: Site
     await elsewhere.aclose()
 
 
+async def test_where_a_second_factor_is_required_nothing_opens_before_it_is_set_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(site.app.resources.settings, "second_factor", "required")
+    await settled(site)
+    await signing_in(site.stranger)
+    stranger = site.stranger
+
+    for path in ("/", "/payments", "/people", "/search?q=x", "/live"):
+        assert (await stranger.get(path)).headers["location"] == "/account?done=needed", path
+    assert (await stranger.get("/live", headers={"accept": "text/event-stream"})).status_code == 204
+    invited = await stranger.post("/people", data={}, headers={"origin": ORIGIN})
+    assert invited.headers["location"] == "/account?done=needed"
+    assert "A second factor is required here" in await page_of(stranger, "/account?done=needed")
+    await set_up(stranger)
+
+    assert (await stranger.get("/payments")).status_code == 200
+    assert (await site.lived.get("/payments")).status_code == 200, "a key has no second factor to have"
+
+
 async def test_fields_for_secrets_are_masked_and_may_be_pasted_and_filled(site: Site):
     await settled(site)
     pages = [await page_of(site.stranger, "/sign-in"), await page_of(site.stranger, "/operator/sign-in")]

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for", description="The one header in which those proxies say it."
     )
+    second_factor: Literal["optional", "required"] = Field(
+        default="optional",
+        description="Whether people need a second factor beside their password. Required: without one they see their account, to set it up, and nothing else.",
+    )
     mail_url: str = Field(
         default="",
         description="Mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465. Empty: mails become files in `data`/outbox.",

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from bursar.kernel import audit, ids, tenancy
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Conflict, FieldError, Invalid, NotFound
@@ -16,6 +18,8 @@ from bursar.kernel.identity import links, sessions, throttle, tokens
 from bursar.kernel.identity.passwords import Passwords
 from bursar.kernel.identity.people import Device, checked_email, email_key
 from bursar.kernel.identity.signing_in import SignInRefused
+
+_log = structlog.get_logger("bursar.identity")
 
 LINK_LIFE: Final = timedelta(days=1)
 REASON_MAX: Final = 500
@@ -183,6 +187,7 @@ async def sign_in(
         opened = await tx.fetchval(_OPEN, session_id, row["id"], digest, *at, kept)
     if opened is None:
         raise _refused()
+    _log.info("operator_signed_in", actor=f"operator:{ids.show(ids.OPERATOR, row['id'])}", address=device.address)
     return text
 
 

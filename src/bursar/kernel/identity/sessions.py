@@ -41,6 +41,7 @@ class Session:
     """An open session. who_id: the user, key or operator; None is an operator who came with a ticket.
 
     user_name, roles: of a user. is_pending: the password was right, the code is still to come.
+    is_strong: a user has a second factor; sessions of others have none to have.
     """
 
     tenant_id: UUID
@@ -52,6 +53,7 @@ class Session:
     is_pending: bool
     reason: str | None
     expires_at: datetime
+    is_strong: bool
 
 
 class SessionView(View):
@@ -82,7 +84,7 @@ with seen as (
   where tenant_id = $1 and id = $2 and token_sha256 = $3 and ended_at is null and last_seen_at <= $5 and last_seen_at > $6
 )
 select s.kind, coalesce(s.user_id, s.api_key_id, s.operator_id) as who_id, u.name as user_name, u.roles, s.is_pending, s.reason,
-  s.expires_at
+  s.expires_at, s.kind <> 'user' or u.totp_on_at is not null as is_strong
 from session s left join tenant_user u on u.tenant_id = s.tenant_id and u.id = s.user_id
 where s.tenant_id = $1 and s.id = $2 and s.token_sha256 = $3 and s.ended_at is null and s.expires_at > $4 and s.last_seen_at > $6
   and u.deactivated_at is null
@@ -178,6 +180,7 @@ async def session(tx: Transaction, token: tokens.Token, *, now: datetime) -> Ses
         is_pending=row["is_pending"],
         reason=row["reason"],
         expires_at=row["expires_at"],
+        is_strong=row["is_strong"],
     )
 
 

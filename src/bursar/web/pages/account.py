@@ -17,7 +17,7 @@ from bursar.web.pages import cookies
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import FormInvalid, Visit, Visiting, to
 
-Done = Literal["", "password", "sent", "ended", "on", "off", "codes"]
+Done = Literal["", "password", "sent", "ended", "on", "off", "codes", "needed"]
 
 router = APIRouter(route_class=PageRoute)
 

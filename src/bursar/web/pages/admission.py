@@ -1,5 +1,7 @@
 """Who may see a page: asked once, before the page's own code runs, by what its route declares."""
 
+from typing import Final
+
 from starlette.requests import Request
 
 from bursar.kernel import ids
@@ -10,9 +12,16 @@ from bursar.kernel.identity.recognising import Visitor, visitor
 from bursar.kernel.resources import resources_of
 from bursar.web.pages import cookies
 
+_ALSO_WEAK: Final = ("/account", "/sign-out")
+"""Pages for whoever has yet to set up the second factor that the installation requires."""
+
 
 class SignInNeeded(Exception):
     """Nobody we know is looking at this page."""
+
+
+class SecondFactorNeeded(Exception):
+    """The visitor must set up a second factor before anything else."""
 
 
 class OperatorNeeded(Exception):
@@ -20,7 +29,10 @@ class OperatorNeeded(Exception):
 
 
 async def admit(request: Request, policy: Policy) -> None:
-    """Return if whoever asks may see the page; `request.state.visitor` is who. Raises SignInNeeded, PermissionMissing."""
+    """Return if whoever asks may see the page; `request.state.visitor` is who.
+
+    Raises SignInNeeded, SecondFactorNeeded, OperatorNeeded, PermissionMissing.
+    """
     if policy.permission == PUBLIC:
         return
     if policy.permission == OPERATORS:
@@ -29,6 +41,9 @@ async def admit(request: Request, policy: Policy) -> None:
     found = await recognised(request)
     if found is None or found.session.is_pending:
         raise SignInNeeded
+    is_required = resources_of(request).settings.second_factor == "required"
+    if is_required and not found.session.is_strong and not request.url.path.startswith(_ALSO_WEAK):
+        raise SecondFactorNeeded
     principal = found.principal
     request.state.visitor, request.state.principal = found, principal
     request.scope["log"] = {"tenant": ids.show(ids.TENANT, principal.tenant_id), "actor": principal.actor}

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from bursar.kernel.auth import policy_of, public
 from bursar.kernel.auth.refusals import observe_refusal
 from bursar.kernel.errors import DomainError
-from bursar.web.pages.admission import OperatorNeeded, SignInNeeded, admit
+from bursar.web.pages.admission import OperatorNeeded, SecondFactorNeeded, SignInNeeded, admit
 from bursar.web.pages.templating import render
 
 NEXT_LENGTH_MAX = 2_000
@@ -59,6 +59,8 @@ class PageRoute(APIRoute):
                 answer = await handle(request)
             except SignInNeeded:
                 answer = _to_the_door(request)
+            except SecondFactorNeeded:
+                answer = _led_to(request, "/account?done=needed")
             except OperatorNeeded:
                 answer = RedirectResponse("/operator/sign-in", status_code=303)
             except DomainError as refusal:
@@ -137,12 +139,21 @@ def safe_next(target: str | None) -> str:
 def _to_the_door(request: Request) -> Response:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     door = "/sign-in?" + urlencode({"next": safe_next(wanted)})
-    if request.headers.get("hx-request"):
-        return Response(status_code=200, headers={"hx-redirect": door})
-    if request.headers.get("accept", "").startswith("text/event-stream"):
-        return Response(status_code=204)  # tells an EventSource not to come back
     is_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET"
-    if is_elsewhere:
+    if is_elsewhere and not _is_scripted(request):
         # The browser keeps a SameSite=Strict cookie back when another site's link leads here: ask again from here.
         return HTMLResponse(render("again.html"))
-    return RedirectResponse(door, status_code=303)
+    return _led_to(request, door)
+
+
+def _led_to(request: Request, path: str) -> Response:
+    """Lead a page, or the page that asked for a part of it, to another one."""
+    if request.headers.get("hx-request"):
+        return Response(status_code=200, headers={"hx-redirect": path})
+    if _is_scripted(request):
+        return Response(status_code=204)  # tells an EventSource not to come back
+    return RedirectResponse(path, status_code=303)
+
+
+def _is_scripted(request: Request) -> bool:
+    return "hx-request" in request.headers or request.headers.get("accept", "").startswith("text/event-stream")
