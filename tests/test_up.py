@@ -1,6 +1,8 @@
 """`bursar up`: one command starts everything, survives the death of any part, and leaves nothing behind."""
 
 import asyncio
+import http.client
+import itertools
 import json
 import os
 import select
@@ -11,10 +13,12 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +26,7 @@ import pytest
 
 from bursar.kernel.postgres.ports import free_port
 from bursar.kernel.processes import command_of, is_alive
+from bursar.money.gateways import gateway
 
 READY_WITHIN_S = 60
 DEFAULT_PORT = 8420
@@ -164,6 +169,51 @@ def test_asked_to_stop_it_stops_everything_and_says_nothing_failed(start, direct
     assert not any(map(is_alive, pids))
     assert len(pids) == 5
     assert not (directory / "bursar.json").exists()
+
+
+def deliver_until_refused(up: Up, account: str, secret: str, stored: list[str]) -> None:
+    """Deliver event after event; note those that were acknowledged."""
+    for number in itertools.count():
+        name = f"evt_{threading.get_ident()}_{number}"
+        told = {
+            "id": name,
+            "type": "product.created",
+            "created": 1_760_000_000,
+            "data": {"object": {"object": "product"}},
+        }
+        body = json.dumps(told).encode()
+        headers = gateway("stripe").sign(body=body, secret=secret, now=datetime.now(UTC), event_id=name)
+        request = urllib.request.Request(f"{up.facts['url']}/v1/webhooks/{account}", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10):
+                stored.append(name)
+        except (OSError, http.client.HTTPException):
+            return
+
+
+def test_stopped_while_deliveries_arrive_it_keeps_every_one_that_it_acknowledged(start, directory):
+    up, secret = start("--port", str(free_port())), "whsec_one"
+    _, said, _ = finish(bursar("tenant", "create", "--name", "Shop", "--data", str(directory), "--json"))
+    tenant = json.loads(said)["id"]
+    _, said, _ = finish(
+        bursar("gateway", "add", "--tenant", tenant, "--gateway", "stripe", "--signing-secret", secret,
+               "--data", str(directory), "--json")
+    )  # fmt: skip
+    account, stored = json.loads(said)["id"], []
+    senders = [threading.Thread(target=deliver_until_refused, args=(up, account, secret, stored)) for _ in range(4)]
+
+    for sender in senders:
+        sender.start()
+    assert eventually(lambda: len(stored) > 50)
+    code, complained = up.stop()
+    for sender in senders:
+        sender.join(20)
+    again = start("--port", str(free_port()))
+    kept = ask(again.facts["admin_url"], "select array_agg(gateway_event_id) from gateway_event")
+
+    assert (code, "Traceback" in complained) == (0, False)
+    assert {*stored} <= {*kept}
+    assert len(kept) == len({*kept})
 
 
 def test_ctrl_c_while_the_database_is_made_leaves_in_one_line_and_leaves_nothing_half(directory):
