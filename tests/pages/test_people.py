@@ -146,11 +146,19 @@ async def test_one_sees_and_ends_one_s_own_sessions_and_nobody_else_s(site: Site
     assert len(shown) == 2
     [bobs] = re.findall(r'action="/account/sessions/(ses_\w+)/end"', await page_of(bob, "/account"))
 
-    assert (await send(ann, f"/account/sessions/{bobs}/end")).status_code == 404
+    assert (await send(ann, f"/account/sessions/{bobs}/end", present=PASSWORD)).status_code == 404
     assert (await bob.get("/account")).status_code == 200
-    assert (await send(ann, f"/account/sessions/{shown[0]}/end")).headers["location"] == "/account?done=ended"
+    for wrong in ({}, {"present": "wrong"}):
+        assert (await send(ann, f"/account/sessions/{shown[0]}/end", **wrong)).status_code == 403
+        assert (await send(ann, "/account/sessions/end", **wrong)).status_code == 403
+    assert (await elsewhere.get("/account")).status_code == 200
+    ended = await send(ann, f"/account/sessions/{shown[0]}/end", present=PASSWORD)
+    assert ended.headers["location"] == "/account?done=ended"
     assert (await elsewhere.get("/account")).status_code == 303
     assert (await ann.get("/account")).status_code == 200
+    await signing_in(elsewhere)
+    assert (await send(ann, "/account/sessions/end", present=PASSWORD)).headers["location"] == "/account?done=ended"
+    assert [(await http.get("/account")).status_code for http in (elsewhere, ann, bob)] == [303, 200, 200]
     for http in (bob, elsewhere):
         await http.aclose()
 

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bursar.kernel import ids
+from bursar.kernel import audit, ids
 from bursar.kernel.auth import signed_in
 from bursar.kernel.errors import Forbidden
 from bursar.kernel.identity import letters, second_factor, sessions, users
-from bursar.kernel.identity.choosing import change_password
+from bursar.kernel.identity.choosing import Chooser, change_password, require_password
 from bursar.kernel.identity.passwords import LENGTH_MIN
 from bursar.kernel.listing import LIMIT_MAX, Slice
 from bursar.web.pages import cookies
@@ -87,7 +87,7 @@ async def verification(visit: Visiting) -> Response:
 async def end_session(visit: Visiting, session: str) -> Response:
     """End one of one's own sessions."""
     user_id, session_id = own_id(visit), ids.parse(ids.SESSION, session)
-    await visit.form()
+    await proven(visit)
     async with visit.open() as page:
         await sessions.revoke(
             page.tx,
@@ -100,8 +100,45 @@ async def end_session(visit: Visiting, session: str) -> Response:
     return to("/account?done=ended")
 
 
+@router.post("/account/sessions/end")
+@signed_in
+async def end_others(visit: Visiting) -> Response:
+    """End all of one's own sessions but this one."""
+    await proven(visit)
+    user_id = own_id(visit)
+    async with visit.open() as page:
+        ended = await sessions.end_all_of(
+            page.tx, tenant_id=visit.tenant_id, user_id=user_id, now=visit.now, but=visit.session.id
+        )
+        subject = ids.show(ids.USER, user_id)
+        await audit.record(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            actor=visit.actor,
+            action="user.sessions_ended",
+            subject=subject,
+            changes={"ended": ended},
+        )
+    return to("/account?done=ended")
+
+
 def own_id(visit: Visit) -> UUID:
     """Return the user who visits. Raises NoAccount."""
     if visit.principal.kind != "user":
         raise NoAccount("You came with a key, not as a person: there is no account to show.", hint="Sign in by e-mail.")
     return visit.principal.id
+
+
+async def proven(visit: Visit) -> tuple[Chooser, dict[str, str]]:
+    """Return the visitor and the form, once the password in it was found right. Raises PasswordWrong, SignInLimited."""
+    user_id, fields = own_id(visit), await visit.form()
+    whose = await require_password(
+        visit.resources.db,
+        visit.resources.passwords,
+        tenant_id=visit.tenant_id,
+        user_id=user_id,
+        password=fields.get("present", ""),
+        device=cookies.device_of(visit.request),
+        now=visit.now,
+    )
+    return whose, fields

@@ -10,15 +10,14 @@ from starlette.responses import HTMLResponse, Response
 from bursar.kernel.auth import public, signed_in
 from bursar.kernel.errors import DomainError
 from bursar.kernel.identity import second_factor, throttle
-from bursar.kernel.identity.choosing import Chooser, require_password
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import observe
 from bursar.web.pages import cookies
-from bursar.web.pages.account import own_id
+from bursar.web.pages.account import own_id, proven
 from bursar.web.pages.admission import SignInNeeded, recognised
 from bursar.web.pages.routing import PageRoute, safe_next
 from bursar.web.pages.templating import render
-from bursar.web.pages.visits import Visit, Visiting, posted, require_same_origin, to
+from bursar.web.pages.visits import Visiting, posted, require_same_origin, to
 
 CODE_LENGTH_MAX = 64
 
@@ -72,7 +71,7 @@ async def code_shown(request: Request) -> Response:
 @signed_in
 async def prepare(visit: Visiting) -> Response:
     """Make a secret and show it."""
-    whose, _ = await _proven(visit)
+    whose, _ = await proven(visit)
     await second_factor.prepare(visit.resources.db, visit.resources.seal, whose=whose)
     return to("/account/second-factor")
 
@@ -114,7 +113,7 @@ async def switch_on(visit: Visiting) -> Response:
 @signed_in
 async def renew_codes(visit: Visiting) -> Response:
     """Replace the recovery codes, and show the new ones this once."""
-    whose, _ = await _proven(visit)
+    whose, _ = await proven(visit)
     async with visit.open() as page:
         codes = await second_factor.new_codes(page.tx, tenant_id=visit.tenant_id, user_id=whose.id, now=visit.now)
         return page.answer("recovery_codes.html", codes=codes)
@@ -124,27 +123,12 @@ async def renew_codes(visit: Visiting) -> Response:
 @signed_in
 async def switch_off(visit: Visiting) -> Response:
     """Switch it off."""
-    whose, _ = await _proven(visit)
+    whose, _ = await proven(visit)
     async with visit.open() as page:
         token = await second_factor.switch_off(
             page.tx, tenant_id=visit.tenant_id, user_id=whose.id, session_id=visit.session.id, now=visit.now
         )
     return cookies.admit(to("/account?done=off"), token, request=visit.request)
-
-
-async def _proven(visit: Visit) -> tuple[Chooser, dict[str, str]]:
-    """Return the visitor and the form, once the password in it was found right."""
-    user_id, fields = own_id(visit), await visit.form()
-    whose = await require_password(
-        visit.resources.db,
-        visit.resources.passwords,
-        tenant_id=visit.tenant_id,
-        user_id=user_id,
-        password=fields.get("present", ""),
-        device=cookies.device_of(visit.request),
-        now=visit.now,
-    )
-    return whose, fields
 
 
 def _asked(request: Request, *, next_path: str, refusal: DomainError | None = None) -> Response:
