@@ -29,9 +29,9 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 """No database answers there: what is asked here needs none."""
 
 
-def client_at(public_url: str) -> httpx2.AsyncClient:
+def client_at(public_url: str, **settings: str) -> httpx2.AsyncClient:
     """Return a caller of an application without a database, which refuses what would need one."""
-    app = create_app(Settings(secret_key=KEY, public_url=public_url))
+    app = create_app(Settings(secret_key=KEY, public_url=public_url, **settings))
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bursar.test")
 
 
@@ -96,6 +96,18 @@ async def test_no_directory_is_listed_and_no_other_file_is_served(path):
         answer = await server.send(path, method="GET")
 
     assert (answer.status, answer.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("watchers", "status"), [("", 200), ("127.0.0.0/8", 200), ("10.0.0.0/8, ::1/128", 404)])
+async def test_figures_are_for_whoever_watches_where_that_is_configured(watchers, status):
+    async with client_at("", watcher_networks=watchers) as http:
+        figures = await http.get("/metrics", headers={"x-forwarded-for": "10.0.0.1"})
+        health = await http.get("/health")
+        live = await http.get("/health/live")
+
+    assert figures.status_code == status
+    assert (health.status_code == 404) == (status == 404)
+    assert live.status_code == 200
 
 
 async def test_debugging_is_off_and_nothing_switches_it_on():

@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         default="optional",
         description="Whether people need a second factor beside their password. Required: without one they see their account, to set it up, and nothing else.",
     )
+    watcher_networks: str = Field(
+        default="",
+        description="Networks that may ask /metrics and /health (CIDR, with commas); to others there is nothing. Empty: everybody may.",
+    )
     mail_url: str = Field(
         default="",
         description="Mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465. Empty: mails become files in `data`/outbox.",
@@ -118,7 +122,7 @@ class Settings(BaseSettings):
     )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
-    @field_validator("trusted_proxies", "issuer_networks")
+    @field_validator("trusted_proxies", "issuer_networks", "watcher_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:
         for part in text.split(","):

@@ -1,14 +1,18 @@
 """Routes for those who run Bursar: is it alive, is it ready, how is it, and its figures. They need no key."""
 
-from typing import Annotated, Any, Literal
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from bursar import __version__
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http import StrictRoute
+from bursar.kernel.http.addresses import client_address, networks
 from bursar.kernel.resources import resources_of
 from bursar.web.standing import Standing, Watch, free_bytes
 
@@ -54,6 +58,20 @@ async def _watch(request: Request) -> Watch:
 
 
 WatchOf = Annotated[Watch, Depends(_watch)]
+
+
+def _for_watchers(request: Request) -> None:
+    """Hide figures from whoever is not among the configured watchers."""
+    settings = resources_of(request).settings
+    allowed = networks(settings.watcher_networks)
+    if not allowed:
+        return
+    address = client_address(request.scope, settings)
+    if not address or not any(ip_address(address) in network for network in allowed):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+
+_WATCHERS: Final = [Depends(_for_watchers)]
 _UNREADY: dict[int | str, dict[str, Any]] = {503: {"description": "The database is away, or its schema is another's."}}
 
 
@@ -73,7 +91,7 @@ async def ready(watch: WatchOf) -> Ready:
     return Ready()
 
 
-@router.get("/health", responses={503: {"model": Health}})
+@router.get("/health", dependencies=_WATCHERS, responses={503: {"model": Health}})
 async def health(request: Request, response: Response, watch: WatchOf) -> Health:
     """Tell how every part is: database, queue, dead letters, disk."""
     parts = await _database_parts(watch)
@@ -89,7 +107,9 @@ async def health(request: Request, response: Response, watch: WatchOf) -> Health
     return Health(status=verdict, parts=parts)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics", dependencies=_WATCHERS, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+)
 async def metrics(request: Request, watch: WatchOf) -> Response:
     """Give the figures of this process and of the queue in Prometheus' format."""
     try:
