@@ -77,7 +77,7 @@ async def test_every_answer_is_one_that_the_description_names(db, database_url, 
         return replace(await recognised(self, *args, **given), permissions=frozenset(ROLES[role]))
 
     monkeypatch.setattr(Keys, "principal", restricted)
-    async with serving(database_url) as server:
+    async with serving(database_url, rate_stranger=1_000_000, rate_key_general=1_000_000) as server:
         code, said = await generated(server.port, key, seed=1, directory=tmp_path)
 
     assert code == 0, said[-6_000:]

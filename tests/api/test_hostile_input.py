@@ -175,7 +175,12 @@ async def test_what_a_field_does_not_take_is_refused_and_nothing_is_written(lone
         for path in places(good):
             for value in HOSTILE:
                 if may_pass(path, value) or (
-                    not path and value == {} and operation.path.endswith(("/replays", "/restorations", "/rotations"))
+                    not path
+                    and value == {}
+                    and (
+                        operation.method == "PATCH"
+                        or operation.path.endswith(("/replays", "/restorations", "/rotations"))
+                    )
                 ):
                     continue
                 answer = await send(caller, operation, mine, replaced(good, path, value))
@@ -214,7 +219,7 @@ async def test_a_field_that_is_missing_or_unknown_is_refused(lone):
         answer = await send(caller, operation, mine, bodies(mine)[operation.path] | {"not_a_field": 1})
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_field"), operation.name
         nothing = await send(caller, operation, mine, {})
-        assert nothing.status_code in (422, 202, 201), operation.name
+        assert nothing.status_code in (422, 202, 201, 200), operation.name
         tried += 1
 
     assert tried > 15

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,11 @@ def client(
 def _generate(document: Path, config: Path, out: Path) -> None:
     command = [sys.executable, "-m", _GENERATOR, "generate", "--path", str(document), "--config", str(config)]
     command += ["--output-path", str(out), "--overwrite", "--meta", "setup", "--fail-on-warning"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - our own arguments
+    # It formats what it wrote with a tool that stands beside the interpreter, and maybe nowhere else.
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
         raise GeneratorFailed((done.stdout + done.stderr)[-1_500:])
