@@ -55,9 +55,9 @@ async def test_every_answer_says_how_many_requests_are_left(world):
     second = await world.mine.get("/v1/customers/cus_nonsense")
     reading = await world.mine.get("/v1/subscriptions")
 
-    assert told(first) == ("general", 6000, 5999)
-    assert (second.status_code, told(second)) == (400, ("general", 6000, 5998))
-    assert told(reading) == ("subscription_read", 3000, 2999)
+    assert told(first) == ("general", 30_000, 29_999)
+    assert (second.status_code, told(second)) == (400, ("general", 30_000, 29_998))
+    assert told(reading) == ("subscription_read", 15_000, 14_999)
 
 
 async def test_one_request_too_many_is_told_when_to_come_back(db, database_url):
@@ -132,11 +132,11 @@ async def test_a_tenant_sets_its_own_limits_and_no_others(db, database_url):
 
     assert {(limit["class"], limit["holder"], limit["per_minute"]) for limit in before} == {
         ("general", "user", 100),
-        ("general", "key", 6000),
+        ("general", "key", 30_000),
         ("checkout", "user", 5),
         ("checkout", "key", 500),
         ("subscription_read", "user", 30),
-        ("subscription_read", "key", 3000),
+        ("subscription_read", "key", 15_000),
         ("subscription_change", "user", 3),
         ("subscription_change", "key", 300),
     }
@@ -144,7 +144,7 @@ async def test_a_tenant_sets_its_own_limits_and_no_others(db, database_url):
         {"class": "general", "holder": "key", "per_minute": 4, "is_own": True}
     ]
     assert [a.status_code for a in mine_now] == [200, 200, 429]
-    assert told(theirs_now)[1] == 6000
+    assert told(theirs_now)[1] == 30_000
     assert audited == '{"after": {"general/key": 4}, "before": {}}'
 
 

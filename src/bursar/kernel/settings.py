@@ -103,9 +103,9 @@ class Settings(BaseSettings):
     rate_checkout: int = Field(default=5, ge=1, description="The same for checkouts.")
     rate_subscription_read: int = Field(default=30, ge=1, description="The same for reading subscriptions.")
     rate_subscription_change: int = Field(default=3, ge=1, description="The same for changing subscriptions.")
-    rate_key_general: int = Field(default=6000, ge=1, description="Requests with one API key within a minute.")
+    rate_key_general: int = Field(default=30_000, ge=1, description="Requests with one API key within a minute.")
     rate_key_checkout: int = Field(default=500, ge=1, description="The same for checkouts.")
-    rate_key_subscription_read: int = Field(default=3000, ge=1, description="The same for reading subscriptions.")
+    rate_key_subscription_read: int = Field(default=15_000, ge=1, description="The same for reading subscriptions.")
     rate_key_subscription_change: int = Field(default=300, ge=1, description="The same for changing subscriptions.")
     rate_tenant_max: int = Field(
         default=60_000, ge=1, le=1_000_000, description="The most that a tenant may set its own limits to, a minute."
