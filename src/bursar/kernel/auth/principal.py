@@ -5,6 +5,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from bursar.kernel import ids, permissions
+from bursar.kernel.access import Giver
 
 Kind = Literal["key", "user", "operator"]
 _PREFIXES: Final = {"key": ids.API_KEY, "user": ids.USER, "operator": ids.OPERATOR}
@@ -28,6 +29,11 @@ class Principal:
         if self.kind == "operator" and self.id == NOBODY:
             return "operator"
         return f"{self.kind}:{ids.show(_PREFIXES[self.kind], self.id)}"
+
+    @property
+    def giver(self) -> Giver:
+        """The caller as one who gives something to others: at most what it has itself. A key's own limits hold too."""
+        return Giver(self.actor, self.permissions, self.id if self.kind == "key" else None)
 
     def require(self, permission: str) -> None:
         """Return if the caller has the permission. Raises PermissionMissing."""

@@ -193,9 +193,7 @@ class Caller:
 
     @property
     def giver(self) -> Giver:
-        """The caller as one who gives something to others: at most what it has itself."""
-        principal = self.principal
-        return Giver(principal.actor, principal.permissions, principal.id if principal.kind == "key" else None)
+        return self.principal.giver
 
     def now(self) -> datetime:
         return self.resources.now()

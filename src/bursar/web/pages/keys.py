@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
-from bursar.kernel.access import Giver, api_keys
+from bursar.kernel.access import api_keys
 from bursar.kernel.access.api_keys import ApiKey, IssuedKey
 from bursar.kernel.auth import Keys, needs
 from bursar.kernel.errors import Invalid
@@ -66,7 +66,7 @@ async def add_key(visit: Visiting) -> Response:
             scopes=[name.removeprefix(SCOPE) for name in fields if name.startswith(SCOPE)],
             expires_at=visit.now + timedelta(days=int(days)) if days else None,
             allowed_addresses=fields.get("addresses", "").replace(",", " ").split(),
-            giver=_giver(visit),
+            giver=visit.principal.giver,
             now=visit.now,
         )
         return _issued(page, issued, successor_of=None)
@@ -95,7 +95,7 @@ async def rotate_key(visit: Visiting, key: str) -> Response:
             tenant_id=visit.tenant_id,
             key_id=key_id,
             overlap_s=int(overlap_s),
-            giver=_giver(visit),
+            giver=visit.principal.giver,
             now=visit.now,
         )
         answer = _issued(page, issued, successor_of=key)
@@ -110,15 +110,11 @@ async def revoke_key(visit: Visiting, key: str) -> Response:
     key_id = ids.parse(ids.API_KEY, key)
     await visit.form()
     async with visit.open() as page:
-        await api_keys.revoke_key(page.tx, tenant_id=visit.tenant_id, key_id=key_id, giver=_giver(visit), now=visit.now)
+        await api_keys.revoke_key(
+            page.tx, tenant_id=visit.tenant_id, key_id=key_id, giver=visit.principal.giver, now=visit.now
+        )
     _forget(visit, key)
     return to(f"/api-keys/{key}")
-
-
-def _giver(visit: Visit) -> Giver:
-    """The visitor as one who gives. An API key's own limits hold for the session that it opened."""
-    principal = visit.principal
-    return Giver(principal.actor, principal.permissions, principal.id if principal.kind == "key" else None)
 
 
 def _issued(page: Page, issued: IssuedKey, *, successor_of: str | None) -> Response:

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bursar.kernel import ids
-from bursar.kernel.access import Giver
 from bursar.kernel.access.roles import roles
 from bursar.kernel.auth import needs
 from bursar.kernel.db import Transaction
@@ -55,7 +54,7 @@ async def invite(visit: Visiting) -> Response:
             email=fields.get("email", ""),
             name=fields.get("name", ""),
             roles=_ticked(fields),
-            by=_giver(visit),
+            by=visit.principal.giver,
             now=visit.now,
         )
     return to("/people?done=invited")
@@ -92,7 +91,7 @@ async def change_roles(visit: Visiting, user: str) -> Response:
             user_id=user_id,
             roles=_ticked(fields),
             name=None,
-            by=_giver(visit),
+            by=visit.principal.giver,
             now=visit.now,
         )
     return _back(user_id, "changed")
@@ -105,7 +104,9 @@ async def deactivate(visit: Visiting, user: str) -> Response:
     user_id = ids.parse(ids.USER, user)
     await visit.form()
     async with visit.open() as page:
-        await users.deactivate(page.tx, tenant_id=visit.tenant_id, user_id=user_id, by=_giver(visit), now=visit.now)
+        await users.deactivate(
+            page.tx, tenant_id=visit.tenant_id, user_id=user_id, by=visit.principal.giver, now=visit.now
+        )
     return _back(user_id, "deactivated")
 
 
@@ -116,7 +117,7 @@ async def reactivate(visit: Visiting, user: str) -> Response:
     user_id = ids.parse(ids.USER, user)
     await visit.form()
     async with visit.open() as page:
-        await users.reactivate(page.tx, tenant_id=visit.tenant_id, user_id=user_id, by=_giver(visit))
+        await users.reactivate(page.tx, tenant_id=visit.tenant_id, user_id=user_id, by=visit.principal.giver)
     return _back(user_id, "reactivated")
 
 
@@ -149,11 +150,6 @@ async def end_session(visit: Visiting, user: str, session: str) -> Response:
             of_user=user_id,
         )
     return _back(user_id, "ended")
-
-
-def _giver(visit: Visit) -> Giver:
-    principal = visit.principal
-    return Giver(visit.actor, principal.permissions, principal.id if principal.kind == "key" else None)
 
 
 async def _choices(tx: Transaction, visit: Visit) -> list[tuple[str, bool]]:
