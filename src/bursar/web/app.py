@@ -15,7 +15,7 @@ from bursar import __version__, bootstrap
 from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, send_problem
+from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.oidc import Tokens
@@ -62,7 +62,7 @@ class Application:
 
     async def _answer_delivery(self, scope: Scope, receive: Receive, send: Send) -> int:
         if self._webhooks is None:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            headers = headers_of(scope)
             refusal = DatabaseUnavailable("the database does not answer yet", retry_after_s=5)
             await send_problem(refusal, send, path=scope["path"], correlation_id=correlation_id_of(headers))
             return refusal.status

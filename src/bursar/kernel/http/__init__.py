@@ -9,7 +9,7 @@ Invariants:
 """
 
 from bursar.kernel.http.bodies import BodyTooLarge, JsonInvalid, MediaTypeUnsupported, StrictRoute, parse_json
-from bursar.kernel.http.edge import Edge, correlation_id_of
+from bursar.kernel.http.edge import Edge, correlation_id_of, headers_of
 from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.http.inputs import (
     AmountMinor,
@@ -59,6 +59,7 @@ __all__ = [
     "View",
     "Whole",
     "correlation_id_of",
+    "headers_of",
     "page_of",
     "parse_json",
     "problem_body",

@@ -65,7 +65,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        headers = headers_of(scope)
         correlation_id = correlation_id_of(headers)
         scope["correlation_id"] = correlation_id
         answer = _Answer(send, scope, self._headers, is_api=scope["path"].startswith("/v1/"))
@@ -130,6 +130,11 @@ class _Answer:
         if self._is_api:
             wanted.append(_NOT_STORED)
         return headers + [(name, value) for name, value in wanted if name not in present]
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return a request's headers by their lower-case names, the last of equal ones."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def correlation_id_of(headers: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bursar.kernel import ids
 from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound, Unavailable
-from bursar.kernel.http import correlation_id_of, send_problem
+from bursar.kernel.http import correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address, source_of
 from bursar.kernel.rate_limits import Limiter
 from bursar.kernel.settings import Settings
@@ -131,7 +131,7 @@ class WebhookEndpoint:
                 "no gateway account has this address", hint="Copy the address that `bursar gateway add` printed."
             )
         account = await self._intake.account(account_id)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = headers_of(scope)
         delivery = Delivery(headers, await self._body(headers, receive))
         self._intake.verify(account, delivery, now=datetime.now(UTC))
         return account, delivery
@@ -257,7 +257,7 @@ def _account_id(path: str) -> UUID | None:
 
 
 async def _refuse(error: DomainError, scope: Scope, send: Send) -> int:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = headers_of(scope)
     correlation_id = correlation_id_of(headers)
     log.info("intake.refused", code=error.code, status=error.status, path=scope["path"], correlation_id=correlation_id)
     await send_problem(error, send, path=scope["path"], correlation_id=correlation_id)
