@@ -11,7 +11,7 @@ from uuid import UUID
 
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Conflict
+from bursar.kernel.errors import Conflict, NotFound
 from bursar.kernel.listing import first_id
 from bursar.money.catalog.queries import PriceNotFound, ProductDeleted, ProductNotFound
 from bursar.money.customers import CustomerNotFound
@@ -52,11 +52,13 @@ class CustomerHasSubscription(Conflict):
 
 _LIVE = "status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
-_LOCK_PRODUCT = "select p.deleted_at, p.deleted_by from product p where p.tenant_id = $1 and p.id = $2 for update"
+_LOCK_PRODUCT = "select p.id, p.deleted_at, p.deleted_by from product p where p.tenant_id = $1 and p.id = $2 for update"
 _LOCK_PRICE = (
-    "select p.deleted_at, p.deleted_by, p.product_id from price p where p.tenant_id = $1 and p.id = $2 for update"
+    "select p.id, p.deleted_at, p.deleted_by, p.product_id from price p where p.tenant_id = $1 and p.id = $2 for update"
 )
-_LOCK_CUSTOMER = "select c.deleted_at, c.deleted_by from customer c where c.tenant_id = $1 and c.id = $2 for update"
+_LOCK_CUSTOMER = (
+    "select c.id, c.deleted_at, c.deleted_by from customer c where c.tenant_id = $1 and c.id = $2 for update"
+)
 
 _MARK_PRODUCT = "update product set deleted_at = $3, deleted_by = $4 where tenant_id = $1 and id = $2"
 _MARK_PRICE = "update price set deleted_at = $3, deleted_by = $4 where tenant_id = $1 and id = $2"
@@ -83,28 +85,37 @@ class Deletion:
     is_forced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is deleted: its word, its ids, the refusal where there is none, and the two statements."""
+
+    word: str
+    prefix: str
+    not_found: type[NotFound]
+    lock: str
+    mark: str
+
+
+_PRODUCT = _Kind("product", ids.PRODUCT, ProductNotFound, _LOCK_PRODUCT, _MARK_PRODUCT)
+_PRICE = _Kind("price", ids.PRICE, PriceNotFound, _LOCK_PRICE, _MARK_PRICE)
+_CUSTOMER = _Kind("customer", ids.CUSTOMER, CustomerNotFound, _LOCK_CUSTOMER, _MARK_CUSTOMER)
+
+
 async def delete_product(tx: Transaction, *, tenant_id: UUID, product_id: UUID, deletion: Deletion) -> None:
     """Mark a product as deleted; once more changes nothing. Raises ProductNotFound, ProductHasPrices."""
-    shown = ids.show(ids.PRODUCT, product_id)
-    row = await tx.fetchrow(_LOCK_PRODUCT, tenant_id, product_id)
-    if row is None:
-        raise ProductNotFound(f"there is no product {shown}")
+    row = await _locked(tx, _PRODUCT, tenant_id, product_id)
     if row["deleted_at"]:
         return
     if left := await tx.fetchval(_PRICES_LEFT, tenant_id, product_id):
         raise ProductHasPrices(
             f"the product has {left} prices", hint="Delete its prices first.", context={"prices": left}
         )
-    await tx.execute(_MARK_PRODUCT, tenant_id, product_id, deletion.now, deletion.actor)
-    await _record(tx, tenant_id, shown, row, deletion, action="product.deleted")
+    await _mark(tx, _PRODUCT, tenant_id, row, deletion)
 
 
 async def delete_price(tx: Transaction, *, tenant_id: UUID, price_id: UUID, deletion: Deletion) -> None:
     """Mark a price as deleted; once more changes nothing. Raises PriceNotFound, PriceHasSubscriptions, PriceHasOrders."""
-    shown = ids.show(ids.PRICE, price_id)
-    row = await tx.fetchrow(_LOCK_PRICE, tenant_id, price_id)
-    if row is None:
-        raise PriceNotFound(f"there is no price {shown}")
+    row = await _locked(tx, _PRICE, tenant_id, price_id)
     if row["deleted_at"]:
         return
     if count := await tx.fetchval(_SUBSCRIBED, tenant_id, price_id):
@@ -114,14 +125,13 @@ async def delete_price(tx: Transaction, *, tenant_id: UUID, price_id: UUID, dele
             context={"subscriptions": count},
         )
     since = deletion.now - ORDER_IS_OPEN_FOR
-    if count := await tx.fetchval(_ORDERED, tenant_id, first_id(since), since, shown):
+    if count := await tx.fetchval(_ORDERED, tenant_id, first_id(since), since, ids.show(ids.PRICE, price_id)):
         raise PriceHasOrders(
             f"{count} orders of the last day name this price and may still be paid",
             hint="Try again tomorrow.",
             context={"orders": count},
         )
-    await tx.execute(_MARK_PRICE, tenant_id, price_id, deletion.now, deletion.actor)
-    await _record(tx, tenant_id, shown, row, deletion, action="price.deleted")
+    await _mark(tx, _PRICE, tenant_id, row, deletion)
 
 
 async def delete_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, deletion: Deletion) -> None:
@@ -129,52 +139,49 @@ async def delete_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID
 
     Raises CustomerNotFound, and where it is not forced CustomerHasCredits, CustomerHasSubscription.
     """
-    shown = ids.show(ids.CUSTOMER, customer_id)
-    row = await tx.fetchrow(_LOCK_CUSTOMER, tenant_id, customer_id)
-    if row is None:
-        raise CustomerNotFound(f"there is no customer {shown}")
+    row = await _locked(tx, _CUSTOMER, tenant_id, customer_id)
     if row["deleted_at"]:
         return
     if not deletion.is_forced:
         await _refuse_what_is_left(tx, tenant_id=tenant_id, customer_id=customer_id, now=deletion.now)
-    await tx.execute(_MARK_CUSTOMER, tenant_id, customer_id, deletion.now, deletion.actor)
-    await _record(tx, tenant_id, shown, row, deletion, action="customer.deleted")
+    await _mark(tx, _CUSTOMER, tenant_id, row, deletion)
 
 
 async def restore_product(tx: Transaction, *, tenant_id: UUID, product_id: UUID, deletion: Deletion) -> None:
     """Bring a product back; one that is not deleted stays as it is. Raises ProductNotFound."""
-    shown = ids.show(ids.PRODUCT, product_id)
-    row = await tx.fetchrow(_LOCK_PRODUCT, tenant_id, product_id)
-    if row is None:
-        raise ProductNotFound(f"there is no product {shown}")
-    if row["deleted_at"]:
-        await tx.execute(_MARK_PRODUCT, tenant_id, product_id, None, None)
-        await _record(tx, tenant_id, shown, row, deletion, action="product.restored")
+    await _unmark(tx, _PRODUCT, tenant_id, await _locked(tx, _PRODUCT, tenant_id, product_id), deletion)
 
 
 async def restore_price(tx: Transaction, *, tenant_id: UUID, price_id: UUID, deletion: Deletion) -> None:
     """Bring a price back; one that is not deleted stays as it is. Raises PriceNotFound, ProductDeleted."""
-    shown = ids.show(ids.PRICE, price_id)
-    row = await tx.fetchrow(_LOCK_PRICE, tenant_id, price_id)
-    if row is None:
-        raise PriceNotFound(f"there is no price {shown}")
-    if not row["deleted_at"]:
-        return
-    if await tx.fetchval(_PRODUCT_OF, tenant_id, row["product_id"]):
+    row = await _locked(tx, _PRICE, tenant_id, price_id)
+    if row["deleted_at"] and await tx.fetchval(_PRODUCT_OF, tenant_id, row["product_id"]):
         raise ProductDeleted("the price's product is deleted", hint="Restore the product first.")
-    await tx.execute(_MARK_PRICE, tenant_id, price_id, None, None)
-    await _record(tx, tenant_id, shown, row, deletion, action="price.restored")
+    await _unmark(tx, _PRICE, tenant_id, row, deletion)
 
 
 async def restore_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, deletion: Deletion) -> None:
     """Bring a customer back; one that is not deleted stays as it is. Raises CustomerNotFound."""
-    shown = ids.show(ids.CUSTOMER, customer_id)
-    row = await tx.fetchrow(_LOCK_CUSTOMER, tenant_id, customer_id)
+    await _unmark(tx, _CUSTOMER, tenant_id, await _locked(tx, _CUSTOMER, tenant_id, customer_id), deletion)
+
+
+async def _locked(tx: Transaction, kind: _Kind, tenant_id: UUID, row_id: UUID) -> Mapping[str, Any]:
+    """Return the row, locked until the transaction ends. Raises the kind's refusal where there is none."""
+    row: Mapping[str, Any] | None = await tx.fetchrow(kind.lock, tenant_id, row_id)
     if row is None:
-        raise CustomerNotFound(f"there is no customer {shown}")
+        raise kind.not_found(f"there is no {kind.word} {ids.show(kind.prefix, row_id)}")
+    return row
+
+
+async def _mark(tx: Transaction, kind: _Kind, tenant_id: UUID, row: Mapping[str, Any], deletion: Deletion) -> None:
+    becomes = {"deleted_at": deletion.now, "deleted_by": deletion.actor}
+    await _write(tx, kind, tenant_id=tenant_id, row=row, becomes=becomes, deletion=deletion, became="deleted")
+
+
+async def _unmark(tx: Transaction, kind: _Kind, tenant_id: UUID, row: Mapping[str, Any], deletion: Deletion) -> None:
     if row["deleted_at"]:
-        await tx.execute(_MARK_CUSTOMER, tenant_id, customer_id, None, None)
-        await _record(tx, tenant_id, shown, row, deletion, action="customer.restored")
+        becomes = {"deleted_at": None, "deleted_by": None}
+        await _write(tx, kind, tenant_id=tenant_id, row=row, becomes=becomes, deletion=deletion, became="restored")
 
 
 async def _refuse_what_is_left(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, now: datetime) -> None:
@@ -187,25 +194,24 @@ async def _refuse_what_is_left(tx: Transaction, *, tenant_id: UUID, customer_id:
         )
 
 
-async def _record(
+async def _write(
     tx: Transaction,
-    tenant_id: UUID,
-    subject: str,
-    before: Mapping[str, Any],
-    deletion: Deletion,
+    kind: _Kind,
     *,
-    action: str,
+    tenant_id: UUID,
+    row: Mapping[str, Any],
+    becomes: Mapping[str, Any],
+    deletion: Deletion,
+    became: str,
 ) -> None:
-    told = {"deleted_at": before["deleted_at"], "deleted_by": before["deleted_by"]}
-    is_back = action.endswith(".restored")
-    becomes = dict.fromkeys(told) if is_back else {"deleted_at": deletion.now, "deleted_by": deletion.actor}
+    await tx.execute(kind.mark, tenant_id, row["id"], becomes["deleted_at"], becomes["deleted_by"])
     why = {"reason": deletion.reason} if deletion.reason else {}
     forced = {"forced": True} if deletion.is_forced else {}
     await audit.record(
         tx,
         tenant_id=tenant_id,
         actor=deletion.actor,
-        action=action,
-        subject=subject,
-        changes=audit.changed(told, becomes) | why | forced,
+        action=f"{kind.word}.{became}",
+        subject=ids.show(kind.prefix, row["id"]),
+        changes=audit.changed({name: row[name] for name in becomes}, becomes) | why | forced,
     )
