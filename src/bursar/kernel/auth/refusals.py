@@ -1,7 +1,6 @@
 """What a request tells of its caller: refused keys, missing permissions, ids that are not theirs, texts of attackers."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from bursar.kernel.auth.principal import Principal
 from bursar.kernel.errors import DomainError, NotFound, Unauthenticated
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.suspicion import Suspicion
+from bursar.kernel.http.trees import levels
 from bursar.kernel.idempotency import IdempotencyKeyReused
 from bursar.kernel.permissions import PermissionMissing
 from bursar.kernel.rate_limits import RateLimited
@@ -29,7 +29,7 @@ async def observe_refusal(request: Request, refusal: DomainError) -> None:
     """Count a refusal if it is one of those that say something about the caller. Neither waits nor fails."""
     principal: Principal | None = getattr(request.state, "principal", None)
     if isinstance(refusal, RateLimited):
-        await _observe_haste(request, principal, refusal)
+        await _observe(request, principal, "rate_limited", detail=f"{_route(request)}: {refusal.count.limit.name}")
         return
     if principal is None:
         if isinstance(refusal, Unauthenticated):
@@ -47,25 +47,8 @@ async def observe_refusal(request: Request, refusal: DomainError) -> None:
 async def observe_suspicion(request: Request, where: str, found: frozenset[Suspicion]) -> None:
     """Count a request that looks like an attack. where: `address` or `body`. Neither waits nor fails."""
     principal: Principal | None = getattr(request.state, "principal", None)
-    await observe(
-        resources_of(request),
-        tenant_id=principal.tenant_id if principal else None,
-        kind="suspicious_input",
-        actor=principal.actor if principal else "",
-        address=_address(request),
-        detail=f"{_route(request)}: {', '.join(sorted(found))} in its {where}",
-    )
-
-
-async def _observe_haste(request: Request, principal: Principal | None, refusal: RateLimited) -> None:
-    await observe(
-        resources_of(request),
-        tenant_id=principal.tenant_id if principal else None,
-        kind="rate_limited",
-        actor=principal.actor if principal else "",
-        address=_address(request),
-        detail=f"{_route(request)}: {refusal.count.limit.name}",
-    )
+    told = f"{_route(request)}: {', '.join(sorted(found))} in its {where}"
+    await _observe(request, principal, "suspicious_input", detail=told)
 
 
 async def _observe_stranger(request: Request) -> None:
@@ -86,13 +69,13 @@ async def _observe_stranger(request: Request) -> None:
 
 
 async def _observe(
-    request: Request, principal: Principal, kind: Kind, *, detail: str, subject: str | None = None
+    request: Request, principal: Principal | None, kind: Kind, *, detail: str, subject: str | None = None
 ) -> None:
     await observe(
         resources_of(request),
-        tenant_id=principal.tenant_id,
+        tenant_id=principal.tenant_id if principal else None,
         kind=kind,
-        actor=principal.actor,
+        actor=principal.actor if principal else "",
         address=_address(request),
         detail=detail,
         subject=subject,
@@ -105,7 +88,7 @@ def _subjects(request: Request, refusal: DomainError) -> list[str]:
     named = (_value_at(field.field, request, body) for field in refusal.fields)
     found = [value for value in named if _is_id(value)]
     found = found or [value for value in request.path_params.values() if _is_id(value)]
-    found = found or [value for value in _texts(body) if _is_id(value)]
+    found = found or [value for level in levels(body, items_max=_VALUES_MAX) for value in level if _is_id(value)]
     return list(dict.fromkeys(found))[:_SUBJECTS_MAX]
 
 
@@ -121,16 +104,6 @@ def _value_at(field: str, request: Request, body: Any) -> Any:
         else:
             return None
     return value
-
-
-def _texts(body: Any) -> Iterator[str]:
-    """Yield texts of a body that was found to be of bounded depth and size."""
-    level, left = [body], _VALUES_MAX
-    while level and left > 0:
-        left -= len(level)
-        yield from (value for value in level if isinstance(value, str))
-        containers = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
-        level = [child for container in containers for child in container]
 
 
 def _is_id(value: Any) -> bool:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from bursar.kernel.amounts import MINOR_MAX
 from bursar.kernel.errors import DomainError, FieldError, Invalid, LimitExceeded
 from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
+from bursar.kernel.http.trees import levels
 
 BODY_BYTES_MAX = 1_048_576
 BODY_TIMEOUT_S = 10
@@ -194,8 +195,7 @@ def _constant(name: str) -> float:
 
 def _inspect(value: Any) -> None:
     """Refuse depth, NUL and lone surrogates, without recursion: level by level."""
-    level, depth = [value], 0
-    while level:
+    for depth, level in enumerate(levels(value), start=1):
         texts = [item for item in level if type(item) is str]
         texts += [key for item in level if type(item) is dict for key in item]
         if any("\x00" in text for text in texts):
@@ -204,11 +204,8 @@ def _inspect(value: Any) -> None:
             "".join(texts).encode()
         except UnicodeEncodeError as error:
             raise JsonInvalid("a text contains half of a surrogate pair") from error
-        containers = [item.values() if type(item) is dict else item for item in level if type(item) in (dict, list)]
-        depth += bool(containers)
-        if depth > DEPTH_MAX:
+        if depth > DEPTH_MAX and any(type(item) in (dict, list) for item in level):
             raise _too_deep()
-        level = [child for container in containers for child in container]
 
 
 def _too_deep() -> JsonInvalid:

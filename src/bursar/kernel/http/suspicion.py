@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 from urllib.parse import unquote_plus
 
+from bursar.kernel.http.trees import levels
+
 Suspicion = Literal["command", "path", "script", "sql"]
 
 _TEXTS_MAX: Final = 20_000
@@ -99,13 +101,9 @@ def suspicions_of_json(value: Any) -> frozenset[Suspicion]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    level, left = [value], _TEXTS_MAX
-    while level and left > 0:
-        left -= len(level)
+    for level in levels(value, items_max=_TEXTS_MAX):
         yield from (item for item in level if type(item) is str)
         yield from _names(level)
-        containers = [item.values() if type(item) is dict else item for item in level if type(item) in (dict, list)]
-        level = [child for container in containers for child in container]
 
 
 def _names(level: Iterable[Any]) -> Iterator[str]:
