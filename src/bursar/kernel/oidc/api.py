@@ -22,7 +22,6 @@ router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["identity issuer
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Claim = Annotated[str, Field(min_length=1, max_length=200)]
-RoleNames = Annotated[list[Claim], Field(max_length=issuers.ROLES_MAX)]
 IssuerPath = Annotated[IssuerId, Path()]
 UserPath = Annotated[ExternalUserId, Path()]
 
