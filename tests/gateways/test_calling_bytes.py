@@ -70,8 +70,8 @@ GOLDEN: tuple[tuple[calls.AnyCall, bytes], ...] = (
         b'{"operation":"attach_payment_method","payment_method":"pm_1","customer":"cus_1"}',
     ),
     (
-        calls.DetachPaymentMethod(payment_method="pm_1"),
-        b'{"operation":"detach_payment_method","payment_method":"pm_1"}',
+        calls.DetachPaymentMethod(payment_method="pm_1", customer="cus_1"),
+        b'{"operation":"detach_payment_method","payment_method":"pm_1","customer":"cus_1"}',
     ),
     (
         calls.SetDefaultPaymentMethod(payment_method="pm_1", customer="cus_1", subscription="sub_1"),

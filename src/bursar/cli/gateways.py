@@ -33,6 +33,9 @@ def add(
     deliveries_per_minute: Annotated[
         int | None, typer.Option(help="Most deliveries taken in a minute. Left out: all.", min=1, max=1_000_000)
     ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the gateway is, instead of at its own address. Not in production.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add an account of a gateway, and show the address to give to the gateway."""
@@ -49,6 +52,7 @@ def add(
                 api_key=api_key,
                 tolerance_s=settings.signature_tolerance_s,
                 deliveries_per_minute=deliveries_per_minute,
+                base_url=base_url,
                 seal=Seal(settings.secret_key),
                 actor=ACTOR,
                 is_production=settings.production,
@@ -112,6 +116,7 @@ def _shown(view: AccountView, settings: Settings) -> dict[str, Any]:
         "webhook_url": accounts.webhook_url(public_base(settings), view.id),
         "signing_secrets": view.signing_secrets,
         "has_api_key": view.has_api_key,
+        "base_url": view.base_url,
         "is_active": view.is_active,
         "created_at": view.created_at.isoformat(),
     }

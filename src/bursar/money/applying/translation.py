@@ -8,6 +8,7 @@ from uuid import UUID
 from bursar.money.gateways import FieldMissing, Translation, gateway
 from bursar.money.gateways.operator import translate_own
 from bursar.money.gateways.parsing import parse_object
+from bursar.money.gateways.reports import OBJECT_REPORTED, translate_report
 
 
 class EventInvalid(ValueError):
@@ -41,7 +42,9 @@ def translate(event: Pending, *, gateway_name: str) -> Translated:
     except (ValueError, RecursionError) as error:
         raise EventInvalid(f"the body is not JSON that can be read: {error}") from error
     try:
-        if event.origin == "operator" and event.type.startswith("bursar."):
+        if event.origin == "operator" and event.type == OBJECT_REPORTED:
+            translation = translate_report(gateway(gateway_name), payload)
+        elif event.origin == "operator" and event.type.startswith("bursar."):
             translation = translate_own(event.type, payload)
         else:
             translation = gateway(gateway_name).translate(type=event.type, payload=payload)

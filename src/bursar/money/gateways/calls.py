@@ -229,10 +229,10 @@ class AttachPaymentMethod(Call, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class DetachPaymentMethod(Call, frozen=True, kw_only=True, omit_defaults=True, tag="detach_payment_method"):
-    """customer: whose it is; Dodo asks for it."""
+    """Forget a saved way to pay. customer: whose it is; afterwards the gateway does not say it any more."""
 
     payment_method: str
-    customer: str | None = None
+    customer: str
 
 
 class SetDefaultPaymentMethod(Call, frozen=True, kw_only=True, omit_defaults=True, tag="set_default_payment_method"):

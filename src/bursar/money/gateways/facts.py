@@ -188,7 +188,11 @@ class ChargeFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RefundFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """amount_minor: None is all of the payment that was not returned otherwise; currency: None is the payment's."""
+    """amount_minor: None is all of the payment that was not returned otherwise; currency: None is the payment's.
+
+    bursar_refund: Bursar's own id of it (metadata `bursar_refund`). A later report may lack it: Dodo's payments list
+    their refunds without metadata. What is linked once stays linked.
+    """
 
     kind: ClassVar[str] = "refund"
     status: RefundStatus
@@ -197,6 +201,7 @@ class RefundFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     payment: str | None = None
     charge: str | None = None
     reason: str | None = None
+    bursar_refund: str | None = None
     created_at: datetime | None = None
 
 

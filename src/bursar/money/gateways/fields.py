@@ -154,5 +154,11 @@ def claim_of(metadata: object, *, reference: object = None) -> Claim:
     return Claim(order=order, price=price, quantity=count) if order or price or count else _NO_CLAIM
 
 
+def own_refund(metadata: object) -> str | None:
+    """Return Bursar's id of a refund that its metadata names; None where it names none that could be one."""
+    told = metadata.get("bursar_refund") if isinstance(metadata, dict) else None
+    return told if isinstance(told, str) and told.startswith("re_") and is_name(told) else None
+
+
 def _label(value: object) -> str | None:
     return str(value) if type(value) is int and abs(value) <= MINOR_MAX else text(value)

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bursar.money.gateways import own_events
-from bursar.money.gateways.facts import PaymentFact, PaymentStatus, RefundFact, RefundStatus
+from bursar.money.gateways.calls import Kind
+from bursar.money.gateways.facts import AnyFact, PaymentFact, PaymentStatus, RefundFact, RefundStatus
 from bursar.money.gateways.fields import (
     Json,
     amount,
@@ -115,6 +116,10 @@ class Manual:
         if type == REFUND_RECORDED:
             return Translation((_refund(payload),))
         return Translation(is_ignored=True)
+
+    def translate_object(self, *, kind: Kind, object: dict[str, Any]) -> tuple[AnyFact, ...]:  # noqa: A002
+        del kind, object
+        return ()
 
     def sign(self, *, body: bytes, secret: str, now: datetime, event_id: str) -> dict[str, str]:
         del body, secret, now, event_id

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bursar.kernel.errors import Invalid
+from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.facts import AnyFact
 
 TYPE_LENGTH_MAX = 255
@@ -83,6 +84,12 @@ class Gateway(Protocol):
         """Return the facts in an event's parsed body.
 
         Unknown fields and types are tolerated. Raises FieldMissing where a field that matters is absent.
+        """
+
+    def translate_object(self, *, kind: Kind, object: dict[str, Any]) -> tuple[AnyFact, ...]:  # noqa: A002
+        """Return the facts of an object as the gateway shows it when it is asked; the same as its events would tell.
+
+        Kinds that tell nothing of their own give none. Raises FieldMissing where a field that matters is absent.
         """
 
     def sign(self, *, body: bytes, secret: str, now: datetime, event_id: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ from bursar.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
 from bursar.money.gateways import SecretInvalid, gateway
+from bursar.money.gateways.calling import Credentials
+from bursar.money.intake.addresses import check_base_url
 from bursar.money.intake.directory import signing_purpose
 
 SECRETS_MAX: Final = 5
@@ -47,11 +49,18 @@ class GatewayNotForProduction(Invalid):
     code = "gateway_not_for_production"
 
 
+class GatewayKeyMissing(Conflict):
+    """The account has no API key, so its gateway cannot be asked for anything."""
+
+    code = "gateway_key_missing"
+
+
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """signing_secrets: how many are in force. has_api_key: whether missing reports can be fetched.
 
     deliveries_per_minute: how many validly signed ones are taken; None: all.
+    base_url: where its gateway is; None: at its own address.
     """
 
     id: UUID
@@ -61,12 +70,13 @@ class AccountView:
     has_api_key: bool
     tolerance_s: int
     deliveries_per_minute: int | None
+    base_url: str | None
     is_active: bool
     created_at: datetime
 
 
 _COLUMNS = """a.id, a.gateway, a.name, cardinality(a.signing_secrets) as signing_secrets,
-  a.api_key is not null as has_api_key, a.tolerance_s, a.deliveries_per_minute, a.is_active, a.created_at"""
+  a.api_key is not null as has_api_key, a.tolerance_s, a.deliveries_per_minute, a.base_url, a.is_active, a.created_at"""
 
 _ACCOUNT = f"select {_COLUMNS} from gateway_account a where a.tenant_id = $1 and a.id = $2"
 
@@ -78,10 +88,11 @@ ACCOUNTS = Listing(
 )
 
 _ADD = """
-insert into gateway_account (tenant_id, id, gateway, name, signing_secrets, api_key, tolerance_s, deliveries_per_minute)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into gateway_account (tenant_id, id, gateway, name, signing_secrets, api_key, tolerance_s, deliveries_per_minute, base_url)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
+_CREDENTIALS = "select gateway, api_key, base_url from gateway_account where tenant_id = $1 and id = $2"
 _SECRETS = "select gateway, signing_secrets from gateway_account where tenant_id = $1 and id = $2 for update"
 _SET_SECRETS = "update gateway_account set signing_secrets = $3 where tenant_id = $1 and id = $2"
 
@@ -103,15 +114,19 @@ async def add_account(
     seal: Seal,
     actor: str,
     deliveries_per_minute: int | None = None,
+    base_url: str | None = None,
     is_production: bool = False,
 ) -> AccountView:
     """Add an account of a gateway.
 
-    Raises GatewayUnknown, SecretInvalid, SigningSecretMissing, SigningSecretsTooMany, GatewayNotForProduction.
+    Raises GatewayUnknown, SecretInvalid, SigningSecretMissing, SigningSecretsTooMany, GatewayNotForProduction,
+    BaseUrlInvalid.
     """
     adapter = gateway(gateway_name)
     if is_production and gateway_name == "sandbox":
         raise GatewayNotForProduction("the sandbox takes no real money", hint="Use a real gateway.")
+    if base_url is not None:
+        base_url = check_base_url(base_url, gateway_name=gateway_name, is_production=is_production)
     secrets = list(dict.fromkeys(signing_secrets))
     for index, secret in enumerate(secrets):
         _check(adapter, secret, field=f"signing_secrets.{index}")
@@ -125,15 +140,25 @@ async def add_account(
     sealed = [seal.seal(secret, purpose=signing_purpose(account_id)) for secret in secrets]
     sealed_key = seal.seal(api_key, purpose=api_key_purpose(account_id)) if api_key else None
     await tx.execute(
-        _ADD, tenant_id, account_id, gateway_name, name, sealed, sealed_key, tolerance_s, deliveries_per_minute
+        _ADD,
+        tenant_id,
+        account_id,
+        gateway_name,
+        name,
+        sealed,
+        sealed_key,
+        tolerance_s,
+        deliveries_per_minute,
+        base_url,
     )
+    changes = {"gateway": gateway_name, "name": name, "signing_secrets": len(secrets), "has_api_key": bool(api_key)}
     await audit.record(
         tx,
         tenant_id=tenant_id,
         actor=actor,
         action="gateway_account.added",
         subject=ids.show(ids.GATEWAY_ACCOUNT, account_id),
-        changes={"gateway": gateway_name, "name": name, "signing_secrets": len(secrets), "has_api_key": bool(api_key)},
+        changes=changes | ({"base_url": base_url} if base_url else {}),
     )
     return await account(tx, tenant_id=tenant_id, account_id=account_id)
 
@@ -196,6 +221,27 @@ async def accounts(
 ) -> Part[AccountView]:
     """Return the tenant's accounts, newest first."""
     return await part(tx, ACCOUNTS, tenant_id=tenant_id, given={"gateway": gateway_name}, page=page, view=_view)
+
+
+async def credentials(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, seal: Seal, is_production: bool
+) -> tuple[str, Credentials]:
+    """Return the name of an account's gateway and what opens it. The address is checked again.
+
+    Raises GatewayAccountNotFound, GatewayKeyMissing, BaseUrlInvalid.
+    """
+    row = await tx.fetchrow(_CREDENTIALS, tenant_id, account_id)
+    if row is None:
+        raise _unknown(account_id)
+    if row["api_key"] is None:
+        raise GatewayKeyMissing(
+            f"{ids.show(ids.GATEWAY_ACCOUNT, account_id)} has no API key", hint="Add the account with its api_key."
+        )
+    url: str | None = row["base_url"]
+    if url is not None:
+        url = check_base_url(url, gateway_name=row["gateway"], is_production=is_production)
+    api_key = seal.open(row["api_key"], purpose=api_key_purpose(account_id))
+    return row["gateway"], Credentials(api_key=api_key, base_url=url)
 
 
 def webhook_url(base: str, account_id: UUID) -> str:

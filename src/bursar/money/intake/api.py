@@ -25,6 +25,9 @@ class NewGatewayAccount(Input):
     api_key: Key | None = None
     tolerance_s: int | None = Field(default=None, ge=1, le=86_400)
     deliveries_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    base_url: Key | None = Field(
+        default=None, description="Where the gateway is, instead of at its own address. Not in production."
+    )
 
 
 class SecretRotation(Input):
@@ -62,6 +65,7 @@ async def add_gateway_account(caller: CallerOf, new: NewGatewayAccount) -> Gatew
             api_key=new.api_key,
             tolerance_s=new.tolerance_s or settings.signature_tolerance_s,
             deliveries_per_minute=new.deliveries_per_minute,
+            base_url=new.base_url,
             seal=caller.resources.seal,
             actor=caller.actor,
             is_production=settings.production,

@@ -23,6 +23,7 @@ class GatewayAccount(View):
     has_api_key: bool
     tolerance_s: int = Field(description="How far signed times may be from our clock.", examples=[300])
     deliveries_per_minute: int | None = Field(description="How many validly signed deliveries are taken; null: all.")
+    base_url: str | None = Field(description="Where its gateway is; null: at its own address.")
     is_active: bool
     created_at: datetime
 

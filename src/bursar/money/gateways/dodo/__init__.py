@@ -14,7 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from bursar.money.gateways import signatures
+from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.dodo.events import READERS, translate
+from bursar.money.gateways.dodo.objects import translate_object
+from bursar.money.gateways.facts import AnyFact
 from bursar.money.gateways.fields import is_name
 from bursar.money.gateways.parsing import parse
 from bursar.money.gateways.port import Envelope, EnvelopeUnreadable, Translation
@@ -60,6 +63,9 @@ class Dodo:
 
     def translate(self, *, type: str, payload: dict[str, Any]) -> Translation:  # noqa: A002
         return translate(type, payload)
+
+    def translate_object(self, *, kind: Kind, object: dict[str, Any]) -> tuple[AnyFact, ...]:  # noqa: A002
+        return translate_object(kind, object)
 
     def sign(self, *, body: bytes, secret: str, now: datetime, event_id: str) -> dict[str, str]:
         return signatures.sign_standard(body=body, secret=secret, now=now, event_id=event_id)

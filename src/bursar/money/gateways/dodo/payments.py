@@ -36,6 +36,7 @@ from bursar.money.gateways.fields import (
     email,
     instant_of_text,
     is_true,
+    own_refund,
     period,
     quantity,
     ref,
@@ -52,6 +53,21 @@ _PAYMENT: Final = {
     "payment.cancelled": PaymentStatus.canceled,
     "payment.processing": PaymentStatus.processing,
 }
+_TOLD_PAYMENT: Final = {
+    None: PaymentStatus.pending,
+    "requires_payment_method": PaymentStatus.pending,
+    "requires_confirmation": PaymentStatus.pending,
+    "requires_customer_action": PaymentStatus.requires_action,
+    "requires_merchant_action": PaymentStatus.processing,
+    "requires_capture": PaymentStatus.processing,
+    "partially_captured_and_capturable": PaymentStatus.processing,
+    "processing": PaymentStatus.processing,
+    "failed": PaymentStatus.failed,
+    "cancelled": PaymentStatus.canceled,
+    "succeeded": PaymentStatus.succeeded,
+}
+"""What a payment says of itself when it is asked for. `partially_captured` is not here: how much was, it does not say."""
+
 _PROVEN_REFUND: Final = {"refund.succeeded": RefundStatus.succeeded, "refund.failed": RefundStatus.failed}
 _REFUND: Final = {
     "succeeded": RefundStatus.succeeded,
@@ -82,7 +98,7 @@ def payment_facts(kind: str, payment: Json) -> tuple[AnyFact, ...]:
     start, _ = period(instant_of_text(service.get("starts_at")), instant_of_text(service.get("ends_at")))
     fact = PaymentFact(
         ref=name,
-        status=_PAYMENT[kind],
+        status=_payment_status(kind, payment),
         amount_minor=amount(payment, "total_amount", OBJECT),
         currency=code,
         customer=ref_of(buyer.get("customer_id")),
@@ -110,11 +126,11 @@ def payment_facts(kind: str, payment: Json) -> tuple[AnyFact, ...]:
 
 
 def refund_facts(kind: str, refund: Json) -> tuple[AnyFact, ...]:
-    return (*customer_facts(refund), _refund(refund, at=OBJECT, proven=_PROVEN_REFUND[kind], payment={}))
+    return (*customer_facts(refund), _refund(refund, at=OBJECT, proven=_PROVEN_REFUND.get(kind), payment={}))
 
 
 def dispute_facts(kind: str, dispute: Json) -> tuple[AnyFact, ...]:
-    word = kind.removeprefix("dispute.")
+    word = kind.removeprefix("dispute.") if kind else _dispute_word(dispute)
     return (*customer_facts(dispute), _dispute(dispute, at=OBJECT, word=word, payment=None))
 
 
@@ -132,6 +148,14 @@ def customer_facts(parent: Json) -> tuple[CustomerFact, ...]:
             phone=text(buyer.get("phone_number")),
         ),
     )
+
+
+def _payment_status(kind: str, payment: Json) -> PaymentStatus:
+    told = payment.get("status")
+    status = _PAYMENT.get(kind) or _TOLD_PAYMENT.get(told) if told is None or isinstance(told, str) else None
+    if status is None:
+        raise FieldMissing(f"{OBJECT}.status", "a status of a payment")
+    return status
 
 
 def _subscription_of(payment: Json) -> str | None:
@@ -196,6 +220,7 @@ def _refund(refund: Json, *, at: str, proven: RefundStatus | None, payment: Json
         currency=_currency_of(refund) or _currency_of(payment),
         payment=ref_of(payment.get("payment_id")) or ref(refund, "payment_id", at),
         reason=text(refund.get("reason")),
+        bursar_refund=own_refund(refund.get("metadata")),
         created_at=instant_of_text(refund.get("created_at")),
     )
 

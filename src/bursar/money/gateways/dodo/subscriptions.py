@@ -58,7 +58,7 @@ def subscription_facts(kind: str, subscription: Json) -> tuple[AnyFact, ...]:
     trial_days = whole(subscription, "trial_period_days", OBJECT) or 0
     has_trial = created_at is not None and 0 < trial_days <= _TRIAL_DAYS_MAX
     ended_at = canceled_at
-    if kind == "subscription.expired":
+    if kind == "subscription.expired" or (not kind and subscription.get("status") == "expired"):
         ended_at = instant_of_text(subscription.get("expires_at")) or canceled_at
     fact = SubscriptionFact(
         ref=ref(subscription, "subscription_id", OBJECT),

@@ -15,10 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from bursar.money.gateways import signatures
+from bursar.money.gateways.calls import Kind
+from bursar.money.gateways.facts import AnyFact
 from bursar.money.gateways.fields import instant, instant_of_text, is_name
 from bursar.money.gateways.parsing import parse
 from bursar.money.gateways.port import Envelope, EnvelopeUnreadable, Translation
 from bursar.money.gateways.stripe.events import READERS, translate
+from bursar.money.gateways.stripe.objects import translate_object
 
 __all__ = ["READERS", "Stripe"]
 
@@ -64,6 +67,9 @@ class Stripe:
 
     def translate(self, *, type: str, payload: dict[str, Any]) -> Translation:  # noqa: A002
         return translate(type, payload)
+
+    def translate_object(self, *, kind: Kind, object: dict[str, Any]) -> tuple[AnyFact, ...]:  # noqa: A002
+        return translate_object(kind, object)
 
     def sign(self, *, body: bytes, secret: str, now: datetime, event_id: str) -> dict[str, str]:
         del event_id

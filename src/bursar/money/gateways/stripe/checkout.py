@@ -39,6 +39,7 @@ _STATUS: Final = {
     "checkout.session.async_payment_failed": SessionStatus.complete,
     "checkout.session.expired": SessionStatus.expired,
 }
+_TOLD: Final = {status.value: status for status in SessionStatus}
 _PROVEN_PAYMENT: Final = {
     "checkout.session.async_payment_succeeded": SessionPayment.paid,
     "checkout.session.async_payment_failed": SessionPayment.failed,
@@ -60,7 +61,7 @@ def session_facts(kind: str, session: Json) -> tuple[AnyFact, ...]:
     return (
         SessionFact(
             ref=ref(session, "id", OBJECT),
-            status=_STATUS[kind],
+            status=_session_status(kind, session),
             payment_status=_payment_status(kind, session, mode),
             mode=mode,
             amount_minor=_sum_of(lines) if total is None and listed == "display_items" else total,
@@ -119,6 +120,13 @@ def setup_facts(kind: str, setup: Json) -> tuple[AnyFact, ...]:
         return ()
     owner = {"customer": method.get("customer") or setup.get("customer")}
     return payment_method_facts(kind, method | owner)
+
+
+def _session_status(kind: str, session: Json) -> SessionStatus:
+    status = _STATUS.get(kind) or _TOLD.get(str(session.get("status")))
+    if status is None:
+        raise FieldMissing(f"{OBJECT}.status", "open, complete or expired")
+    return status
 
 
 def _currency_of(session: Json, lines: list[Json]) -> str | None:

@@ -27,6 +27,7 @@ from bursar.money.gateways.fields import (
     currency,
     email,
     instant,
+    own_refund,
     ref,
     ref_of,
     text,
@@ -219,6 +220,7 @@ def _refund(
         payment=payment or ref_of(refund.get("payment_intent")) or ref_of(whole.get("payment_intent")),
         charge=charge or ref_of(refund.get("charge")),
         reason=text(refund.get("reason")),
+        bursar_refund=own_refund(refund.get("metadata")),
         created_at=instant(refund.get("created")),
     )
 

@@ -1,0 +1,1 @@
+alter table gateway_account drop column base_url;
