@@ -15,12 +15,13 @@ import pytest
 
 from api.conftest import caller_of, lived, running
 from api.operations import furnished
-from bursar.kernel import ids
+from bursar.kernel import ids, jobs
 from bursar.kernel.access import OPERATOR
 from bursar.kernel.db import Database, become_engine, become_tenant
 from bursar.kernel.identity import links, sessions, throttle, users
 from bursar.kernel.identity.people import Device
 from bursar.money.intake.filing import Filing, file_deliveries
+from draining import drain
 from leaks import APP, ENGINE, NOT_TENANTS, leaks
 from stage import Stage, event, set_stage
 
@@ -50,6 +51,9 @@ _MAY_ENGINE = {
     "gateway_event_queue": {"select", "insert", "update", "delete"},
     "identity_issuer": {"select"},
     "invariant_sweep": {"select"},
+    "job": {"select", "insert", "update", "delete"},
+    "job_tally": {"select", "insert", "update"},
+    "job_tick": {"select", "insert", "update"},
     "mail_queue": {"select"},
     "operator": {"select", "insert", "update"},
     "operator_link": {"select", "insert", "update"},
@@ -72,6 +76,8 @@ _NEVER_CHANGED = {
     "gateway_event_differing",
     "gateway_event_outcome",
     "gateway_event_replay",
+    "job_tally",
+    "job_tick",
     "ledger_entry",
     "ledger_transaction",
     "outbox",
@@ -82,6 +88,7 @@ _COME_AND_GO = {
     "gateway_event_dead",
     "gateway_event_queue",
     "idempotency_answer",
+    "job",
     "licence_activation",
     "mail_queue",
     "rate_limit",
@@ -171,7 +178,24 @@ async def fill(stage: Stage, url: str) -> None:
             on conflict do nothing""",
             stage.tenant_id,
         )
+    await busied(stage)
     await stage.seal()
+
+
+async def busied(stage: Stage) -> None:
+    """Give a tenant a job that waits, and one that was done."""
+
+    async def nothing(_: jobs.Work) -> None:
+        return
+
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await jobs.enqueue(tx, tenant_id=stage.tenant_id, kind="tests.do_nothing", key="done")
+        await jobs.enqueue(tx, tenant_id=stage.tenant_id, kind="tests.wait", key="waits")
+    async with stage.db.engine() as tx:
+        await tx.execute(
+            "insert into job_tick (tenant_id, name, tick) values ($1, 'tests.daily', now())", stage.tenant_id
+        )
+    await drain(stage, [jobs.Kind("tests.do_nothing", nothing)])
 
 
 @pytest.fixture

@@ -4,12 +4,16 @@ from importlib import import_module
 
 from fastapi import APIRouter
 
+from bursar.kernel.jobs import Kind, Kinds
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
+
+JOBS: tuple[Kind, ...] = ()
+"""Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
 APIS = (
     "bursar.money.catalog.api",
@@ -37,6 +41,11 @@ APIS = (
 def registry() -> Registry:
     """Return the fulfillers of this installation, by kind of grant."""
     return Registry(fulfiller() for fulfiller in FULFILLERS)
+
+
+def kinds() -> Kinds:
+    """Return the kinds of jobs that this installation knows."""
+    return Kinds(JOBS)
 
 
 def routers() -> list[APIRouter]:

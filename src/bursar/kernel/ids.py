@@ -49,6 +49,7 @@ LEDGER_TRANSACTION = "ltx"
 AUDIT = "aud"
 OUTBOX = "obx"
 SECURITY_EVENT = "sec"
+JOB = "job"
 
 
 class IdInvalid(Invalid):

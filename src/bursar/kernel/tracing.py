@@ -76,6 +76,17 @@ def span(name: str, attributes: Attributes, *, parent: Mapping[str, str] | None 
             raise
 
 
+def traceparent() -> str | None:
+    """Return what names the span under way to others (W3C Trace Context), for work that is done later; None while off."""
+    if _State.tracer is None:
+        return None
+    from opentelemetry.propagate import inject  # noqa: PLC0415
+
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    return carrier.get("traceparent")
+
+
 def describe(made: Any, attributes: Attributes) -> None:
     """Add to a span what became known meanwhile."""
     if made is not None:

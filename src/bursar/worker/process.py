@@ -1,4 +1,4 @@
-"""Run a worker until it is told to stop: apply, send letters, and once a minute the chores. A lost database is waited for."""
+"""Run a worker until it is told to stop: apply, do jobs, send letters, and once a minute the chores. A lost database is waited for."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
-from bursar.bootstrap import registry
+from bursar.bootstrap import kinds, registry
 from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.mail import mailer_of
@@ -17,6 +17,7 @@ from bursar.kernel.settings import Settings
 from bursar.money.trail.sealing import seal_all
 from bursar.worker.applier import Applier
 from bursar.worker.chores import EVERY, Chores
+from bursar.worker.hands import work_forever
 from bursar.worker.postman import post_forever
 
 IDLE_S = 0.02
@@ -35,6 +36,7 @@ async def run(settings: Settings, *, pulse: int = NO_PULSE) -> None:
         loop.add_signal_handler(number, stopping.set)
     tasks = [
         asyncio.create_task(_apply_forever(settings, stopping)),
+        asyncio.create_task(work_forever(settings, kinds(), stopping)),
         asyncio.create_task(_chores_forever(settings, stopping)),
         asyncio.create_task(
             post_forever(settings.database_url, mailer_of(settings), base_url=settings.public_url, stopping=stopping)
