@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from bursar.kernel import ids
+from bursar.kernel.circuits import Admission, Circuits
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
+from bursar.kernel.resources import utc_now
 from stage import Stage
 
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
@@ -56,6 +58,7 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 PREFIXES = {
     "account": ids.GATEWAY_ACCOUNT,
     "gateway_account": ids.GATEWAY_ACCOUNT,
+    "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
     "event": ids.EVENT,
@@ -232,6 +235,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["issuer"] = issuer.json()["id"]
     mine["external_user"] = ids.show(ids.USER, person)
     mine["role"] = role.json()["id"]
+    mine["circuit"] = await _failed(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -254,6 +258,15 @@ async def signed_in(stage: Stage, user: str | None = None) -> str:
     found = tokens.read(token)
     assert found
     return ids.show(ids.SESSION, found.id)
+
+
+async def _failed(stage: Stage) -> str:
+    """Let calls to a gateway have failed until they are not made any more; return the circuit."""
+    circuits, account = Circuits(stage.db, utc_now), ids.show(ids.GATEWAY_ACCOUNT, stage.account_id)
+    place = {"tenant_id": stage.tenant_id, "subject": account, "operation": "create_refund"}
+    for _ in range(5):
+        await circuits.failed(Admission(utc_now()), **place, why="it did not answer within 23 s")
+    return ids.show(ids.CIRCUIT, await stage.value("select id from circuit"))
 
 
 async def _met(caller: Any) -> UUID:

@@ -14,7 +14,14 @@ from bursar.web import pages
 from bursar.web.pages.routing import PageRoute
 
 REFUSED = ("this form was not sent from our own page", "this form belongs to another session")
-KINDS = {"event": ids.EVENT, "purchase": ids.PURCHASE, "user": ids.USER, "session": ids.SESSION, "key": ids.API_KEY}
+KINDS = {
+    "event": ids.EVENT,
+    "purchase": ids.PURCHASE,
+    "user": ids.USER,
+    "session": ids.SESSION,
+    "key": ids.API_KEY,
+    "circuit": ids.CIRCUIT,
+}
 """What the parameters of addresses name. A new one is missing here until somebody says."""
 
 

@@ -21,6 +21,7 @@ LISTS = [
     "/search",
     "/audit",
     "/security",
+    "/circuits",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",

@@ -50,6 +50,7 @@ AUDIT = "aud"
 OUTBOX = "obx"
 SECURITY_EVENT = "sec"
 JOB = "job"
+CIRCUIT = "cir"
 
 
 class IdInvalid(Invalid):

@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from bursar.web.pages import (
     account,
     browsing,
+    circuits,
     dead,
     entrance,
     events,
@@ -40,6 +41,7 @@ for _part in (
     overview,
     events,
     dead,
+    circuits,
     unmatched,
     browsing,
     watching,

@@ -38,6 +38,7 @@ _MENU: Final = (
         (
             Entry("/events", "Events", "events:read"),
             Entry("/dead", "Dead letters", "events:read", "dead", "dead letters"),
+            Entry("/circuits", "Circuits", "gateways:read"),
         ),
     ),
     Group(

@@ -30,6 +30,9 @@ _BY_KIND = {
     ("refund", "failed"): Tone.bad,
     ("dispute", "needs_response"): Tone.bad,
     ("dispute", "under_review"): Tone.warn,
+    ("circuit", "closed"): Tone.good,
+    ("circuit", "open"): Tone.bad,
+    ("circuit", "half_open"): Tone.warn,
 }
 
 
