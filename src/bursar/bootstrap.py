@@ -1,13 +1,15 @@
 """The composition root: who listens to what, in one readable list."""
 
 from importlib import import_module
-
-from fastapi import APIRouter
+from typing import TYPE_CHECKING
 
 from bursar.kernel.jobs import Kind, Kinds
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
@@ -49,6 +51,6 @@ def kinds() -> Kinds:
     return Kinds(JOBS)
 
 
-def routers() -> list[APIRouter]:
+def routers() -> "list[APIRouter]":
     """Return the API's routers. Imported only here, because a worker needs none of them."""
     return [import_module(name).router for name in APIS]

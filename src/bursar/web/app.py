@@ -15,8 +15,9 @@ from bursar import __version__, bootstrap
 from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.http import EXCEPTION_HANDLERS, REFUSALS, Edge, correlation_id_of, headers_of, send_problem
+from bursar.kernel.http import Edge, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address
+from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.oidc import Tokens
 from bursar.kernel.resources import Resources, utc_now

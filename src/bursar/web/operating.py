@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from bursar import __version__
 from bursar.kernel.errors import DomainError
-from bursar.kernel.http import StrictRoute
 from bursar.kernel.http.addresses import client_address, networks
+from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.resources import resources_of
 from bursar.web.standing import Standing, Watch, free_bytes
 

@@ -23,7 +23,7 @@ from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
-from bursar.kernel.http.bodies import StrictRoute
+from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.rate_limits import RateClass
 from bursar.kernel.resources import Resources, resources_of

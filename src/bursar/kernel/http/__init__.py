@@ -1,6 +1,7 @@
 """HTTP as every route speaks it: problem documents, correlation ids, strict bodies, pages of lists.
 
-What it is not: it knows no resource and no caller (`kernel.auth` does).
+What it is not: it knows no resource and no caller (`kernel.auth` does). What needs FastAPI (`routes`, `handlers`) is
+imported from its own module, so that workers and commands do without.
 
 Invariants:
 - every refusal is a problem document with a permanent code; no internals leak;
@@ -8,9 +9,8 @@ Invariants:
 - no page of a list costs more than its first.
 """
 
-from bursar.kernel.http.bodies import BodyTooLarge, JsonInvalid, MediaTypeUnsupported, StrictRoute, parse_json
+from bursar.kernel.http.bodies import BodyTooLarge, JsonInvalid, MediaTypeUnsupported, parse_json
 from bursar.kernel.http.edge import Edge, correlation_id_of, headers_of
-from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.http.inputs import (
     AmountMinor,
     Currency,
@@ -31,9 +31,7 @@ from bursar.kernel.http.problems import MEDIA_TYPE, Problem, problem_body, probl
 from bursar.kernel.http.views import FromJson, View
 
 __all__ = [
-    "EXCEPTION_HANDLERS",
     "MEDIA_TYPE",
-    "REFUSALS",
     "AmountMinor",
     "BodyTooLarge",
     "Currency",
@@ -55,7 +53,6 @@ __all__ = [
     "Problem",
     "PublicId",
     "Reason",
-    "StrictRoute",
     "View",
     "Whole",
     "correlation_id_of",

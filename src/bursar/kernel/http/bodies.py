@@ -7,16 +7,12 @@ NUL, a byte order mark. So a body that passes here cannot surprise a log, a data
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
 from bursar.kernel.amounts import MINOR_MAX
-from bursar.kernel.errors import DomainError, FieldError, Invalid, LimitExceeded
-from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
+from bursar.kernel.errors import Invalid, LimitExceeded
 from bursar.kernel.http.trees import levels
 
 BODY_BYTES_MAX = 1_048_576
@@ -91,63 +87,6 @@ class StrictRequest(Request):
         return self._json
 
 
-class StrictRoute(APIRoute):
-    """A route that reads its body strictly and refuses query parameters that it does not have."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        takes_query = any(d.query_params for d in _dependants(self.dependant))
-
-        async def strict(request: Request) -> Response:
-            request = StrictRequest(request.scope, request.receive)
-            try:
-                await self.admit(request)
-                await self._suspect(request, "address", suspicions_of_address(request.url.path, request.url.query))
-                if request.url.query and not takes_query:
-                    raise _takes_no_query(request)
-                if self.takes_body and await request.body():
-                    await self._suspect(request, "body", suspicions_of_json(await _read_json(request)))
-                return await self.answer(request, handle)
-            except DomainError as refusal:
-                await self.refused(request, refusal)
-                raise
-
-        return strict
-
-    async def admit(self, request: Request) -> None:
-        """Refuse the request before its body is read. Routes that need to know the caller say who may pass."""
-
-    async def refused(self, request: Request, refusal: DomainError) -> None:
-        """Be told of a refusal on its way out. Routes that know the caller say what it tells of them."""
-
-    async def answer(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Answer an admitted request whose body has been checked. Routes that remember answers put theirs around it."""
-        return await handle(request)
-
-    @property
-    def takes_body(self) -> bool:
-        return self.body_field is not None
-
-    async def suspected(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
-        """Be told that the address or the body looks like an attack. Nothing is refused for that."""
-
-    async def _suspect(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
-        if found:
-            await self.suspected(request, where, found)
-
-
-def _takes_no_query(request: Request) -> Invalid:
-    names = [FieldError(name[:64], "unknown_field", "not known here") for name in request.query_params]
-    return Invalid("this path takes no query parameters", fields=tuple(names))
-
-
-async def _read_json(request: StrictRequest) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise MediaTypeUnsupported("the body is not declared to be JSON", hint="Send Content-Type: application/json.")
-    return await request.json()
-
-
 def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text. Raises JsonInvalid."""
     try:
@@ -214,7 +153,3 @@ def _too_deep() -> JsonInvalid:
 
 def _too_large() -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", context={"bytes_max": BODY_BYTES_MAX})
-
-
-def _dependants(dependant: Any) -> list[Any]:
-    return [dependant, *(inner for child in dependant.dependencies for inner in _dependants(child))]
