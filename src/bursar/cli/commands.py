@@ -28,6 +28,7 @@ COMMANDS = {
     "events": Command("events", "list gateway events, show one, replay one or many"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),
+    "sandbox": Command("sandbox", "run the sandbox gateway, move its clock, make it misbehave"),
     "bench": Command("bench", "measure the promises of speed"),
     "client": Command("client", "write a typed Python client of the API"),
     "doctor": Command("health", "check the installation and say what to do"),

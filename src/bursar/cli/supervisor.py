@@ -10,6 +10,7 @@ Invariants:
 
 import asyncio
 import os
+import socket
 import time
 from contextlib import ExitStack
 
@@ -49,6 +50,7 @@ class Supervisor:
         self._as_json = as_json
         self._cluster: Cluster | None = None
         self._children: list[Child] = []
+        self._sandbox: socket.socket | None = None
         self._stop = Stop()
 
     def run(self) -> None:
@@ -61,6 +63,7 @@ class Supervisor:
                 listen(self._settings.host, self._settings.port, fixed=self._port_is_fixed)
             )
             self._url = base_url(self._settings.host, self._socket.getsockname()[1])
+            self._listen_for_sandbox(stack)
             self._open_database(stack)
             if not self._stop.is_asked:
                 self._start_children(stack)
@@ -70,6 +73,12 @@ class Supervisor:
             while not self._stop.wait(_TICK_S):
                 self._keep_running()
             tell("stopping")
+
+    def _listen_for_sandbox(self, stack: ExitStack) -> None:
+        """Open the sandbox's port, next to the API's; there is no sandbox in production."""
+        if not self._settings.production:
+            port = self._socket.getsockname()[1] + 1
+            self._sandbox = stack.enter_context(listen(self._settings.host, port, fixed=False, quiet=True))
 
     def _open_database(self, stack: ExitStack) -> None:
         if self._settings.database_url:
@@ -97,6 +106,9 @@ class Supervisor:
             Child("API", serve, pass_fds=(self._socket.fileno(),)),
             *(Child(f"worker {n + 1}", ("worker",), beats=True) for n in range(self._settings.workers)),
         ]
+        if self._sandbox:
+            fd = self._sandbox.fileno()
+            self._children.append(Child("sandbox", ("sandbox", "serve", "--fd", str(fd)), pass_fds=(fd,)))
         stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
@@ -155,9 +167,14 @@ class Supervisor:
             "database_url": settings.database_url,
             "admin_url": settings.database_admin_url,
             "api_pid": self._children[0].pid,
+            "sandbox_url": self._sandbox_url(),
+            "sandbox_pid": next((child.pid for child in self._children if child.name == "sandbox"), None),
             "worker_pids": [child.pid for child in self._children if child.name.startswith("worker")],
             "postgres_pid": self._cluster.pid if self._cluster else None,
         }
+
+    def _sandbox_url(self) -> str | None:
+        return base_url(self._settings.host, self._sandbox.getsockname()[1]) if self._sandbox else None
 
     def _keep_running(self) -> None:
         """Start again whatever has died since the last look, or does not work any more."""

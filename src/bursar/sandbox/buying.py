@@ -1,0 +1,100 @@
+"""What happens when somebody presses the button on the hosted page."""
+
+from dataclasses import dataclass
+
+from bursar.money.gateways.fields import Json
+from bursar.sandbox import checkouts, methods, payments
+from bursar.sandbox.forms import Params
+from bursar.sandbox.refusals import Refusal
+from bursar.sandbox.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """go_to: where the browser goes next. problem: why it did not work, for the customer."""
+
+    go_to: str | None = None
+    problem: str | None = None
+
+
+def buy(work: Work, session: Json, form: dict[str, str]) -> Tried:
+    """Try to pay for a session, or to save a method through it, with what somebody typed."""
+    if session["status"] == "complete":
+        return Tried(go_to=checkouts.landing(session))
+    try:
+        method = _method_of(work, session, form)
+        waiting = _MODES[session["mode"]](work, session, method)
+    except Refusal as refusal:
+        return Tried(problem=refusal.message)
+    if isinstance(waiting, str):
+        return Tried(problem=waiting)
+    if waiting["status"] == "requires_action":
+        return Tried(go_to=waiting["next_action"]["redirect_to_url"]["url"])
+    return Tried(go_to=checkouts.landing(session))
+
+
+def saved_methods(work: Work, session: Json) -> list[Json]:
+    """Return the methods that the session's customer may use again."""
+    if not session["customer"]:
+        return []
+    wanted = session["payment_method_types"]
+    return [method for method in work.all("payment_method", customer=session["customer"]) if method["type"] in wanted]
+
+
+def challenged(work: Work, ref: str) -> Json | None:
+    """Return the payment or setup whose customer the bank asks."""
+    return work.find("payment_intent", ref) or work.find("setup_intent", ref)
+
+
+def answer_challenge(work: Work, intent: Json, *, passed: bool) -> None:
+    """Say how the customer answered his bank."""
+    if intent["object"] == "setup_intent":
+        methods.authenticated(work, intent, passed=passed)
+    else:
+        payments.authenticated(work, intent, passed=passed)
+
+
+def _pay(work: Work, session: Json, method: Json) -> Json | str:
+    decline = checkouts.pay(work, session, method)
+    return decline.message if decline else work.need("payment_intent", session["_payment"])
+
+
+def _set_up(work: Work, session: Json, method: Json) -> Json | str:
+    return checkouts.set_up(work, session, method)
+
+
+_MODES = {"payment": _pay, "setup": _set_up}
+
+
+def _method_of(work: Work, session: Json, form: dict[str, str]) -> Json:
+    """Return what somebody pays with, and note who he is. Raises Refusal, for the customer."""
+    email = (form.get("email") or session["customer_email"] or "").strip()[:320] or None
+    if session["customer"]:
+        email = (session["customer_details"] or {}).get("email") or email
+    if email is None:
+        raise Refusal(400, "invalid_request_error", "Enter your email address.")
+    method = _typed(work, session, form)
+    name = form.get("name", "").strip()[:200] or None
+    method["billing_details"] |= {"email": email, "name": name}
+    work.save(method)
+    checkouts.buyer_of(work, session, email=email, name=name)
+    work.save(session)
+    return method
+
+
+def _typed(work: Work, session: Json, form: dict[str, str]) -> Json:
+    chosen = form.get("method", "card")
+    for saved in saved_methods(work, session):
+        if saved["id"] == chosen:
+            return saved
+    if chosen == "sepa_debit" and "sepa_debit" in session["payment_method_types"]:
+        return methods.of_account(work, form.get("iban", ""))
+    month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
+    card = {"number": form.get("number", ""), "exp_month": month, "exp_year": year}
+    if not card["number"].strip():
+        raise Refusal(400, "invalid_request_error", "Enter a card number.")
+    if not (month.isdecimal() and year.isdecimal()):
+        raise Refusal(400, "invalid_request_error", "Enter the expiry as MM / YY.")
+    if not form.get("cvc", "").isdecimal():
+        raise Refusal(400, "invalid_request_error", "Enter the card's security code.")
+    return methods.of_details(work, Params({"card": card}), "card")
