@@ -3,8 +3,8 @@
 So there is an answer exactly where there is an effect: whoever dies in between leaves neither, and the repetition does the
 work. A lock that ends with the transaction lets one request of a key run at a time; the primary key stands behind it.
 
-A route that must call somebody outside writes what it intends, in this transaction, and answers 202; a job calls later.
-Nothing may wait for the network in here.
+A route that must call somebody outside writes what it intends, in this transaction, and answers 202; a job calls later, and
+the final answer takes the other's place. Nothing may wait for the network in here.
 
 Source: draft-ietf-httpapi-idempotency-key-header; decision 0201.
 """
@@ -96,6 +96,11 @@ where idempotency_answer.expires_at <= excluded.answered_at
 returning 1
 """
 
+_REPLACE = """
+update idempotency_answer set status = $6, headers = $7::text::jsonb, body = $8
+where tenant_id = $1 and holder = $2 and route = $3 and key = $4 and request_sha256 = $5 and status = 202
+"""
+
 _CLEAN = """
 with old as (
   select holder, route, key from idempotency_answer
@@ -159,25 +164,13 @@ async def keep(
 
     Raises IdempotencyRunning when somebody else's answer is there, whatever the lock said; nothing may be committed then.
     """
-    sealed = None
-    if answer.body is not None:
-        sealed = seal.seal(answer.body.decode(), purpose=_purpose(keyed))
-    headers = msgspec.json.encode(dict(answer.headers)).decode()
-    kept = await tx.fetchval(
-        _KEEP,
-        keyed.tenant_id,
-        keyed.holder,
-        keyed.route,
-        keyed.key,
-        keyed.request_sha256,
-        answer.status,
-        headers,
-        sealed,
-        now,
-        now + retention,
-    )
-    if not kept:
+    if not await tx.fetchval(_KEEP, *_columns(keyed, answer, seal), now, now + retention):
         raise running()
+
+
+async def replace(tx: Transaction, keyed: Keyed, answer: Answer, *, seal: Seal) -> None:
+    """Put the final answer in the place of one of 202. One that is final already, or gone by now, stays as it is."""
+    await tx.execute(_REPLACE, *_columns(keyed, answer, seal))
 
 
 async def clean(tx: Transaction, *, tenant_id: UUID, now: datetime, limit: int = CLEANED_MAX) -> int:
@@ -192,6 +185,14 @@ def running() -> IdempotencyRunning:
         hint="Send it again after Retry-After; you will get the first one's answer.",
         retry_after_s=_RUNNING_RETRY_S,
     )
+
+
+def _columns(keyed: Keyed, answer: Answer, seal: Seal) -> tuple[Any, ...]:
+    """Return key, request, and answer as they are stored."""
+    sealed = None if answer.body is None else seal.seal(answer.body.decode(), purpose=_purpose(keyed))
+    headers = msgspec.json.encode(dict(answer.headers)).decode()
+    named = (keyed.tenant_id, keyed.holder, keyed.route, keyed.key, keyed.request_sha256)
+    return (*named, answer.status, headers, sealed)
 
 
 def _lock_of(keyed: Keyed) -> int:

@@ -19,6 +19,7 @@ from bursar.kernel.resources import resources_of
 METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 Handle = Callable[[Request], Awaitable[Response]]
+Finish = Callable[[Response], Awaitable[Response]]
 
 
 class Joined:
@@ -54,10 +55,18 @@ class Once:
         self._running: set[tuple[UUID, str, str]] = set()
 
     async def answer(
-        self, request: Request, handle: Handle, *, key: str, takes_body: bool, retention: timedelta
+        self,
+        request: Request,
+        handle: Handle,
+        *,
+        key: str,
+        takes_body: bool,
+        retention: timedelta,
+        finish: Finish | None = None,
     ) -> Response:
         """Return the stored answer to a key, or do the work and store it.
 
+        finish: makes the final answer of one of 202, after the commit; it takes the other's place.
         Raises IdempotencyRunning, IdempotencyKeyReused, IdempotencyAnswerNotKept, and what the route raises.
         """
         principal: Principal = request.state.principal
@@ -71,9 +80,13 @@ class Once:
         with self._alone(keyed):
             try:
                 async with resources_of(request).db.tenant(principal.tenant_id) as tx:
-                    return await _do(tx, request, handle, keyed=keyed, retention=retention)
+                    answer = await _do(tx, request, handle, keyed=keyed, retention=retention)
             except _TakenBack as taken_back:
                 return taken_back.answer
+            final = answer if finish is None else await finish(answer)
+            if final is not answer:
+                await _replace(request, keyed, final)
+            return final
 
     @contextmanager
     def _alone(self, keyed: Keyed) -> Iterator[None]:
@@ -100,6 +113,12 @@ async def _do(tx: Transaction, request: Request, handle: Handle, *, keyed: Keyed
     answer, now = _answer_of(response), resources.now()
     await idempotency.keep(tx, keyed, answer, seal=resources.seal, now=now, retention=retention)
     return response
+
+
+async def _replace(request: Request, keyed: Keyed, final: Response) -> None:
+    resources = resources_of(request)
+    async with resources.db.tenant(keyed.tenant_id) as tx:
+        await idempotency.replace(tx, keyed, _answer_of(final), seal=resources.seal)
 
 
 def _answer_of(response: Response) -> Answer:

@@ -16,7 +16,8 @@ from bursar.kernel import idempotency, ids, permissions
 from bursar.kernel.access import Giver
 from bursar.kernel.access.api_keys import PREFIX
 from bursar.kernel.auth.keys import Keys, refused
-from bursar.kernel.auth.once import METHODS, Handle, Joined, Once
+from bursar.kernel.auth.once import METHODS, Finish, Handle, Joined, Once
+from bursar.kernel.auth.outcomes import Outcome, final_of
 from bursar.kernel.auth.pace import count_caller, recognised_in_time
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
@@ -64,11 +65,12 @@ class TokenReader(Protocol):
 class Policy:
     """What a route asks of its callers. permission: one of `permissions.ALL`, or of a page's words for none of them.
 
-    rate: the class whose limits count.
+    rate: the class whose limits count. outcome: how an answer of 202 becomes final after the commit.
     """
 
     permission: str
     rate: RateClass = GENERAL
+    outcome: Outcome | None = None
 
     def retention_of(self, settings: Settings) -> timedelta:
         """Return how long the answer to an Idempotency-Key is kept."""
@@ -84,12 +86,17 @@ class Policy:
         return timedelta(seconds=kept_s)
 
 
-def needs(permission: str, *, rate: RateClass = GENERAL) -> Callable[[Endpoint], Endpoint]:
-    """Declare what a route needs; stands between the router's decorator and the function."""
+def needs(
+    permission: str, *, rate: RateClass = GENERAL, outcome: Outcome | None = None
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare what a route needs; stands between the router's decorator and the function.
+
+    outcome: given, the route answers 202 with the `id` of an intent, and 201 as soon as its outcome is known.
+    """
     assert permission in permissions.ALL, permission
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _POLICY, Policy(permission, rate))
+        setattr(endpoint, _POLICY, Policy(permission, rate, outcome))
         return endpoint
 
     return declare
@@ -137,10 +144,20 @@ class TenantRoute(StrictRoute):
 
     async def answer(self, request: Request, handle: Handle) -> Response:
         key = idempotency.key_of(request.headers.getlist(idempotency.HEADER)) if request.method in METHODS else None
+        finish = self._finish_of(request)
         if key is None:
-            return await handle(request)
+            answer = await handle(request)
+            return answer if finish is None else await finish(answer)
         retention = self.policy.retention_of(resources_of(request).settings)
-        return await self._once.answer(request, handle, key=key, takes_body=self.takes_body, retention=retention)
+        return await self._once.answer(
+            request, handle, key=key, takes_body=self.takes_body, retention=retention, finish=finish
+        )
+
+    def _finish_of(self, request: Request) -> Finish | None:
+        outcome = self.policy.outcome
+        if outcome is None:
+            return None
+        return lambda answer: final_of(answer, Caller(request.state.principal, resources_of(request)), outcome)
 
     async def admit(self, request: Request) -> None:
         credential = request.headers.get("authorization", "")
