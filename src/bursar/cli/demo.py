@@ -17,7 +17,8 @@ from bursar.kernel.db import Database
 from bursar.kernel.errors import Forbidden
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
-from bursar.operations.demo import NAME, Demo, Stream, data_file, seed
+from bursar.operations import sandbox_account
+from bursar.operations.demo import ACTOR, NAME, Demo, Stream, data_file, seed
 from bursar.web.pages import make_ticket
 
 
@@ -46,9 +47,12 @@ async def _run(settings: Settings, *, as_json: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     db = await Database.open(settings.database_url, size=2)
     try:
-        found = await seed(
-            db, seal=Seal(settings.secret_key), settings=settings, registry=registry(), now=datetime.now(UTC)
-        )
+        seal, now = Seal(settings.secret_key), datetime.now(UTC)
+        found = await seed(db, seal=seal, settings=settings, registry=registry(), now=now)
+        if found is not None:
+            await sandbox_account.connect(
+                db, tenant_id=found.tenant_id, seal=seal, settings=settings, actor=ACTOR, now=now
+            )
     finally:
         await db.close()
     if found is None:

@@ -46,7 +46,9 @@ _SENDERS = 4
 _OK = 200
 
 _ACCOUNT = """
-select id from gateway_account where tenant_id = $1 and gateway = $2 and is_active order by id limit 1
+select id from gateway_account
+where tenant_id = $1 and gateway = $2 and base_url is null and is_active
+order by id limit 1
 """
 
 
