@@ -73,6 +73,11 @@ def from_gateway(amount: int, *, gateway_exponent: int, iso_exponent: int) -> in
     return whole
 
 
+def to_gateway(amount: int, *, gateway_exponent: int, iso_exponent: int) -> int:
+    """Return an amount in a gateway's units for ISO minor units. Exact, or raises NotRepresentable."""
+    return from_gateway(amount, gateway_exponent=iso_exponent, iso_exponent=gateway_exponent)
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """minor: whole minor units (ISO 4217 exponent). currency: upper-case ISO 4217."""

@@ -180,7 +180,7 @@ class Answer:
     """What a gateway answered: one object, and what it is.
 
     ref: the gateway's id of it; empty for what has none (a preview). object: as the gateway wrote it, without secrets
-    that only open something (`client_secret`). at: the gateway's own time of this state of it; never later.
+    that only open something (`client_secret`). at: the gateway's own time of this state of it, or a little earlier; never later.
     url: where to send the customer. is_replayed: an earlier attempt with this key did it.
     """
 
@@ -224,7 +224,7 @@ class Caller(Protocol):
         """Raises OperationUnsupported for what this gateway cannot do. Ask before an intent is written."""
 
     def finds(self, call: AnyCall) -> bool:
-        """Tell whether `find` can look for the effect of this call."""
+        """Tell whether `find` can look for the effect of this call; where it cannot, only a person can."""
 
     async def execute(
         self, call: AnyCall, *, credentials: Credentials, idempotency_key: str, deadline_s: float = DEADLINE_S
@@ -232,11 +232,19 @@ class Caller(Protocol):
         """Make the call, once: nothing is repeated here. Raises CallFailed and its kinds, OperationUnsupported."""
 
     async def find(
-        self, call: AnyCall, *, credentials: Credentials, idempotency_key: str, deadline_s: float = DEADLINE_S
+        self,
+        call: AnyCall,
+        *,
+        credentials: Credentials,
+        idempotency_key: str,
+        since: datetime,
+        deadline_s: float = DEADLINE_S,
     ) -> Answer | None:
-        """Look for the effect of an earlier attempt with this key. None: surely there is none.
+        """Look for the effect of an earlier attempt with this key, by our mark or by the state that the call asks for.
 
-        Raises CallFailed (nothing is known then), and OperationUnsupported where `finds` is False.
+        since: when the first attempt began, or earlier. None: there is no such effect, or one that does no harm
+        twice (a link, a file); repeat the call. Raises CallFailed (nothing is known then), and OperationUnsupported
+        where `finds` is False.
         """
 
     async def fetch(

@@ -159,7 +159,6 @@ class CreateCheckout(Call, frozen=True, kw_only=True, omit_defaults=True, tag="c
     claim: Claim = Claim()
     customer: str | None = None
     email: str | None = None
-    name: str | None = None
     expires_at: datetime | None = None
     trial_end: datetime | None = None
     currency: str | None = None
@@ -257,6 +256,10 @@ class CreateRefund(Call, frozen=True, kw_only=True, omit_defaults=True, tag="cre
     amount_minor: int | None = None
     reason: RefundReason | None = None
     reason_text: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.payment is None and self.charge is None:
+            raise ValueError("a refund names the payment or the charge that it is of")
 
 
 class UploadFile(Call, frozen=True, kw_only=True, omit_defaults=True, tag="upload_file"):

@@ -5,7 +5,7 @@ Source: Stripe "Supported currencies", zero-decimal and special cases; the table
 
 from functools import lru_cache
 
-from bursar.kernel.amounts import MINOR_MAX, NotRepresentable, exponent, from_gateway, stripe_exponent
+from bursar.kernel.amounts import MINOR_MAX, NotRepresentable, exponent, from_gateway, stripe_exponent, to_gateway
 from bursar.money.gateways.fields import Json, whole
 from bursar.money.gateways.port import FieldMissing
 
@@ -33,6 +33,12 @@ def minor(parent: Json, key: str, currency: str, at: str) -> int:
     if amount is None or amount < 0:
         raise FieldMissing(f"{at}.{key}", "a whole number of minor units, not negative")
     return amount
+
+
+def stripe_amount(minor: int, currency: str) -> int:
+    """Return Stripe's amount for ISO minor units. Raises NotRepresentable."""
+    gateway_exponent, iso_exponent = _exponents(currency)
+    return to_gateway(minor, gateway_exponent=gateway_exponent, iso_exponent=iso_exponent)
 
 
 @lru_cache(maxsize=512)

@@ -1,0 +1,38 @@
+"""The callers of a process, by the name an account is configured with; each opened when it is first asked for.
+
+An SDK is imported with the first call to its gateway: only workers make calls, and the API stays small.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bursar.kernel.resources import utc_now
+from bursar.money.gateways.calling import Caller
+from bursar.money.gateways.desk import DeskCaller
+from bursar.money.gateways.dodo.caller import DodoCaller
+from bursar.money.gateways.registry import GATEWAYS, GatewayUnknown
+from bursar.money.gateways.stripe.caller import StripeCaller
+
+
+class Callers:
+    """Keeps one caller for each gateway, within one event loop. Close it at the end."""
+
+    def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._callers: dict[str, Caller] = {
+            "stripe": StripeCaller("stripe", now=now),
+            "sandbox": StripeCaller("sandbox", now=now),
+            "dodo": DodoCaller(now=now),
+            "manual": DeskCaller(),
+        }
+
+    def of(self, name: str) -> Caller:
+        """Return the caller of a gateway. Raises GatewayUnknown."""
+        found = self._callers.get(name)
+        if found is None:
+            raise GatewayUnknown("there is no gateway of this name", hint=f"Use one of {', '.join(GATEWAYS)}.")
+        return found
+
+    async def close(self) -> None:
+        """Close the connections of all."""
+        for caller in self._callers.values():
+            await caller.close()
