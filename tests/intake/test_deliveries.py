@@ -337,3 +337,43 @@ async def test_in_production_the_sandbox_delivers_nothing(db, database_url):
 
     assert (answer.status, answer.json["code"]) == (403, "sandbox_refused")
     assert ids.show(ids.GATEWAY_ACCOUNT, receiver.stage.account_id) in receiver.path
+
+
+async def test_every_answer_to_a_delivery_carries_the_security_headers(db, database_url):
+    receiver = await set_receiver(db, database_url)
+    body = body_of()
+
+    async with serving(database_url, public_url="https://pay.example.test") as server:
+        stored = await server.send(receiver.path, body, receiver.signed(body))
+        refused = await server.send(receiver.path, body, receiver.signed(body, secret="whsec_other"))
+        unknown = await server.send("/v1/webhooks/nobody", body)
+
+    assert [a.status for a in (stored, refused, unknown)] == [200, 400, 404]
+    for answer in (stored, refused, unknown):
+        assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+async def test_a_delivery_that_nobody_signed_is_logged_and_counted_with_its_address(db, database_url, capsys):
+    receiver = await set_receiver(db, database_url)
+    body = body_of()
+
+    async with serving(database_url, trusted_proxies="127.0.0.0/8") as server:
+        headers = {"x-forwarded-for": "203.0.113.9", **receiver.signed(body, secret="whsec_other")}
+        refused = await server.send(receiver.path, body, headers)
+
+    assert refused.status == 400
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"intake.refused"' in line]
+    assert [(line["code"], line["address"]) for line in lines] == [("signature_invalid", "203.0.113.9")]
+    seen = await receiver.stage.row("select kind, actor, address, count, detail from security_event")
+    account = ids.show(ids.GATEWAY_ACCOUNT, receiver.stage.account_id)
+    assert seen == {
+        "kind": "signature_refused",
+        "actor": "",
+        "address": "203.0.113.9",
+        "count": 1,
+        "detail": f"{account}: signature_invalid",
+    }

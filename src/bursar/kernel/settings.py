@@ -122,6 +122,11 @@ class Settings(BaseSettings):
     )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
+    @property
+    def is_https(self) -> bool:
+        """True where callers come by https, whatever a proxy in front of us speaks with us."""
+        return self.public_url.startswith("https://")
+
     @field_validator("trusted_proxies", "issuer_networks", "watcher_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:

@@ -15,7 +15,7 @@ from bursar import __version__, bootstrap
 from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.http import Edge, correlation_id_of, headers_of, send_problem
+from bursar.kernel.http import Edge, api_headers, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.logs import configure_logs
@@ -43,7 +43,7 @@ class Application:
             self.api,
             observe=self.metrics.observe,
             address_of=lambda scope: client_address(scope, settings),
-            is_https=settings.public_url.startswith("https://"),
+            is_https=settings.is_https,
         )
         self._intake: Intake | None = None
         self._webhooks: WebhookEndpoint | None = None
@@ -65,7 +65,8 @@ class Application:
         if self._webhooks is None:
             headers = headers_of(scope)
             refusal = DatabaseUnavailable("the database does not answer yet", retry_after_s=5)
-            await send_problem(refusal, send, path=scope["path"], correlation_id=correlation_id_of(headers))
+            safe = api_headers(is_https=self.resources.settings.is_https)
+            await send_problem(refusal, send, path=scope["path"], correlation_id=correlation_id_of(headers), extra=safe)
             return refusal.status
         return await self._webhooks(scope, receive, send)
 
@@ -73,7 +74,8 @@ class Application:
         """Begin to take deliveries: the database answers."""
         self._intake = Intake(db, self.resources.seal, self.resources.settings)
         await self._intake.start()
-        self._webhooks = WebhookEndpoint(self._intake, self.resources.settings, self.resources.limits)
+        held = self.resources
+        self._webhooks = WebhookEndpoint(self._intake, held.settings, held.limits, held.security)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ Invariants:
 """
 
 from bursar.kernel.http.bodies import BodyTooLarge, JsonInvalid, MediaTypeUnsupported, parse_json
-from bursar.kernel.http.edge import Edge, correlation_id_of, headers_of
+from bursar.kernel.http.edge import Edge, api_headers, correlation_id_of, headers_of
 from bursar.kernel.http.inputs import (
     AmountMinor,
     Currency,
@@ -55,6 +55,7 @@ __all__ = [
     "Reason",
     "View",
     "Whole",
+    "api_headers",
     "correlation_id_of",
     "headers_of",
     "page_of",

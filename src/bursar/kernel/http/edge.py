@@ -59,7 +59,7 @@ class Edge:
         self._app = app
         self._observe = observe
         self._address_of = address_of
-        self._headers = (*_SAFE_HEADERS, _HTTPS_ONLY) if is_https else _SAFE_HEADERS
+        self._headers = safe_headers(is_https=is_https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,6 +105,16 @@ class Edge:
                 address=self._address_of(scope),
                 **scope.get("log", {}),
             )
+
+
+def safe_headers(*, is_https: bool) -> Headers:
+    """Return what every answer says to browsers. is_https: callers come by https."""
+    return (*_SAFE_HEADERS, _HTTPS_ONLY) if is_https else _SAFE_HEADERS
+
+
+def api_headers(*, is_https: bool) -> Headers:
+    """Return the same for answers of the API, which nobody may store."""
+    return (*safe_headers(is_https=is_https), _NOT_STORED)
 
 
 class _Answer:

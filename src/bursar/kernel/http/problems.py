@@ -113,10 +113,13 @@ def problem_response(
     return Response(body, status, extra, MEDIA_TYPE)
 
 
-async def send_problem(error: DomainError, send: Send, *, path: str, correlation_id: str) -> None:
-    """Answer a raw ASGI request with a refusal."""
+async def send_problem(
+    error: DomainError, send: Send, *, path: str, correlation_id: str, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer a raw ASGI request with a refusal. extra: further headers."""
     answer = problem_response(error, path=path, correlation_id=correlation_id)
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    headers = [*answer.raw_headers, *extra]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": bytes(answer.body)})
 
 

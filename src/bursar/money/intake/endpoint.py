@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from bursar.kernel import ids
 from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound, Unavailable
-from bursar.kernel.http import correlation_id_of, headers_of, send_problem
+from bursar.kernel.http import api_headers, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address, source_of
 from bursar.kernel.rate_limits import Limiter
+from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
 from bursar.money.intake.directory import GatewayAccount
 from bursar.money.intake.pace import Pace
@@ -30,12 +31,8 @@ PREFIX = "/v1/webhooks/"
 _NEW = b'{"received":true,"event":"%b","duplicate":false}'
 _DUPLICATE = b'{"received":true,"event":"%b","duplicate":true} '
 _LENGTH = len(_NEW % ids.show(ids.EVENT, UUID(int=0)).encode())
-_STORED = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", str(_LENGTH).encode())],
-}
-"""How every answer to a stored delivery begins; a duplicate's is as long, by a space at its end."""
+_STORED = ((b"content-type", b"application/json"), (b"content-length", str(_LENGTH).encode()))
+"""The headers of the answer to a stored delivery; a duplicate's is as long, by a space at its end."""
 
 _LATE = 0.0
 SMALL_BYTES_MAX = 16_384
@@ -86,10 +83,13 @@ class MethodRefused(Invalid):
 class WebhookEndpoint:
     """The ASGI application of the webhook route."""
 
-    def __init__(self, intake: Intake, settings: Settings, limiter: Limiter) -> None:
+    def __init__(self, intake: Intake, settings: Settings, limiter: Limiter, security: Observations) -> None:
         self._intake = intake
         self._settings = settings
+        self._security = security
         self._pace = Pace(limiter, settings)
+        self._safe = api_headers(is_https=settings.is_https)
+        self._stored = {"type": "http.response.start", "status": 200, "headers": [*_STORED, *self._safe]}
         self._patience = _Patience(settings.body_timeout_s)
         self._room = _Room()
 
@@ -98,12 +98,12 @@ class WebhookEndpoint:
         try:
             body = await self._deliver(scope, receive)
         except DomainError as error:
-            return await _refuse(error, scope, send)
+            return await self._refuse(error, scope, send)
         except Exception:
             log.exception("intake.unexpected")
             unforeseen = NotStored("something went wrong here; the event was not stored", retry_after_s=5)
-            return await _refuse(unforeseen, scope, send)
-        await send(_STORED)
+            return await self._refuse(unforeseen, scope, send)
+        await send(self._stored)
         await send({"type": "http.response.body", "body": body})
         return 200
 
@@ -133,7 +133,17 @@ class WebhookEndpoint:
         account = await self._intake.account(account_id)
         headers = headers_of(scope)
         delivery = Delivery(headers, await self._body(headers, receive))
-        self._intake.verify(account, delivery, now=datetime.now(UTC))
+        try:
+            self._intake.verify(account, delivery, now=datetime.now(UTC))
+        except Invalid as refusal:
+            self._security.note(
+                tenant_id=account.tenant_id,
+                kind="signature_refused",
+                actor="",
+                address=client_address(scope, self._settings),
+                detail=f"{ids.show(ids.GATEWAY_ACCOUNT, account.id)}: {refusal.code}",
+            )
+            raise
         return account, delivery
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
@@ -165,6 +175,19 @@ class WebhookEndpoint:
                 chunks.append(chunk)
                 if not message.get("more_body"):
                     return b"".join(chunks)
+
+    async def _refuse(self, error: DomainError, scope: Scope, send: Send) -> int:
+        correlation_id = correlation_id_of(headers_of(scope))
+        log.info(
+            "intake.refused",
+            code=error.code,
+            status=error.status,
+            path=scope["path"],
+            address=client_address(scope, self._settings),
+            correlation_id=correlation_id,
+        )
+        await send_problem(error, send, path=scope["path"], correlation_id=correlation_id, extra=self._safe)
+        return error.status
 
 
 class _Room:
@@ -254,11 +277,3 @@ def _account_id(path: str) -> UUID | None:
         return ids.parse(ids.GATEWAY_ACCOUNT, path[len(PREFIX) :].rstrip("/"))
     except ids.IdInvalid:
         return None
-
-
-async def _refuse(error: DomainError, scope: Scope, send: Send) -> int:
-    headers = headers_of(scope)
-    correlation_id = correlation_id_of(headers)
-    log.info("intake.refused", code=error.code, status=error.status, path=scope["path"], correlation_id=correlation_id)
-    await send_problem(error, send, path=scope["path"], correlation_id=correlation_id)
-    return error.status

@@ -73,7 +73,7 @@ def cookie_name(name: str, *, is_secure: bool) -> str:
 
 def is_secure(request: Request) -> bool:
     """True when the browser speaks https with us, or with the proxy in front."""
-    return request.url.scheme == "https" or resources_of(request).settings.public_url.startswith("https://")
+    return request.url.scheme == "https" or resources_of(request).settings.is_https
 
 
 def device_of(request: Request) -> Device:
