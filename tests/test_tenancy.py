@@ -59,7 +59,7 @@ _MAY_ENGINE = {
     "operator_link": {"select", "insert", "update"},
     "operator_session": {"select", "insert", "update"},
     "operator_throttle": {"select", "insert", "update"},
-    "security_event": {"select", "insert", "update"},
+    "security_event": {"select", "insert", "update", "delete"},
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
 }

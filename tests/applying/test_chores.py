@@ -4,10 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bursar.kernel.security import Observations
 from bursar.worker.chores import Chores
 from stage import add_price, event, session, set_stage
 
 pytestmark = pytest.mark.anyio
+
+KEPT = timedelta(days=90)
 
 
 async def test_lots_past_their_expiry_expire_with_a_movement_and_the_books_are_looked_at(db, database_url):
@@ -17,8 +20,8 @@ async def test_lots_past_their_expiry_expire_with_a_movement_and_the_books_are_l
     await stage.tell(event("checkout.session.completed", session(metadata={"bursar_price": "brief"})))
     now = datetime.now(UTC)
 
-    await Chores(db).run(now=now)
-    await Chores(db).run(now=now + timedelta(days=36_500))
+    await Chores(db, security_kept=KEPT).run(now=now)
+    await Chores(db, security_kept=KEPT).run(now=now + timedelta(days=36_500))
 
     assert await stage.row("select is_expired, remaining from credit_lot") == {"is_expired": True, "remaining": 0}
     assert await stage.rows("select kind, amount from credit_movement order by id") == [
@@ -26,3 +29,21 @@ async def test_lots_past_their_expiry_expire_with_a_movement_and_the_books_are_l
         {"kind": "expired", "amount": -4},
     ]
     assert await stage.value("select failures::text from invariant_sweep") == "[]"
+
+
+async def test_security_events_are_kept_for_their_time_and_then_forgotten_for_every_tenant(db, database_url):
+    now = datetime.now(UTC)
+    stages = [await set_stage(db, database_url, name=name) for name in ("Harbour Yoga", "Hill Yoga")]
+    for age in (KEPT + timedelta(hours=2), KEPT - timedelta(hours=2), timedelta(0)):
+        seen = Observations(lambda at=now - age: at)
+        for stage in stages:
+            seen.note(
+                tenant_id=stage.tenant_id, kind="key_refused", actor="", address="192.0.2.1", detail=f"{age.days} days"
+            )
+        await seen.flush(db)
+
+    await Chores(db, security_kept=KEPT).run(now=now)
+
+    for stage in stages:
+        kept = await stage.rows("select detail from security_event order by hour")
+        assert [row["detail"] for row in kept] == ["89 days", "0 days"]

@@ -6,6 +6,7 @@ all tenants' in one statement. A process that is killed loses at most those two 
 Invariants:
 - observing never fails or slows a request;
 - a flood fills neither the memory nor the table: what is too much to be told apart is counted as address `many`;
+- what was seen is forgotten in the end, and the audit records of it are not;
 - what concerns no tenant has no row: it is counted in the metrics and logged;
 - for each actor and id and hour there is one audit record of an id that was not there, however often it was asked for.
 """
@@ -49,6 +50,9 @@ APART_IN_ALL_MAX: Final = 20_000
 SUBJECTS_OF_ACTOR_MAX: Final = 100
 """For how many unknown ids of one actor an audit record is written within an hour; the others are only counted."""
 
+FORGOTTEN_MAX: Final = 10_000
+"""How many rows are forgotten at once; the rest has its turn a minute later."""
+
 MANY: Final = "many"
 _ACTOR_MAX, _ADDRESS_MAX, _DETAIL_MAX, _SUBJECT_MAX = 100, 64, 200, 64
 _LOGGED_MAX = 50
@@ -72,6 +76,12 @@ insert into audit_record (tenant_id, id, actor, action, subject, changes, addres
 select $1, u.id, u.actor, 'id.not_found', u.subject, '{}', nullif(u.address, '')
 from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as u (id, actor, subject, address)
 on conflict (tenant_id, id) do nothing
+"""
+
+_FORGET = f"""
+delete from security_event where (tenant_id, id) in (
+  select tenant_id, id from security_event where tenant_id = any($1::uuid[]) and hour < $2 limit {FORGOTTEN_MAX})
+returning 1
 """
 
 _log = structlog.get_logger("bursar.security")
@@ -233,6 +243,12 @@ async def observe(
     subject: the public id that was asked for and is not there; an audit record tells of it.
     """
     by.security.note(tenant_id=tenant_id, kind=kind, actor=actor, address=address, detail=detail, subject=subject)
+
+
+async def forget(db: Database, tenants: Sequence[UUID], *, before: datetime) -> int:
+    """Remove what these tenants' counts say of hours before a time; return how many rows."""
+    async with db.engine() as tx:
+        return len(await tx.fetch(_FORGET, list(tenants), before))
 
 
 def without_secrets(text: str) -> str:

@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     rate_webhook: int = Field(
         default=100, ge=1, description="Refused deliveries from one address to one account within a minute."
     )
+    security_event_days: int = Field(
+        default=90, ge=1, le=3650, description="How long counts of security events are kept, in days."
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @property

@@ -1,5 +1,5 @@
-"""What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers
-and sessions.
+"""What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers,
+sessions and security events.
 
 Expiry is a policy, not a rule of use (that is judged at the time of use): it is enough that it happens
 soon. So the tenants are visited in turn, a slice of them each minute.
@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from bursar.bootstrap import registry
-from bursar.kernel import idempotency
+from bursar.kernel import idempotency, security
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
 from bursar.money.fulfilment.spending import expire_lots
@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 class Chores:
     """The chores of one worker, which remembers whom it visited last. Any number of workers may do them."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, security_kept: timedelta) -> None:
         self._db = db
+        self._security_kept = security_kept
         self._visited = _NO_TENANT
 
     async def run(self, *, now: datetime) -> None:
@@ -41,7 +42,9 @@ class Chores:
         kinds = [kind for kind in registry().kinds if registry()[kind].is_standing]
         swept = await sweep(self._db, standing_kinds=kinds, now=now)
         expired = forgotten = 0
-        for tenant_id in await self._next_tenants():
+        tenants = await self._next_tenants()
+        await security.forget(self._db, tenants, before=now - self._security_kept)
+        for tenant_id in tenants:
             expired += await self._expire(tenant_id, now=now)
             forgotten += await self._forget(tenant_id, now=now)
         log.debug("worker.chores", swept=str(swept), lots_expired=expired, answers_forgotten=forgotten)

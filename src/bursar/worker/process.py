@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import structlog
@@ -87,7 +87,7 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
         try:
             db = await Database.open(settings.database_url, size=2)
             try:
-                chores = Chores(db)
+                chores = Chores(db, security_kept=timedelta(days=settings.security_event_days))
                 while not stopping.is_set():
                     await chores.run(now=datetime.now(UTC))
                     await _pause(stopping, EVERY.total_seconds())

@@ -1,0 +1,1 @@
+revoke delete on security_event from bursar_engine;
