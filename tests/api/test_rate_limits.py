@@ -298,7 +298,7 @@ async def test_without_a_store_sign_in_is_closed_deliveries_are_open_and_the_sto
     limiter = Limiter(Settings(rate_limit_url=f"redis://127.0.0.1:{port}"))
 
     with pytest.raises(RateLimitsUnavailable) as refused:
-        await limiter.count_sign_in(address="192.0.2.1", account="ann")
+        await limiter.count_sign_in("192.0.2.1")
     opened = [await limiter.count(FEW, "gateway", when_away="admit") for _ in range(5)]
 
     assert isinstance(refused.value, Unavailable)
@@ -306,13 +306,3 @@ async def test_without_a_store_sign_in_is_closed_deliveries_are_open_and_the_sto
     await limiter.close()
     assert all(count.is_admitted for count in opened)
     assert limiter.failures == 1
-
-
-async def test_sign_in_is_counted_by_address_and_by_account():
-    limiter = Limiter(Settings(rate_sign_in=4, rate_sign_in_account=2))
-
-    by_account = [await limiter.count_sign_in(address=f"192.0.2.{n}", account="ann") for n in range(3)]
-    by_address = [await limiter.count_sign_in(address="198.51.100.1", account=f"user{n}") for n in range(5)]
-
-    assert [count.is_admitted for count in by_account] == [True, True, False]
-    assert [count.is_admitted for count in by_address] == [True] * 4 + [False]

@@ -113,10 +113,7 @@ class Settings(BaseSettings):
     rate_stranger: int = Field(
         default=100, ge=1, description="Refused credentials from one address within a minute, before it must wait."
     )
-    rate_sign_in: int = Field(default=20, ge=1, description="Attempts to sign in from one address within a minute.")
-    rate_sign_in_account: int = Field(
-        default=5, ge=1, description="Attempts to sign in to one account within a minute."
-    )
+    rate_sign_in: int = Field(default=30, ge=1, description="Attempts to sign in from one address within a minute.")
     rate_webhook: int = Field(
         default=100, ge=1, description="Refused deliveries from one address to one account within a minute."
     )

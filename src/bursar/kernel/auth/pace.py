@@ -47,6 +47,13 @@ async def count_caller(request: Request, principal: Principal, rate: RateClass) 
     _admit(request, counted)
 
 
+async def count_sign_in(request: Request) -> None:
+    """Count an attempt to sign in, before anything is looked at. Raises RateLimited, RateLimitsUnavailable."""
+    resources = resources_of(request)
+    address = source_of(client_address(request.scope, resources.settings))
+    _admit(request, await resources.limits.count_sign_in(address))
+
+
 def tell(request: Request, count: Count) -> None:
     """Say on the answer how many requests are left."""
     request.scope["answer_headers"] = count.headers

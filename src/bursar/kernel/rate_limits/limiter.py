@@ -23,6 +23,9 @@ WhenAway = Literal["count_here", "admit", "refuse"]
 AGAIN_S: Final = 1.0
 ACQUAINTED_S: Final = 600.0
 ACQUAINTED_MAX: Final = 10_000
+PARTS: Final = 20
+"""How often open pages may fetch their live parts, for each page that may be asked for."""
+_A_USERS: Final[tuple[RateClass, Holder]] = ("general", "user")
 _LOGGED_EVERY_S: Final = 10.0
 
 _log = structlog.get_logger("bursar.rate_limits")
@@ -91,6 +94,13 @@ class Limiter:
         per_minute = own.get((rate, holder)) or self._defaults[rate, holder]
         return await self.count(Limit(rate, per_minute), actor)
 
+    async def count_page(self, db: Database | None, *, tenant_id: UUID | None, holder: str, is_part: bool) -> Count:
+        """Count a page, or what an open page fetches by itself. db: to look for the tenant's own limit, where it has one."""
+        own = await self._overrides.of(db, tenant_id) if db and tenant_id else {}
+        per_minute = own.get(_A_USERS) or self._defaults[_A_USERS]
+        limit = Limit("page_part", per_minute * PARTS) if is_part else Limit("general", per_minute)
+        return await self.count(limit, holder)
+
     async def look_at_stranger(self, address: str) -> Count:
         """Look whether somebody we do not know may still try: before anything is looked up."""
         return await self.count(Limit("stranger", self._settings.rate_stranger), address, cost=0)
@@ -99,14 +109,9 @@ class Limiter:
         """Count a credential that was refused."""
         return await self.count(Limit("stranger", self._settings.rate_stranger), address)
 
-    async def count_sign_in(self, *, address: str, account: str) -> Count:
-        """Count an attempt to sign in, by address and by account. Raises RateLimitsUnavailable."""
-        by_address = Limit("sign_in", self._settings.rate_sign_in)
-        by_account = Limit("sign_in_account", self._settings.rate_sign_in_account)
-        counted = await self.count(by_address, address, when_away="refuse")
-        if counted.is_admitted:
-            counted = await self.count(by_account, account, when_away="refuse")
-        return counted
+    async def count_sign_in(self, address: str) -> Count:
+        """Count an attempt to sign in. Raises RateLimitsUnavailable."""
+        return await self.count(Limit("sign_in", self._settings.rate_sign_in), address, when_away="refuse")
 
     async def count(self, limit: Limit, holder: str, *, cost: int = 1, when_away: WhenAway = "count_here") -> Count:
         """Count a request of a holder. cost: 0 only looks. Raises RateLimitsUnavailable where `when_away` is refuse."""
@@ -119,7 +124,9 @@ class Limiter:
                 self._is_away(error)
         if when_away == "refuse":
             raise RateLimitsUnavailable(
-                "attempts cannot be counted at the moment", hint="Try again.", retry_after_s=max(1, round(AGAIN_S))
+                "attempts to sign in cannot be counted at the moment",
+                hint="Try again in a moment; nothing is wrong with what you typed.",
+                retry_after_s=max(1, round(AGAIN_S)),
             )
         if when_away == "admit":
             return Count(limit, True, limit.per_minute, 1)

@@ -10,7 +10,7 @@ from bursar.kernel.http.addresses import client_address
 from bursar.kernel.identity import operators
 from bursar.kernel.identity.recognising import Visitor, visitor
 from bursar.kernel.resources import resources_of
-from bursar.web.pages import cookies
+from bursar.web.pages import cookies, pace
 
 _ALSO_WEAK: Final = ("/account", "/sign-out")
 """Pages for whoever has yet to set up the second factor that the installation requires."""
@@ -31,22 +31,25 @@ class OperatorNeeded(Exception):
 async def admit(request: Request, policy: Policy) -> None:
     """Return if whoever asks may see the page; `request.state.visitor` is who.
 
-    Raises SignInNeeded, SecondFactorNeeded, OperatorNeeded, PermissionMissing.
+    Raises SignInNeeded, SecondFactorNeeded, OperatorNeeded, PermissionMissing, RateLimited.
     """
     if policy.permission == PUBLIC:
+        await pace.count_stranger(request)
         return
     if policy.permission == OPERATORS:
         await _admit_operator(request)
         return
     found = await recognised(request)
     if found is None or found.session.is_pending:
+        await pace.count_stranger(request)
         raise SignInNeeded
-    is_required = resources_of(request).settings.second_factor == "required"
-    if is_required and not found.session.is_strong and not request.url.path.startswith(_ALSO_WEAK):
-        raise SecondFactorNeeded
     principal = found.principal
     request.state.visitor, request.state.principal = found, principal
     request.scope["log"] = {"tenant": ids.show(ids.TENANT, principal.tenant_id), "actor": principal.actor}
+    await pace.count_session(request, found.session.id, tenant_id=principal.tenant_id)
+    is_required = resources_of(request).settings.second_factor == "required"
+    if is_required and not found.session.is_strong and not request.url.path.startswith(_ALSO_WEAK):
+        raise SecondFactorNeeded
     if policy.permission != SIGNED_IN:
         principal.require(policy.permission)
 
@@ -63,6 +66,8 @@ async def _admit_operator(request: Request) -> None:
     token, resources = cookies.token_in(request, cookies.OPERATOR), resources_of(request)
     found = await operators.operator(resources.db, token, now=resources.now()) if token else None
     if found is None:
+        await pace.count_stranger(request)
         raise OperatorNeeded
     request.state.operator = found
     request.scope["log"] = {"actor": f"operator:{ids.show(ids.OPERATOR, found.id)}"}
+    await pace.count_session(request, found.session_id, tenant_id=None)

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from bursar.kernel import audit, ids, tenancy
 from bursar.kernel.auth import Keys, Principal, public, signed_in
-from bursar.kernel.auth.pace import recognised_in_time
+from bursar.kernel.auth.pace import count_sign_in, recognised_in_time
 from bursar.kernel.errors import DomainError, Unauthenticated
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.signing_in import SignInRefused, sign_in
@@ -19,6 +19,7 @@ from bursar.kernel.rate_limits import RateLimited
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import observe
 from bursar.web.pages import cookies
+from bursar.web.pages.pace import for_people
 from bursar.web.pages.routing import PageRoute, safe_next
 from bursar.web.pages.templating import render
 from bursar.web.pages.tickets import read_ticket
@@ -47,6 +48,7 @@ async def enter_by_proof(request: Request) -> Response:
     """Let in whoever shows a password or an API key that is good."""
     require_same_origin(request)
     fields = await posted(request)
+    await count_sign_in(request)
     return await (_by_key(request, fields) if "api_key" in fields else _by_password(request, fields))
 
 
@@ -185,6 +187,7 @@ async def _door(
 ) -> Response:
     """Show the form, with what was typed except secrets."""
     resources = resources_of(request)
+    told = for_people(refusal) if refusal else ()
     page = render(
         "sign_in.html",
         now=resources.now(),
@@ -193,7 +196,7 @@ async def _door(
         business=fields.get("business", "")[:BUSINESS_LENGTH_MAX] or cookies.remembered_business(request),
         email=fields.get("email", "")[:254],
         by_key="api_key" in fields,
-        refused=f"{refusal.message} {refusal.hint}".strip() if refusal else None,
+        refused=" ".join(told).strip() or None,
         done=done,
     )
     headers = {"retry-after": str(refusal.retry_after_s)} if refusal and refusal.retry_after_s else None

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from bursar.kernel import ids, tenancy
 from bursar.kernel.auth import for_operators, public, signed_in
+from bursar.kernel.auth.pace import count_sign_in
 from bursar.kernel.identity import operators
 from bursar.kernel.identity.operators import Operator
 from bursar.kernel.identity.passwords import LENGTH_MIN, PasswordRefused
@@ -38,6 +39,7 @@ async def operator_signs_in(request: Request) -> Response:
     """Let in an operator who shows the password."""
     require_same_origin(request)
     resources, fields, device = resources_of(request), await posted(request), cookies.device_of(request)
+    await count_sign_in(request)
     try:
         token = await operators.sign_in(
             resources.db,

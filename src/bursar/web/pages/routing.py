@@ -17,9 +17,11 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from bursar.kernel.auth import policy_of, public
-from bursar.kernel.auth.refusals import observe_refusal
+from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.errors import DomainError
+from bursar.kernel.http.suspicion import suspicions_of_address
 from bursar.web.pages.admission import OperatorNeeded, SecondFactorNeeded, SignInNeeded, admit
+from bursar.web.pages.pace import for_people, is_scripted
 from bursar.web.pages.templating import render
 
 NEXT_LENGTH_MAX = 2_000
@@ -53,9 +55,11 @@ class PageRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def for_people(request: Request) -> Response:
+        async def shown(request: Request) -> Response:
             try:
                 await admit(request, self.policy)
+                if found := suspicions_of_address(request.url.path, request.url.query):
+                    await observe_suspicion(request, "address", found)
                 answer = await handle(request)
             except SignInNeeded:
                 answer = _to_the_door(request)
@@ -65,7 +69,10 @@ class PageRoute(APIRoute):
                 answer = RedirectResponse("/operator/sign-in", status_code=303)
             except DomainError as refusal:
                 await observe_refusal(request, refusal)
-                answer = refusal_page(request, refusal.status, message=refusal.message, hint=refusal.hint)
+                message, hint = for_people(refusal)
+                answer = refusal_page(request, refusal.status, message=message, hint=hint)
+                if refusal.retry_after_s is not None:
+                    answer.headers["retry-after"] = str(refusal.retry_after_s)
             except RequestValidationError:
                 answer = refusal_page(
                     request,
@@ -82,7 +89,7 @@ class PageRoute(APIRoute):
                 answer.headers.setdefault(name, value)
             return answer
 
-        return for_people
+        return shown
 
 
 def refusal_page(request: Request, status: int, *, message: str, hint: str = "") -> Response:
@@ -140,7 +147,7 @@ def _to_the_door(request: Request) -> Response:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     door = "/sign-in?" + urlencode({"next": safe_next(wanted)})
     is_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET"
-    if is_elsewhere and not _is_scripted(request):
+    if is_elsewhere and not is_scripted(request):
         # The browser keeps a SameSite=Strict cookie back when another site's link leads here: ask again from here.
         return HTMLResponse(render("again.html"))
     return _led_to(request, door)
@@ -150,10 +157,6 @@ def _led_to(request: Request, path: str) -> Response:
     """Lead a page, or the page that asked for a part of it, to another one."""
     if request.headers.get("hx-request"):
         return Response(status_code=200, headers={"hx-redirect": path})
-    if _is_scripted(request):
+    if is_scripted(request):
         return Response(status_code=204)  # tells an EventSource not to come back
     return RedirectResponse(path, status_code=303)
-
-
-def _is_scripted(request: Request) -> bool:
-    return "hx-request" in request.headers or request.headers.get("accept", "").startswith("text/event-stream")
