@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from bursar.kernel import ids
 from bursar.kernel.auth.principal import Principal
-from bursar.kernel.errors import DomainError, NotFound, Unauthenticated
+from bursar.kernel.errors import DomainError, Forbidden, NotFound, Unauthenticated
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.http.trees import levels
@@ -25,11 +25,20 @@ _SUBJECTS_MAX: Final = 3
 _VALUES_MAX: Final = 1000
 
 
+class FormRefused(Forbidden):
+    """The form was not sent from a page of this session."""
+
+    code = "form_refused"
+
+
 async def observe_refusal(request: Request, refusal: DomainError) -> None:
     """Count a refusal if it is one of those that say something about the caller. Neither waits nor fails."""
     principal: Principal | None = getattr(request.state, "principal", None)
     if isinstance(refusal, RateLimited):
         await _observe(request, principal, "rate_limited", detail=f"{_route(request)}: {refusal.count.limit.name}")
+        return
+    if isinstance(refusal, FormRefused):
+        await _observe(request, principal, "csrf_refused", detail=_route(request))
         return
     if principal is None:
         if isinstance(refusal, Unauthenticated):
@@ -45,7 +54,7 @@ async def observe_refusal(request: Request, refusal: DomainError) -> None:
 
 
 async def observe_suspicion(request: Request, where: str, found: frozenset[Suspicion]) -> None:
-    """Count a request that looks like an attack. where: `address` or `body`. Neither waits nor fails."""
+    """Count a request that looks like an attack. where: `address`, `body` or `form`. Neither waits nor fails."""
     principal: Principal | None = getattr(request.state, "principal", None)
     told = f"{_route(request)}: {', '.join(sorted(found))} in its {where}"
     await _observe(request, principal, "suspicious_input", detail=told)

@@ -58,8 +58,7 @@ class PageRoute(APIRoute):
         async def shown(request: Request) -> Response:
             try:
                 await admit(request, self.policy)
-                if found := suspicions_of_address(request.url.path, request.url.query):
-                    await observe_suspicion(request, "address", found)
+                await _suspect(request)
                 answer = await handle(request)
             except SignInNeeded:
                 answer = _to_the_door(request)
@@ -68,11 +67,7 @@ class PageRoute(APIRoute):
             except OperatorNeeded:
                 answer = RedirectResponse("/operator/sign-in", status_code=303)
             except DomainError as refusal:
-                await observe_refusal(request, refusal)
-                message, hint = for_people(refusal)
-                answer = refusal_page(request, refusal.status, message=message, hint=hint)
-                if refusal.retry_after_s is not None:
-                    answer.headers["retry-after"] = str(refusal.retry_after_s)
+                answer = await _refused(request, refusal)
             except RequestValidationError:
                 answer = refusal_page(
                     request,
@@ -90,6 +85,21 @@ class PageRoute(APIRoute):
             return answer
 
         return shown
+
+
+async def _suspect(request: Request) -> None:
+    found = suspicions_of_address(request.url.path, request.url.query)
+    if found:
+        await observe_suspicion(request, "address", found)
+
+
+async def _refused(request: Request, refusal: DomainError) -> Response:
+    await observe_refusal(request, refusal)
+    message, hint = for_people(refusal)
+    answer = refusal_page(request, refusal.status, message=message, hint=hint)
+    if refusal.retry_after_s is not None:
+        answer.headers["retry-after"] = str(refusal.retry_after_s)
+    return answer
 
 
 def refusal_page(request: Request, status: int, *, message: str, hint: str = "") -> Response:

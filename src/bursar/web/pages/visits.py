@@ -15,8 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bursar.kernel.auth import Principal
+from bursar.kernel.auth.refusals import FormRefused, observe_suspicion
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Forbidden, Invalid, LimitExceeded
+from bursar.kernel.errors import Invalid, LimitExceeded
+from bursar.kernel.http.suspicion import suspicions_of_json
 from bursar.kernel.identity.recognising import Visitor
 from bursar.kernel.identity.sessions import Session
 from bursar.kernel.resources import Resources, resources_of
@@ -29,12 +31,8 @@ from bursar.web.pages.tickets import form_token
 FORM_BYTES_MAX = 16_384
 FORM_TIMEOUT_S = 10
 _FIELDS_MAX = 64
-
-
-class FormRefused(Forbidden):
-    """The form was not sent from a page of this session."""
-
-    code = "form_refused"
+_SECRET_FIELDS = frozenset({"api_key", "again", "code", "form_token", "password", "present", "ticket", "token"})
+"""What is typed there may look like anything, and says nothing about whoever typed it."""
 
 
 class FormTooLarge(LimitExceeded):
@@ -156,11 +154,14 @@ async def posted(request: Request) -> dict[str, str]:
     except ClientDisconnect as error:
         raise FormInvalid("the form did not arrive whole") from error
     try:
-        return dict(
+        fields = dict(
             parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
         )
     except ValueError as error:
         raise FormInvalid("this is not a form that we can read") from error
+    if found := suspicions_of_json({name: text for name, text in fields.items() if name not in _SECRET_FIELDS}):
+        await observe_suspicion(request, "form", found)
+    return fields
 
 
 async def _bounded(request: Request) -> bytes:
