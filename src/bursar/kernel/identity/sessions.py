@@ -42,6 +42,7 @@ class Session:
 
     user_name, roles: of a user. is_pending: the password was right, the code is still to come.
     is_strong: a user has a second factor; sessions of others have none to have.
+    proven_at: when whoever it belongs to last showed what opens it.
     """
 
     tenant_id: UUID
@@ -54,6 +55,7 @@ class Session:
     reason: str | None
     expires_at: datetime
     is_strong: bool
+    proven_at: datetime
 
 
 class SessionView(View):
@@ -84,7 +86,7 @@ with seen as (
   where tenant_id = $1 and id = $2 and token_sha256 = $3 and ended_at is null and last_seen_at <= $5 and last_seen_at > $6
 )
 select s.kind, coalesce(s.user_id, s.api_key_id, s.operator_id) as who_id, u.name as user_name, u.roles, s.is_pending, s.reason,
-  s.expires_at, s.kind <> 'user' or u.totp_on_at is not null as is_strong
+  s.expires_at, s.kind <> 'user' or u.totp_on_at is not null as is_strong, coalesce(s.proven_at, s.created_at) as proven_at
 from session s left join tenant_user u on u.tenant_id = s.tenant_id and u.id = s.user_id
 where s.tenant_id = $1 and s.id = $2 and s.token_sha256 = $3 and s.ended_at is null and s.expires_at > $4 and s.last_seen_at > $6
   and u.deactivated_at is null
@@ -107,6 +109,8 @@ _RENEW = """
 update session set token_sha256 = $4, is_pending = false, last_seen_at = $3, expires_at = coalesce($5, expires_at)
 where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3 and is_pending = $6 returning id
 """
+
+_PROVE = "update session set proven_at = $3 where tenant_id = $1 and id = $2 and ended_at is null"
 
 _SESSIONS = Listing(
     select="""
@@ -181,6 +185,7 @@ async def session(tx: Transaction, token: tokens.Token, *, now: datetime) -> Ses
         reason=row["reason"],
         expires_at=row["expires_at"],
         is_strong=row["is_strong"],
+        proven_at=row["proven_at"],
     )
 
 
@@ -193,6 +198,11 @@ async def renew(tx: Transaction, *, tenant_id: UUID, session_id: UUID, now: date
     if not await tx.fetchval(_RENEW, tenant_id, session_id, now, digest, now + LIFE if admits else None, admits):
         raise not_found()
     return text
+
+
+async def prove(tx: Transaction, *, tenant_id: UUID, session_id: UUID, now: datetime) -> None:
+    """Note that whoever has the session has just shown the password again."""
+    await tx.execute(_PROVE, tenant_id, session_id, now)
 
 
 async def end(tx: Transaction, *, tenant_id: UUID, session_id: UUID, now: datetime) -> bool:

@@ -28,6 +28,12 @@ class NoAccount(Forbidden):
     code = "no_account"
 
 
+class PasswordNeeded(Forbidden):
+    """The password was shown too long ago for what is asked."""
+
+    code = "password_needed"
+
+
 @router.get("/account")
 @signed_in
 async def account(visit: Visiting, done: Done = "") -> Response:
@@ -131,14 +137,37 @@ def own_id(visit: Visit) -> UUID:
 
 async def proven(visit: Visit) -> tuple[Chooser, dict[str, str]]:
     """Return the visitor and the form, once the password in it was found right. Raises PasswordWrong, SignInLimited."""
-    user_id, fields = own_id(visit), await visit.form()
+    fields = await visit.form()
+    return await _shown(visit, fields), fields
+
+
+async def proven_lately(visit: Visit) -> dict[str, str]:
+    """Return the form of an act that gives power to somebody, if the visitor's password was shown lately, or is in it.
+
+    Raises PasswordNeeded, PasswordWrong, SignInLimited.
+    """
+    fields = await visit.form()
+    if visit.is_proven:
+        return fields
+    if not fields.get("present"):
+        raise PasswordNeeded(
+            "This needs your password once more.", hint="Go back, reload the page, and type it into the form."
+        )
+    await _shown(visit, fields)
+    return fields
+
+
+async def _shown(visit: Visit, fields: dict[str, str]) -> Chooser:
+    """Return who visits, once the password is found right, and note that it was."""
     whose = await require_password(
         visit.resources.db,
         visit.resources.passwords,
         tenant_id=visit.tenant_id,
-        user_id=user_id,
+        user_id=own_id(visit),
         password=fields.get("present", ""),
         device=cookies.device_of(visit.request),
         now=visit.now,
     )
-    return whose, fields
+    async with visit.resources.db.tenant(visit.tenant_id) as tx:
+        await sessions.prove(tx, tenant_id=visit.tenant_id, session_id=visit.session.id, now=visit.now)
+    return whose

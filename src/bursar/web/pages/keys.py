@@ -12,6 +12,7 @@ from bursar.kernel.access.api_keys import ApiKey, IssuedKey
 from bursar.kernel.auth import Keys, needs
 from bursar.kernel.errors import Invalid
 from bursar.kernel.listing import Slice
+from bursar.web.pages.account import proven_lately
 from bursar.web.pages.paging import ROWS
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Page, Visit, Visiting, to
@@ -56,7 +57,7 @@ async def key_list(
 @needs("keys:write")
 async def add_key(visit: Visiting) -> Response:
     """Add a key, and show it."""
-    fields = await visit.form()
+    fields = await proven_lately(visit)
     days = _chosen(fields, "days", LIVES)
     async with visit.open() as page:
         issued = await api_keys.add_key(
@@ -88,7 +89,7 @@ async def key_page(visit: Visiting, key: str) -> Response:
 async def rotate_key(visit: Visiting, key: str) -> Response:
     """Give a key a successor, and show it."""
     key_id = ids.parse(ids.API_KEY, key)
-    overlap_s = _chosen(await visit.form(), "overlap_s", OVERLAPS)
+    overlap_s = _chosen(await proven_lately(visit), "overlap_s", OVERLAPS)
     async with visit.open() as page:
         issued = await api_keys.rotate_key(
             page.tx,

@@ -12,6 +12,7 @@ from bursar.kernel.auth import needs
 from bursar.kernel.db import Transaction
 from bursar.kernel.identity import letters, sessions, users
 from bursar.kernel.listing import LIMIT_MAX, Slice
+from bursar.web.pages.account import proven_lately
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visit, Visiting, to
 
@@ -46,7 +47,7 @@ async def people(
 @needs("users:write")
 async def invite(visit: Visiting) -> Response:
     """Invite somebody."""
-    fields = await visit.form()
+    fields = await proven_lately(visit)
     async with visit.open() as page:
         await users.invite(
             page.tx,
@@ -83,7 +84,7 @@ async def person(visit: Visiting, user: str, done: Done = "") -> Response:
 async def change_roles(visit: Visiting, user: str) -> Response:
     """Give a user other roles."""
     user_id = ids.parse(ids.USER, user)
-    fields = await visit.form()
+    fields = await proven_lately(visit)
     async with visit.open() as page:
         await users.change(
             page.tx,
@@ -115,7 +116,7 @@ async def deactivate(visit: Visiting, user: str) -> Response:
 async def reactivate(visit: Visiting, user: str) -> Response:
     """Let a user in again."""
     user_id = ids.parse(ids.USER, user)
-    await visit.form()
+    await proven_lately(visit)
     async with visit.open() as page:
         await users.reactivate(page.tx, tenant_id=visit.tenant_id, user_id=user_id, by=visit.principal.giver)
     return _back(user_id, "reactivated")

@@ -28,6 +28,8 @@ from bursar.web.pages.remembering import Memory, memory_of
 from bursar.web.pages.templating import render
 from bursar.web.pages.tickets import form_token
 
+PROOF_LIFE = timedelta(minutes=10)
+"""How long a password that was shown is enough for acts that give power to others."""
 FORM_BYTES_MAX = 16_384
 FORM_TIMEOUT_S = 10
 _FIELDS_MAX = 64
@@ -72,6 +74,7 @@ class Page:
                 name,
                 shell=self.shell,
                 may=visit.may,
+                asks_password=visit.asks_password,
                 menu=menu_of(visit.principal.permissions),
                 visitor=visit.session,
                 now=visit.now,
@@ -105,6 +108,16 @@ class Visit:
     def may(self, permission: str) -> bool:
         """True when the visitor has the permission: what they may not do is not offered."""
         return permission in self.principal.permissions
+
+    @property
+    def is_proven(self) -> bool:
+        """True for users who showed their password lately. A key shows itself; whoever acts for a business does so for an hour."""
+        return self.session.kind != "user" or self.now < self.session.proven_at + PROOF_LIFE
+
+    @property
+    def asks_password(self) -> bool:
+        """True when forms of sensitive acts ask for the password: somewhat before it is required, as forms stay open."""
+        return self.session.kind == "user" and self.now >= self.session.proven_at + PROOF_LIFE / 2
 
     @property
     def memory(self) -> Memory:
