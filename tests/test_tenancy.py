@@ -88,6 +88,7 @@ _COME_AND_GO = {
     "gateway_event_dead",
     "gateway_event_queue",
     "idempotency_answer",
+    "idempotency_retention",
     "job",
     "licence_activation",
     "mail_queue",
@@ -146,6 +147,8 @@ async def fill(stage: Stage, url: str) -> None:
         await caller.post("/v1/products", {"name": "Once"}, once="fill")
         own = {"limits": [{"class": "general", "holder": "user", "per_minute": 99}]}
         await http.put("/v1/rate-limits", json=own, headers=caller.headers)
+        kept = {"retentions": [{"class": "general", "seconds": 3600}]}
+        await http.put("/v1/idempotency-retentions", json=kept, headers=caller.headers)
     await peopled(stage)
     method = {
         "id": "pm_1",

@@ -36,6 +36,7 @@ APIS = (
     "bursar.kernel.access.roles_api",
     "bursar.kernel.oidc.api",
     "bursar.kernel.rate_limits.api",
+    "bursar.kernel.retentions.api",
     "bursar.kernel.circuits.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""

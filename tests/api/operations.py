@@ -203,6 +203,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "role_map": {"shop-admin": ["admin"]},
             "default_roles": ["read-only"],
         },
+        "/v1/idempotency-retentions": {"retentions": [{"class": "checkout", "seconds": 3600}]},
         "/v1/rate-limits": {"limits": [{"class": "general", "holder": "user", "per_minute": 50}]},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},

@@ -13,7 +13,7 @@ from bursar.kernel import idempotency, ids
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.auth.routes import Policy
 from bursar.kernel.errors import NotFound
-from bursar.kernel.idempotency import Answer, Keyed
+from bursar.kernel.idempotency import Answer, Keyed, Retention
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.worker.chores import Chores
@@ -198,17 +198,17 @@ async def test_an_answer_counts_for_its_time_and_not_longer(db, database_url):
 
 
 @pytest.mark.parametrize(
-    ("policy", "seconds"),
+    ("policy", "name", "seconds"),
     [
-        (Policy("catalog:write"), 86_400),
-        (Policy("payments:write"), 86_400),
-        (Policy("refunds:write"), 86_400),
-        (Policy("orders:write", rate="checkout"), 1800),
-        (Policy("orders:write", rate="subscription_change"), 3600),
+        (Policy("catalog:write"), "general", 86_400),
+        (Policy("payments:write"), "payment", 86_400),
+        (Policy("refunds:write"), "payment", 86_400),
+        (Policy("orders:write", rate="checkout"), "checkout", 1800),
+        (Policy("orders:write", rate="subscription_change"), "subscription_change", 3600),
     ],
 )
-def test_each_class_of_routes_has_its_retention(policy, seconds):
-    assert policy.retention_of(Settings()) == timedelta(seconds=seconds)
+def test_each_class_of_routes_has_its_retention(policy, name, seconds):
+    assert policy.retention_of(Settings()) == Retention(name, seconds)
 
 
 async def test_old_answers_are_cleaned_in_batches_and_young_ones_stay(db, database_url):
@@ -253,11 +253,11 @@ async def test_behind_the_lock_the_primary_key_refuses_a_second_answer(db, datab
     keyed = Keyed(stage.tenant_id, "key:k", "POST /v1/orders", "k", hashlib.sha256(b"").digest())
     answer = Answer(201, {}, b"{}")
     async with db.tenant(stage.tenant_id) as tx:
-        await idempotency.keep(tx, keyed, answer, seal=seal, now=now, retention=timedelta(hours=1))
+        await idempotency.keep(tx, keyed, answer, seal=seal, now=now, retention=Retention("general", 3600))
 
     with pytest.raises(idempotency.IdempotencyRunning):
         async with db.tenant(stage.tenant_id) as tx:
-            await idempotency.keep(tx, keyed, answer, seal=seal, now=now, retention=timedelta(hours=1))
+            await idempotency.keep(tx, keyed, answer, seal=seal, now=now, retention=Retention("general", 3600))
 
 
 odd = APIRouter(prefix="/v1/odd", route_class=TenantRoute)

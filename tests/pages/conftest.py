@@ -16,7 +16,7 @@ from stage import Stage, set_stage
 @pytest.fixture
 async def site(db: Database, database_url: str) -> AsyncIterator[Site]:
     """A business with a history, a second one with nothing, and somebody who has no key."""
-    app = create_app(Settings(database_url=database_url, secret_key=KEY, pool_size=10))
+    app = create_app(Settings(database_url=database_url, secret_key=KEY, pool_size=10, rate_general=10_000))
     async with app._lifespan(app.api):
         clients = [client_of(app) for _ in range(3)]
         lived = await set_stage(db, database_url, name="Harbour Yoga")

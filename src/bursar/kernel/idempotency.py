@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -79,6 +79,14 @@ class Answer:
     body: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long an answer is kept. name: its class, for which the tenant may have a number of its own. seconds: else this."""
+
+    name: str
+    seconds: int
+
+
 _LOCK = "select pg_try_advisory_xact_lock($1)"
 
 _ANSWER = """
@@ -88,7 +96,8 @@ where tenant_id = $1 and holder = $2 and route = $3 and key = $4 and expires_at 
 
 _KEEP = """
 insert into idempotency_answer (tenant_id, holder, route, key, request_sha256, status, headers, body, answered_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10)
+values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $9::timestamptz + make_interval(secs => coalesce(
+  (select r.seconds from idempotency_retention r where r.tenant_id = $1 and r.class = $10), $11::integer)::float8))
 on conflict (tenant_id, holder, route, key) do update
 set request_sha256 = excluded.request_sha256, status = excluded.status, headers = excluded.headers, body = excluded.body,
   answered_at = excluded.answered_at, expires_at = excluded.expires_at
@@ -158,13 +167,13 @@ async def claim(tx: Transaction, keyed: Keyed, *, seal: Seal, now: datetime) -> 
 
 
 async def keep(
-    tx: Transaction, keyed: Keyed, answer: Answer, *, seal: Seal, now: datetime, retention: timedelta
+    tx: Transaction, keyed: Keyed, answer: Answer, *, seal: Seal, now: datetime, retention: Retention
 ) -> None:
     """Store the answer in the transaction of its effect. Some answers show a secret once, so they are sealed.
 
     Raises IdempotencyRunning when somebody else's answer is there, whatever the lock said; nothing may be committed then.
     """
-    if not await tx.fetchval(_KEEP, *_columns(keyed, answer, seal), now, now + retention):
+    if not await tx.fetchval(_KEEP, *_columns(keyed, answer, seal), now, retention.name, retention.seconds):
         raise running()
 
 

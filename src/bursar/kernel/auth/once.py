@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from bursar.kernel import idempotency
 from bursar.kernel.auth.principal import Principal
 from bursar.kernel.db import Transaction
-from bursar.kernel.idempotency import Answer, Keyed
+from bursar.kernel.idempotency import Answer, Keyed, Retention
 from bursar.kernel.resources import resources_of
 
 METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -61,7 +60,7 @@ class Once:
         *,
         key: str,
         takes_body: bool,
-        retention: timedelta,
+        retention: Retention,
         finish: Finish | None = None,
     ) -> Response:
         """Return the stored answer to a key, or do the work and store it.
@@ -100,7 +99,7 @@ class Once:
             self._running.discard(mine)
 
 
-async def _do(tx: Transaction, request: Request, handle: Handle, *, keyed: Keyed, retention: timedelta) -> Response:
+async def _do(tx: Transaction, request: Request, handle: Handle, *, keyed: Keyed, retention: Retention) -> Response:
     resources = resources_of(request)
     before = await idempotency.claim(tx, keyed, seal=resources.seal, now=resources.now())
     if before:

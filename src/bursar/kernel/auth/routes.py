@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -26,8 +26,10 @@ from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
+from bursar.kernel.idempotency import Retention
 from bursar.kernel.rate_limits import RateClass
 from bursar.kernel.resources import Resources, resources_of
+from bursar.kernel.retentions import RetentionClass, defaults
 from bursar.kernel.settings import Settings
 
 GENERAL: Final[RateClass] = "general"
@@ -72,18 +74,20 @@ class Policy:
     rate: RateClass = GENERAL
     outcome: Outcome | None = None
 
-    def retention_of(self, settings: Settings) -> timedelta:
-        """Return how long the answer to an Idempotency-Key is kept."""
+    @property
+    def retention_class(self) -> RetentionClass:
+        """Say which class of retention the answer to an Idempotency-Key is of."""
         match self.rate:
-            case "checkout":
-                kept_s = settings.idempotency_checkout_s
-            case "subscription_change":
-                kept_s = settings.idempotency_subscription_change_s
+            case "checkout" | "subscription_change":
+                return self.rate
             case _ if self.permission in _MOVING_MONEY:
-                kept_s = settings.idempotency_payment_s
+                return "payment"
             case _:
-                kept_s = settings.idempotency_s
-        return timedelta(seconds=kept_s)
+                return "general"
+
+    def retention_of(self, settings: Settings) -> Retention:
+        """Return how long the answer to an Idempotency-Key is kept."""
+        return Retention(self.retention_class, defaults(settings)[self.retention_class])
 
 
 def needs(
