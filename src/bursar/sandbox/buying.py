@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bursar.money.gateways.fields import Json
-from bursar.sandbox import checkouts, methods, payments
+from bursar.sandbox import checkouts, invoices, methods, payments, subscribing, subscriptions
 from bursar.sandbox.forms import Params
 from bursar.sandbox.refusals import Refusal
 from bursar.sandbox.work import Work
@@ -63,7 +63,49 @@ def _set_up(work: Work, session: Json, method: Json) -> Json | str:
     return checkouts.set_up(work, session, method)
 
 
-_MODES = {"payment": _pay, "setup": _set_up}
+def _subscribe(work: Work, session: Json, method: Json) -> Json | str:
+    """Begin the subscription, or pay the first invoice of the one that was begun."""
+    customer = work.need("customer", session["customer"])
+    methods.attach_to(work, method, customer)
+    begun = work.find("subscription", session.get("_begun") or "")
+    if begun is None:
+        begun = subscribing.subscribed(work, session, method)
+        session["_begun"] = begun["id"]
+        work.save(session)
+    elif begun["status"] == "incomplete":
+        begun["default_payment_method"] = method["id"]
+        work.save(begun)
+        bill = work.need("invoice", begun["latest_invoice"])
+        invoices.collect(work, bill, method=method["id"], is_off_session=False)
+        subscriptions.invoice_outcome(work, begun, bill)
+    bill = work.need("invoice", begun["latest_invoice"])
+    intent = work.find("payment_intent", bill.get("_intent") or "")
+    if intent is None:
+        _subscribed(work, session, begun)
+        return {"status": "succeeded"}
+    work.save(intent | {"_subscribes": session["id"], "_return_url": checkouts.back(session, work.asked.base)})
+    subscription_outcome(work, intent | {"_subscribes": session["id"]})
+    error = intent["last_payment_error"]
+    return str(error["message"]) if error else intent
+
+
+def subscription_outcome(work: Work, intent: Json) -> None:
+    """Complete the session whose subscription a payment has begun."""
+    session = work.find("checkout.session", intent.get("_subscribes") or "")
+    if session and session["status"] == "open" and intent["status"] in ("succeeded", "processing"):
+        _subscribed(
+            work, session, work.need("subscription", session["_begun"]), is_paid=intent["status"] == "succeeded"
+        )
+
+
+def _subscribed(work: Work, session: Json, begun: Json, *, is_paid: bool = True) -> None:
+    session |= {"subscription": begun["id"], "invoice": begun["latest_invoice"]}
+    has_trial = begun["status"] == "trialing" and not session["amount_total"]
+    status = "no_payment_required" if has_trial else "paid" if is_paid else "unpaid"
+    checkouts.complete(work, session, payment_status=status)
+
+
+_MODES = {"payment": _pay, "setup": _set_up, "subscription": _subscribe}
 
 
 def _method_of(work: Work, session: Json, form: dict[str, str]) -> Json:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bursar.money.gateways.fields import Json
-from bursar.sandbox import checkouts
+from bursar.sandbox import buying, checkouts, cycles
 from bursar.sandbox.refusals import Refusal
 from bursar.sandbox.work import Work
 
@@ -25,7 +25,9 @@ def follow(work: Work, ref: str) -> None:
     """Bring the state of a payment intent or a setup intent to whatever waits for it."""
     intent = work.find("payment_intent", ref)
     if intent is not None:
+        cycles.payment_outcome(work, intent)
         checkouts.payment_outcome(work, intent)
+        buying.subscription_outcome(work, intent)
         return
     setup = work.find("setup_intent", ref)
     if setup is not None:

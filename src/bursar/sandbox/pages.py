@@ -5,6 +5,7 @@ They work without JavaScript, and say on each of them that no money moves.
 
 import hmac
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +15,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bursar.kernel.amounts import stripe_exponent
 from bursar.money.gateways.fields import Json
-from bursar.sandbox import buying, checkouts, consequences
+from bursar.sandbox import buying, checkouts, consequences, subscriptions
 from bursar.sandbox.cards import CARDS
+from bursar.sandbox.forms import Params
 from bursar.sandbox.gateway import Gateway
 from bursar.sandbox.work import Asked, Work
 
 HERE: Final = Path(__file__).parent / "templates"
 SHEET: Final = "/c/page.css"
+PORTAL_S: Final = 3_600
+"""How long a link to a customer's page is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,14 @@ def page(gateway: Gateway, method: str, path: str, body: bytes, base: str) -> Pa
         return _at(gateway, parts[2], base, lambda work: _challenge(work, parts[2], parts[3], form))
     if len(parts) == 2 and parts[0] == "receipts":  # noqa: PLR2004 - the path's own shape
         return _at(gateway, parts[1], base, lambda work: _receipt(work, parts[1]))
+    if len(parts) == 4 and parts[:2] == ["p", "session"]:  # noqa: PLR2004 - the path's own shape
+        return _at(gateway, parts[2], base, lambda work: _portal(work, parts[2], parts[3], form))
     return _nothing()
+
+
+def failed() -> Page:
+    """Return what a browser gets when the sandbox itself has failed."""
+    return Page(500, _notice("Something went wrong", "It is written in the sandbox's log. Try again.", None))
 
 
 def render(template: str, **views: Any) -> str:
@@ -110,6 +121,7 @@ def _checkout(work: Work, ref: str, form: dict[str, str], *, is_sent: bool) -> P
         "email": form.get("email") or _email(session),
         "cards": [card for card in CARDS if not card.is_bank],
         "accounts": [card for card in CARDS if card.is_bank],
+        "trial_days": (session["_subscription"] or {}).get("trial_period_days"),
         "takes_debit": "sepa_debit" in session["payment_method_types"],
     }
     return Page(402 if problem else 200, render("checkout.html", **views), leads_to=_origins(work, session))
@@ -132,6 +144,28 @@ def _challenge(work: Work, ref: str, secret: str, form: dict[str, str]) -> Page:
     if back:
         return Page(303, go_to=back)
     return Page(200, _notice("Thank you", "Your bank has your answer. You may close this page.", None))
+
+
+def _portal(work: Work, ref: str, secret: str, form: dict[str, str]) -> Page:
+    session = work.find("billing_portal.session", ref)
+    if session is None or not hmac.compare_digest(session["_secret"].encode(), secret.encode()):
+        return _nothing()
+    if session["created"] < work.now - PORTAL_S:
+        return Page(410, _notice("This link is over", "Ask for another one where you came from.", None))
+    held = work.all("subscription", customer=session["customer"])
+    chosen = next((one for one in held if one["id"] == form.get("subscription")), None)
+    if chosen and chosen["status"] not in subscriptions.ENDED:
+        ends = "true" if form.get("act") == "cancel" else "false"
+        subscriptions.update(work, Params({"cancel_at_period_end": ends}), chosen["id"])
+        return Page(303, go_to=session["url"])
+    customer = work.need("customer", session["customer"])
+    methods_ = work.all("payment_method", customer=session["customer"])
+    views = {"session": session, "customer": customer, "held": held, "methods": methods_, "day": _day}
+    return Page(200, render("portal.html", **views), leads_to=_origin(session["return_url"]))
+
+
+def _day(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def _receipt(work: Work, ref: str) -> Page:

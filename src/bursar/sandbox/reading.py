@@ -19,7 +19,7 @@ _FILTERS: Final[dict[str, tuple[str, ...]]] = {
     "product": ("active",),
     "price": ("product", "type", "active", "currency"),
     "payment_method": ("customer", "type"),
-    "setup_intent": ("customer",),
+    "setup_intent": ("customer", "payment_method"),
     "payment_intent": ("customer",),
     "charge": ("customer", "payment_intent"),
     "refund": ("charge", "payment_intent"),

@@ -10,12 +10,17 @@ from bursar.sandbox import (
     checkouts,
     consequences,
     customers,
+    cycles,
     disputes,
     endpoints,
+    invoices,
     methods,
     payments,
+    portal,
+    previews,
     reading,
     refunds,
+    subscriptions,
 )
 from bursar.sandbox.forms import Params
 from bursar.sandbox.work import Work, listing
@@ -54,6 +59,18 @@ def _lines(work: Work, params: Params, ref: str) -> Json:
     return listing(checkouts.lines(work, params, ref), f"/v1/checkout/sessions/{ref}/line_items")
 
 
+def _invoice_lines(work: Work, params: Params, ref: str) -> Json:
+    params.accept("limit", "starting_after", "ending_before")
+    found: Json = work.need("invoice", ref)["lines"]
+    return found
+
+
+def _subscription_items(work: Work, params: Params) -> Json:
+    params.accept("limit", "starting_after", "ending_before")
+    found: Json = work.need("subscription", params.need("subscription"), param="subscription")["items"]
+    return found
+
+
 _READ: Final = {
     "customers": "customer",
     "products": "product",
@@ -64,6 +81,10 @@ _READ: Final = {
     "charges": "charge",
     "refunds": "refund",
     "disputes": "dispute",
+    "subscriptions": "subscription",
+    "invoices": "invoice",
+    "invoice_payments": "invoice_payment",
+    "invoiceitems": "invoiceitem",
     "checkout/sessions": "checkout.session",
     "balance_transactions": "balance_transaction",
     "events": "event",
@@ -99,6 +120,23 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "refunds/*/cancel", refunds.cancel),
     ("POST", "disputes/*", disputes.update),
     ("POST", "disputes/*/close", disputes.close),
+    ("POST", "subscriptions", subscriptions.create),
+    ("POST", "subscriptions/*", subscriptions.update),
+    ("DELETE", "subscriptions/*", subscriptions.cancel),
+    ("POST", "subscriptions/*/pause", subscriptions.pause),
+    ("POST", "subscriptions/*/resume", subscriptions.resume),
+    ("POST", "invoices", invoices.create),
+    ("POST", "invoices/create_preview", previews.preview),
+    ("POST", "invoices/*", invoices.update),
+    ("DELETE", "invoices/*", invoices.delete),
+    ("POST", "invoices/*/finalize", invoices.finalize_draft),
+    ("POST", "invoices/*/pay", cycles.pay),
+    ("POST", "invoices/*/void", invoices.void),
+    ("POST", "invoices/*/mark_uncollectible", invoices.give_up),
+    ("GET", "invoices/*/lines", _invoice_lines),
+    ("POST", "invoiceitems", invoices.create_item),
+    ("GET", "subscription_items", _subscription_items),
+    ("POST", "billing_portal/sessions", portal.create),
     ("POST", "checkout/sessions", checkouts.create),
     ("POST", "checkout/sessions/*/expire", checkouts.expire),
     ("GET", "checkout/sessions/*/line_items", _lines),

@@ -132,7 +132,11 @@ class Application:
             await self._page(scope, headers, body, send)
 
     async def _page(self, scope: Any, headers: Mapping[str, str], body: bytes, send: Any) -> None:
-        shown = pages.page(self.gateway, scope["method"], scope["path"], body, self._base_of(headers))
+        try:
+            shown = pages.page(self.gateway, scope["method"], scope["path"], body, self._base_of(headers))
+        except Exception:  # noqa: BLE001 - the edge of a request: logged once, and told without internals
+            _log.exception("sandbox_page_failed", path=scope["path"])
+            shown = pages.failed()
         policy = " ".join([_POLICY, *shown.leads_to])
         told = {
             "content-type": "text/html; charset=utf-8",

@@ -28,15 +28,19 @@ LINKS: Final = (
     "currency",
     "active",
     "purpose",
+    "payment_method",
 )
 """Fields by which objects are found; SQLite reads them out of the body."""
 
 
 def _path(name: str) -> str:
     at = f"json_extract(body, '$.{name}')"
-    # An invoice names its subscription one level deeper than everything else does.
-    deeper = "json_extract(body, '$.parent.subscription_details.subscription')"
-    return f"coalesce({at}, {deeper})" if name == "subscription" else at
+    # An invoice names its subscription deeper than everything else does, and an invoice payment its payment.
+    deeper = {
+        "subscription": "$.parent.subscription_details.subscription",
+        "payment_intent": "$.payment.payment_intent",
+    }
+    return f"coalesce({at}, json_extract(body, '{deeper[name]}'))" if name in deeper else at
 
 
 _INDEXED: Final = ("customer", "payment_intent", "charge", "subscription", "invoice", "type", "lookup_key", "source")

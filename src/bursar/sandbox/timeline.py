@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bursar.money.gateways.fields import Json
-from bursar.sandbox import checkouts, consequences, disputes, payments, refunds
+from bursar.sandbox import checkouts, consequences, cycles, disputes, payments, refunds
 from bursar.sandbox.work import Work
 
 
@@ -58,6 +58,11 @@ _KINDS: Final[dict[str, Callable[[Work, str], None]]] = {
     "payment.settle": _settle_payment,
     "refund.succeed": _succeed_refund,
     "refund.fail": _fail_refund,
+    "subscription.renew": cycles.renew,
+    "subscription.abandon": cycles.abandon,
+    "trial.warn": cycles.warn_of_trial_end,
+    "invoice.finalize": cycles.finalize,
+    "invoice.retry": cycles.retry,
     "dispute.open": _open_dispute,
     "dispute.overdue": _dispute(disputes.overdue),
     "dispute.decide": _dispute(disputes.decide),
