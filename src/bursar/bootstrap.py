@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bursar.kernel.jobs import Kind, Kinds
+from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
@@ -16,6 +16,9 @@ FULFILLERS = (Credits, Features, Quotas, Licences)
 
 JOBS: tuple[Kind, ...] = ()
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
+
+SCHEDULES: tuple[Schedule, ...] = ()
+"""What is done at which times, for every tenant or for the installation."""
 
 APIS = (
     "bursar.money.catalog.api",
@@ -30,6 +33,7 @@ APIS = (
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
     "bursar.money.trail.api",
+    "bursar.kernel.jobs.api",
     "bursar.kernel.access.api",
     "bursar.kernel.identity.users_api",
     "bursar.kernel.identity.sessions_api",

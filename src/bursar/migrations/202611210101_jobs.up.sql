@@ -36,7 +36,7 @@ create index job_ready on job (kind, tenant_id, priority, run_at) where state = 
 create index job_waking on job (run_at) where state in ('scheduled', 'running');
 create index job_lane on job (tenant_id, lane, number) where lane is not null and state in ('ready', 'scheduled', 'running', 'held');
 create index job_held on job (tenant_id, lane, number) where state = 'held';
-create index job_resting on job (tenant_id, state, kind, id) where state in ('unknown', 'dead');
+create index job_resting on job (tenant_id, state, id) include (kind) where state in ('unknown', 'dead');
 
 create table job_tally (                        -- what became of jobs, by kind and day
   tenant_id uuid not null,

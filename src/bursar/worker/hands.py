@@ -1,12 +1,13 @@
 """Does jobs: one engine on connections of its own. Any number of workers may do them."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.jobs import Engine, Kinds, Resources
+from bursar.kernel.jobs import Engine, Kinds, Resources, Schedule
 from bursar.kernel.settings import Settings
 
 POOL_SIZE: Final = 12
@@ -15,7 +16,9 @@ _AGAIN_S: Final = 0.5
 _log = structlog.get_logger("bursar.jobs")
 
 
-async def work_forever(settings: Settings, kinds: Kinds, stopping: asyncio.Event) -> None:
+async def work_forever(
+    settings: Settings, kinds: Kinds, stopping: asyncio.Event, schedules: Iterable[Schedule] = ()
+) -> None:
     """Do jobs until told to stop; what is under way is ended or given back. A lost database is waited for."""
     while not stopping.is_set():
         try:
@@ -25,6 +28,6 @@ async def work_forever(settings: Settings, kinds: Kinds, stopping: asyncio.Event
             await asyncio.sleep(_AGAIN_S)
             continue
         try:
-            await Engine(Resources(db, settings), kinds).run(stopping)
+            await Engine(Resources(db, settings), kinds, schedules=schedules).run(stopping)
         finally:
             await db.close()

@@ -9,6 +9,7 @@ Invariants:
 - those of one (tenant, lane) run one at a time, in the order of creation;
 - an attempt counts when it begins, so that a job that kills its worker ends as dead as well;
 - tenants take turns: nobody's hundred thousand jobs keep another's one waiting;
+- a tick of a schedule is enqueued once, however many workers look at the clock;
 - a job of a kind that no worker here knows stays where it is.
 """
 
@@ -26,16 +27,21 @@ from bursar.kernel.jobs.models import (
     Postponed,
     Retry,
 )
+from bursar.kernel.jobs.resting import REPLAYED_AT_ONCE, JobNotResting, JobOpenAlready, replay, replay_dead, settle
+from bursar.kernel.jobs.schedules import Schedule, Timetable
 from bursar.kernel.jobs.working import Resources, Work
 
 __all__ = [
     "INSTALLATION",
+    "REPLAYED_AT_ONCE",
     "Ambiguous",
     "Backoff",
     "Engine",
     "GivenUp",
     "Job",
     "JobInvalid",
+    "JobNotResting",
+    "JobOpenAlready",
     "Kind",
     "Kinds",
     "LeaseLost",
@@ -43,7 +49,12 @@ __all__ = [
     "Postponed",
     "Resources",
     "Retry",
+    "Schedule",
+    "Timetable",
     "Work",
     "enqueue",
     "enqueue_all",
+    "replay",
+    "replay_dead",
+    "settle",
 ]

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import structlog
 
 from bursar.kernel.jobs import leasing
 from bursar.kernel.jobs.models import INSTALLATION, Job, Kind, Kinds
+from bursar.kernel.jobs.schedules import Schedule, Timetable
 from bursar.kernel.jobs.working import Resources, Work, attempt
 from bursar.kernel.jobs.writing import UNREACHABLE, Writer
 
@@ -22,6 +23,7 @@ IDLE_MIN_S: Final = 0.01
 IDLE_MAX_S: Final = 0.1
 _IDLE_GROWTH: Final = 1.2
 _AGAIN_S: Final = 0.5
+_TEND_EVERY_S: Final = 1.0
 GRACE_S: Final = 20.0
 
 _log = structlog.get_logger("bursar.jobs")
@@ -30,9 +32,18 @@ _log = structlog.get_logger("bursar.jobs")
 class Engine:
     """Works on jobs of the kinds it knows; others are left for workers that know them."""
 
-    def __init__(self, resources: Resources, kinds: Kinds, *, at_once: int = AT_ONCE, name: str | None = None) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        kinds: Kinds,
+        *,
+        schedules: Iterable[Schedule] = (),
+        at_once: int = AT_ONCE,
+        name: str | None = None,
+    ) -> None:
         self._resources = resources
         self._kinds = kinds
+        self._timetable = Timetable(schedules)
         self._at_once = at_once
         self._name = (name or f"{socket.gethostname()}:{os.getpid()}")[:200]
         self._after = INSTALLATION
@@ -43,12 +54,14 @@ class Engine:
     async def run(self, stopping: asyncio.Event, *, grace_s: float = GRACE_S) -> None:
         """Work until told to stop; then end what is under way, and give back what takes longer than grace_s."""
         writing = asyncio.create_task(self._writer.run(wrote=self._changed))
+        tending = asyncio.create_task(self._tend_forever(stopping))
         try:
             await self._claim_forever(stopping)
             await self._end_running(grace_s)
         finally:
             writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            tending.cancel()
+            await asyncio.gather(writing, tending, return_exceptions=True)
         with contextlib.suppress(*UNREACHABLE):  # then the leases end what nobody wrote down
             await self._writer.write()
             await self._writer.write_tally()
@@ -83,6 +96,16 @@ class Engine:
             idle_s = IDLE_MIN_S if claimed else min(idle_s * _IDLE_GROWTH, IDLE_MAX_S)
             if len(claimed) < free:
                 await pause(stopping, idle_s)
+
+    async def _tend_forever(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self._timetable.tend(self._resources.db)
+            except UNREACHABLE as error:
+                _log.warning("jobs_not_tended", error=type(error).__name__, detail=str(error)[:200])
+            except Exception:  # noqa: BLE001 - a schedule's fault must not end the others, or the worker
+                _log.exception("jobs_not_tended")
+            await pause(stopping, _TEND_EVERY_S)
 
     async def _claim(self, free: int) -> list[Job]:
         busy = Counter(self._running.values())

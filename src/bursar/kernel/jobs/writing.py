@@ -62,7 +62,7 @@ class Writer:
         self._has_more.clear()
         try:
             await self._write(batch)
-        except UNREACHABLE:
+        except (*UNREACHABLE, asyncio.CancelledError):
             # Whatever of it was committed is fenced off by then, and counts as lost.
             self._ended, batch = batch + self._ended, []
             self._has_more.set()
