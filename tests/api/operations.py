@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from bursar.kernel import ids
+from bursar.kernel import ids, jobs
 from bursar.kernel.circuits import Admission, Circuits
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
 from bursar.kernel.resources import utc_now
+from draining import drain
 from stage import Stage
 
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
@@ -65,6 +66,7 @@ PREFIXES = {
     "external_user": ids.USER,
     "invoice": ids.INVOICE,
     "issuer": ids.ISSUER,
+    "job": ids.JOB,
     "key": ids.API_KEY,
     "lot": ids.LOT,
     "order": ids.ORDER,
@@ -128,6 +130,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "filter": {"type": "invoice.paid", "gateway_account": mine["account"]},
             "reason": "again",
         },
+        "/v1/jobs/{job}/replays": {"reason": "again"},
+        "/v1/job-replays": {"kind": "tests.give_up", "reason": "again"},
         "/v1/products": {"name": "More", "description": "of it"},
         "/v1/prices": {
             "product": mine["product"],
@@ -230,6 +234,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     await caller.stage.apply()
     mine = await known_ids(caller)
     mine["desk"] = desk
+    mine["job"] = await given_up(caller.stage)
     mine["key"] = key.json()["id"]
     mine["user"] = user.json()["id"]
     mine["session"] = await signed_in(caller.stage)
@@ -243,6 +248,18 @@ async def furnished(caller: Any) -> dict[str, str]:
     activated = await caller.post("/v1/licence-activations", {"key": mine["free_key"], "fingerprint": "device-0"})
     assert activated.status_code == 201, activated.text
     return mine
+
+
+async def given_up(stage: Stage) -> str:
+    """Let a job rest as dead, and return its id."""
+
+    async def give_up(_: jobs.Work) -> None:
+        raise jobs.GivenUp("there is nothing to do")
+
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        job_id = await jobs.enqueue(tx, tenant_id=stage.tenant_id, kind="tests.give_up", key="one")
+    await drain(stage, [jobs.Kind("tests.give_up", give_up)])
+    return ids.show(ids.JOB, job_id)
 
 
 async def signed_in(stage: Stage, user: str | None = None) -> str:

@@ -34,6 +34,11 @@ select l.tenant_id, new_id(), l.id, l.customer_id, '{kind}', {amount}, s.id
 from credit_lot l left join credit_spend s on s.tenant_id = l.tenant_id
 """
 
+_JOB = """
+insert into job (tenant_id, id, kind, key, idempotency_key, request, {columns})
+select tenant_id, new_id(), 'tests.wait', gen_random_uuid()::text, gen_random_uuid(), '', {values} from tenant
+"""
+
 _SPEND = """
 insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount)
 select tenant_id, new_id(), customer_id, pool, 'booking:1', 3 from credit_lot
@@ -226,6 +231,29 @@ BREAKS = {
         ("delete from audit_record where event_id = (select id from gateway_event where gateway_event_id = 'evt_3')",),
         "select id from gateway_event where tenant_id = $1 and gateway_event_id = 'evt_3'",
         "evt",
+    ),
+    "held_jobs_wait_for_their_lane": Break(
+        CHECKOUT,
+        (
+            _JOB.format(
+                columns="lane, state, run_at, created_at",
+                values="'sub_1', 'held', now(), now() - interval '2 minutes'",
+            ),
+        ),
+        "select id from job where tenant_id = $1",
+        "job",
+    ),
+    "leases_end": Break(
+        CHECKOUT,
+        tuple(
+            _JOB.format(
+                columns="state, worker, started_at, run_at",
+                values=f"'running', 'w', now() - interval '{age}', now() - interval '{age}' + interval '1 minute'",
+            )
+            for age in ("1 hour", "0 hours")
+        ),
+        "select id from job where tenant_id = $1 order by run_at limit 1",
+        "job",
     ),
     "audit_records_are_sealed": Break(
         CHECKOUT,

@@ -22,11 +22,12 @@ LISTS = [
     "/audit",
     "/security",
     "/circuits",
+    "/jobs",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",
     "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed",
-    "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned",
+    "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned", "/jobs?state=dead&kind=tests.nothing",
     "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1",
 ]  # fmt: skip
 

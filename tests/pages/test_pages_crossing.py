@@ -9,6 +9,7 @@ _OBJECTS = {
     "/payments/{}": ("pay", "select id from payment where gateway_ref = 'pi_1'"),
     "/payments?customer={}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
     "/customers/{}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
+    "/jobs/{}": ("job", "select id from job where state = 'dead'"),
     "/unmatched/{}": ("pur", "select id from purchase where is_paid and unmatched_reason is not null"),
 }
 
@@ -30,7 +31,18 @@ async def test_another_business_s_id_leads_nowhere(site: Site, lived: Visitor, p
 
 
 async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor):
-    for path in ("/", "/events", "/payments", "/customers", "/dead", "/unmatched", "/books", "/catalog", "/checks"):
+    for path in (
+        "/",
+        "/events",
+        "/payments",
+        "/customers",
+        "/dead",
+        "/unmatched",
+        "/books",
+        "/catalog",
+        "/checks",
+        "/jobs",
+    ):
         text = await site.empty.page(path)
         assert not [link for link in Markup(text).values("id") if link.startswith("row-")], path
         assert "Ann" not in text, path

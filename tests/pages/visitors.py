@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from api.operations import given_up
 from bursar.kernel import ids, tenancy
 from bursar.web.app import Application
 from stage import Stage, charge, event, intent, invoice, refund, session, subscription
@@ -81,6 +82,7 @@ async def live(stage: Stage) -> None:
         event("charge.succeeded", {"id": "ch_worse", "object": "charge"}),
     )
     await stage.apply(retries_max=1)
+    await given_up(stage)
 
 
 def unnamed(n: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "audit": Command("audit", "prove that the audit trail is unchanged, export it with the proof"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
     "events": Command("events", "list gateway events, show one, replay one or many"),
+    "jobs": Command("jobs", "list and count jobs, show one, replay what was given up"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),
     "sandbox": Command("sandbox", "run the sandbox gateway, move its clock, make it misbehave"),

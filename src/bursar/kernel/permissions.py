@@ -19,6 +19,7 @@ READS: Final = frozenset(
         "events:read",
         "gateways:read",
         "invoices:read",
+        "jobs:read",
         "ledger:read",
         "licences:read",
         "orders:read",
@@ -37,6 +38,7 @@ WRITES: Final = frozenset(
         "customers:write",
         "events:replay",
         "gateways:write",
+        "jobs:write",
         "keys:read",
         "keys:write",
         "licences:write",
@@ -69,7 +71,8 @@ ROLES: Final = {
     "admin": ALL - {"customers:erase", "settings:write"},
     "finance": READS - {"security:read", "users:read"} | _MONEY | {"catalog:write", "credits:write"},
     "staff": _DAILY | {"customers:write", "orders:write", "payments:write", "credits:write", "licences:write"},
-    "support": _DAILY | {"customers:write", "events:read", "events:replay", "disputes:read", "licences:write"},
+    "support": _DAILY
+    | {"customers:write", "events:read", "events:replay", "disputes:read", "jobs:read", "licences:write"},
     "read-only": READS - {"audit:read", "security:read"},
 }
 """The roles that every tenant has. A tenant's own roles are sets of permissions under names of its choice."""

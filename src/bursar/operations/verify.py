@@ -18,6 +18,7 @@ _PREFIXES = {
     "event": ids.EVENT,
     "customer": ids.CUSTOMER,
     "price": ids.PRICE,
+    "job": ids.JOB,
     "purchase": ids.PURCHASE,
     "payment": ids.PAYMENT,
     "refund": ids.REFUND,

@@ -1,6 +1,6 @@
 """The invariants: what must hold of every tenant at every commit, each one SQL statement that returns the rows that break it.
 
-What it is: the list, by subject: the books, grants, what was delivered, events, merged facts.
+What it is: the list, by subject: the books, grants, what was delivered, events, merged facts, jobs.
 What it is not: a repair. A broken invariant is a bug, shown with the rows, and answered by a person.
 
 Invariants of the invariants, which tests name:
@@ -16,9 +16,10 @@ from bursar.operations.invariants.delivered import DELIVERED
 from bursar.operations.invariants.events import EVENTS
 from bursar.operations.invariants.grants import GRANTS
 from bursar.operations.invariants.invariant import Invariant, Scope
+from bursar.operations.invariants.jobs import JOBS
 from bursar.operations.invariants.keys import KEYS
 from bursar.operations.invariants.merged import MERGED
 
-INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS)
+INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS)
 
 __all__ = ["INVARIANTS", "Invariant", "Scope"]
