@@ -82,7 +82,6 @@ _NEVER_CHANGED = {
     "ledger_transaction",
     "outbox",
     "security_event",
-    "tenant",
 }
 _COME_AND_GO = {
     "gateway_event_dead",

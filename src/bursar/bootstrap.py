@@ -30,6 +30,8 @@ APIS = (
     "bursar.money.desk.api",
     "bursar.money.desk.deleting_api",
     "bursar.money.ledger.api",
+    "bursar.money.reports.api",
+    "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
     "bursar.money.trail.api",

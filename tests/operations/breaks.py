@@ -134,6 +134,9 @@ BREAKS = {
     "refunds_within_payments": Break(
         CHECKOUT, ("update payment set refunded_minor = 5001",), "select id from payment where tenant_id = $1", "pay"
     ),
+    "payments_are_tallied": Break(
+        CHECKOUT, ("update payment_tally set payments = payments + 1 where status = 'succeeded'",), "select 'succeeded'"
+    ),
     "paid_lines_have_exactly_their_grants": Break(
         CHECKOUT,
         ("update fulfilment_grant set quantity = 2",),

@@ -22,6 +22,7 @@ COMMANDS = {
     "user": Command("users", "invite people of a business, give them roles, let them in again"),
     "operator": Command("operators", "add and list the people who run the installation"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
+    "reports": Command("reports", "make the sums that reports read again from the payments"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "audit": Command("audit", "prove that the audit trail is unchanged, export it with the proof"),
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),

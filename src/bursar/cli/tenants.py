@@ -1,14 +1,15 @@
-"""`bursar tenant`: the businesses of this installation."""
+"""`bursar tenant`: the businesses of this installation, and the zone of each."""
 
 from typing import Annotated
 
 import typer
 
-from bursar.cli.acting import act
+from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
 from bursar.cli.options import Data, Json, answer
-from bursar.kernel import ids, tenancy
+from bursar.kernel import ids, tenancy, zones
+from bursar.kernel.db import Database
 
-app = typer.Typer(no_args_is_help=True, help="Add and list tenants.")
+app = typer.Typer(no_args_is_help=True, help="Add and list tenants, and say where they are.")
 
 
 @app.command()
@@ -35,3 +36,28 @@ def list_tenants(data: Data = None, *, as_json: Json = False) -> None:
     ]
     text = "\n".join(f"{row['id']}  {row['created_at'][:19]}  {row['name']}" for row in rows) or "no tenants yet"
     answer({"data": rows}, text, as_json=as_json)
+
+
+@app.command("time-zone")
+def time_zone(
+    tenant: TenantText,
+    wanted: Annotated[
+        str, typer.Argument(metavar="[ZONE]", help="An IANA name like Europe/Berlin; without it, only show.")
+    ] = "",
+    data: Data = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show or set in which zone a tenant's days begin: those of all reports, days gone by included."""
+
+    async def working(db: Database) -> tuple[str, str]:
+        tenant_id = await tenant_of(db, tenant)
+        async with db.tenant(tenant_id) as tx:
+            if wanted:
+                zone = await zones.set_time_zone(tx, tenant_id=tenant_id, name=wanted, actor=ACTOR)
+            else:
+                zone = await zones.time_zone_of(tx, tenant_id=tenant_id)
+        return ids.show(ids.TENANT, tenant_id), zone.key
+
+    shown, zone = act(data, lambda db, _: working(db))
+    answer({"id": shown, "time_zone": zone}, f"{shown}  {zone}", as_json=as_json)

@@ -211,6 +211,14 @@ from (
         "b.account, b.currency, b.balance_minor",
         "from ledger_balance b where b.tenant_id = $1 and b.balance_minor <> 0",
     ),
+    # What was counted once and moved on leaves a row of nothing, in some orders and not in others.
+    "payment_tally": _lines(
+        f"{_at('t.quarter')}, a.name, t.currency, t.status, t.payments, t.amount_minor",
+        """
+from payment_tally t join account a on a.id = t.gateway_account_id
+where t.tenant_id = $1 and (t.payments <> 0 or t.amount_minor <> 0)
+""",
+    ),
     "gateway_object": _lines(
         f"a.name, o.kind, o.ref, o.is_final, {_at('o.version_at')}, o.version_rank, o.version_tie, o.state, n.name",
         """

@@ -14,6 +14,7 @@ from bursar.kernel.http.edge import Edge, api_headers, correlation_id_of, header
 from bursar.kernel.http.inputs import (
     AmountMinor,
     Currency,
+    Day,
     Email,
     Filters,
     Input,
@@ -35,6 +36,7 @@ __all__ = [
     "AmountMinor",
     "BodyTooLarge",
     "Currency",
+    "Day",
     "DeletableFilters",
     "Edge",
     "Email",

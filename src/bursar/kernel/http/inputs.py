@@ -5,7 +5,7 @@ text; instants carry their zone; unknown fields are refused.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Input(BaseModel):
@@ -33,6 +34,7 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_DayText = Annotated[str, Field(json_schema_extra={"format": "date"}, examples=["2026-01-31"])]
 _InstantText = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00Z"])]
 
 
@@ -72,6 +74,17 @@ def _instant(value: Any) -> Any:
         raise PydanticCustomError("instant_invalid", "There is no such instant") from error
 
 
+def _day(value: Any) -> Any:
+    if isinstance(value, date):
+        return value
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise PydanticCustomError("day_invalid", "A day is an ISO 8601 date: 2026-01-31")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise PydanticCustomError("day_invalid", "There is no such day") from error
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain), AfterValidator(_not_blank)]
 Key = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable), AfterValidator(_not_blank)]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s]+$"), AfterValidator(_printable)]
@@ -82,6 +95,7 @@ Positive = Annotated[int, Field(strict=True, ge=1, le=MINOR_MAX)]
 AmountMinor = Annotated[int, Field(strict=True, ge=0, le=MINOR_MAX, description="Minor units (ISO 4217).")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217, upper case.", examples=["EUR"])]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=_InstantText)]
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=_DayText)]
 
 
 class PublicId:

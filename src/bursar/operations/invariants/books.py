@@ -160,4 +160,23 @@ from payment p
 where p.tenant_id = $1 /*only p.purchase_id*/ and p.superseded_by is null and p.refunded_minor > p.amount_minor
 """,
     ),
+    Invariant(
+        name="payments_are_tallied",
+        promises="Each sum of payments by quarter of an hour, account, currency and state is that of the payments themselves.",
+        subject="payment_tally",
+        scope=Scope.never,
+        sql="""
+select quarter, gateway_account_id, currency, status, coalesce(told.payments, 0) as payments,
+  coalesce(truth.payments, 0) as payments_found, coalesce(told.amount_minor, 0) as amount_minor,
+  coalesce(truth.amount_minor, 0) as amount_minor_found
+from (select quarter, gateway_account_id, currency, status, payments, amount_minor from payment_tally where tenant_id = $1) as told
+full join (
+  select date_bin('15 minutes', created_at, timestamptz '2000-01-01 00:00+00') as quarter, gateway_account_id, currency, status,
+    count(*) as payments, sum(amount_minor)::bigint as amount_minor
+  from payment where tenant_id = $1 and superseded_by is null
+  group by 1, 2, 3, 4
+) as truth using (quarter, gateway_account_id, currency, status)
+where coalesce(told.payments, 0) <> coalesce(truth.payments, 0) or coalesce(told.amount_minor, 0) <> coalesce(truth.amount_minor, 0)
+""",
+    ),
 )

@@ -1,0 +1,10 @@
+drop index payment_customer;
+create index payment_customer on payment (tenant_id, customer_id, id);
+drop index refund_made;
+alter table refund drop column reason_told;
+drop trigger payment_tally_moved on payment;
+drop trigger payment_tally_arrived on payment;
+drop function payment_tally_follows();
+drop table payment_tally;
+revoke update (time_zone) on tenant from bursar_app;
+alter table tenant drop column time_zone;
