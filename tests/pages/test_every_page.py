@@ -19,6 +19,9 @@ LISTS = [
     "/books",
     "/checks",
     "/search",
+    "/reports",
+    "/reports/refunds",
+    "/reports/time-zone",
     "/audit",
     "/security",
     "/circuits",
@@ -29,6 +32,7 @@ FILTERED = [
     "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed",
     "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned", "/jobs?state=dead&kind=tests.nothing",
     "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1",
+    "/reports?first_day=2025-10-01&last_day=2025-10-31", "/reports/refunds?first_day=2025-10-01&last_day=2025-10-31",
 ]  # fmt: skip
 
 

@@ -31,10 +31,11 @@ _MENU: Final = (
             Entry("/payments", "Payments", "payments:read"),
             Entry("/customers", "Customers", "customers:read"),
             Entry("/unmatched", "Unmatched", "payments:read", "overdue", "overdue"),
+            Entry("/reports", "Reports", "payments:read"),
         ),
     ),
     Group(
-        "Reports",
+        "Gateways",
         (
             Entry("/events", "Events", "events:read"),
             Entry("/dead", "Dead letters", "events:read", "dead", "dead letters"),

@@ -1,0 +1,96 @@
+"""Reports: payments by day, refunds by reason, as pages and as sheets; and the zone in which their days begin."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from bursar.kernel.auth import needs
+from bursar.kernel.db import Transaction
+from bursar.kernel.zones import Days, PeriodInvalid, recent_days, set_time_zone, time_zone_of, zone_names
+from bursar.money.reports import daily_payments, daily_payments_sheet, refund_report, refunds_sheet
+from bursar.money.reports.api import sheet_answer
+from bursar.web.pages.reads.reports import by_currency, refunds_by_currency
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.visits import Visit, Visiting, to
+
+DayText = Annotated[str, Query(max_length=20)]
+
+router = APIRouter(route_class=PageRoute)
+
+
+@router.get("/reports")
+@needs("payments:read")
+async def daily_page(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
+    """Show what payments came to, day by day."""
+    async with visit.open() as page:
+        days = await _days(page.tx, visit, first_day, last_day)
+        report = await daily_payments(page.tx, tenant_id=visit.tenant_id, days=days)
+        return page.answer("report_days.html", parts=by_currency(report), period=report.period, asked=_asked(days))
+
+
+@router.get("/reports/daily-payments.csv")
+@needs("payments:read")
+async def daily_sheet(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
+    """Give the same as a sheet."""
+    async with visit.resources.db.tenant(visit.tenant_id) as tx:
+        days = await _days(tx, visit, first_day, last_day)
+        report = await daily_payments(tx, tenant_id=visit.tenant_id, days=days)
+    return sheet_answer(daily_payments_sheet(report), "daily-payments", days)
+
+
+@router.get("/reports/refunds")
+@needs("refunds:read")
+async def refunds_page(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
+    """Show what refunds came to, by reason."""
+    async with visit.open() as page:
+        days = await _days(page.tx, visit, first_day, last_day)
+        report = await refund_report(page.tx, tenant_id=visit.tenant_id, days=days)
+        parts = refunds_by_currency(report)
+        return page.answer("report_refunds.html", parts=parts, period=report.period, asked=_asked(days))
+
+
+@router.get("/reports/refunds.csv")
+@needs("refunds:read")
+async def refunds_file(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
+    """Give the same as a sheet."""
+    async with visit.resources.db.tenant(visit.tenant_id) as tx:
+        days = await _days(tx, visit, first_day, last_day)
+        report = await refund_report(tx, tenant_id=visit.tenant_id, days=days)
+    return sheet_answer(refunds_sheet(report), "refunds", days)
+
+
+@router.get("/reports/time-zone")
+@needs("settings:write")
+async def zone_page(visit: Visiting) -> Response:
+    """Show in which zone days begin, and ask for another one."""
+    async with visit.open() as page:
+        zone = await time_zone_of(page.tx, tenant_id=visit.tenant_id)
+        return page.answer("report_zone.html", zone=zone.key, names=zone_names())
+
+
+@router.post("/reports/time-zone")
+@needs("settings:write")
+async def change_zone(visit: Visiting) -> Response:
+    """Cut days in another zone from now on."""
+    name = (await visit.form()).get("time_zone", "")
+    async with visit.open() as page:
+        await set_time_zone(page.tx, tenant_id=visit.tenant_id, name=name, actor=visit.actor)
+    return to("/reports")
+
+
+async def _days(tx: Transaction, visit: Visit, first: str, last: str) -> Days:
+    zone = await time_zone_of(tx, tenant_id=visit.tenant_id)
+    return recent_days(zone, first=_day(first), last=_day(last), now=visit.now)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise PeriodInvalid("There is no such day.", hint="Write a day like 2026-01-31.") from error
+
+
+def _asked(days: Days) -> dict[str, str]:
+    return {"first_day": days.first.isoformat(), "last_day": days.last.isoformat()}
