@@ -24,6 +24,7 @@ from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
+from bursar.kernel.http.revalidation import is_revalidated, told_once
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
 from bursar.kernel.idempotency import Retention
@@ -145,12 +146,15 @@ class TenantRoute(StrictRoute):
             extra["parameters"] = [*others, _KEY_PARAMETER]
         super().__init__(path, endpoint, openapi_extra=extra, **given)
         self._once = Once(self.path_format)
+        self._is_revalidated = is_revalidated(endpoint)
 
     async def answer(self, request: Request, handle: Handle) -> Response:
         key = idempotency.key_of(request.headers.getlist(idempotency.HEADER)) if request.method in METHODS else None
         finish = self._finish_of(request)
         if key is None:
             answer = await handle(request)
+            if self._is_revalidated:
+                return told_once(request, answer)
             return answer if finish is None else await finish(answer)
         retention = self.policy.retention_of(resources_of(request).settings)
         return await self._once.answer(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import DeletableFilters, Key, Page, page_of
 from bursar.kernel.http.identifiers import PriceId, ProductId
+from bursar.kernel.http.revalidation import revalidated
 from bursar.money.catalog import queries, selling
 from bursar.money.catalog.schemas import GatewayRef, NewGatewayRefs, NewPrice, NewProduct, PriceView, Product
 from bursar.money.catalog.selling import GatewayRefs, GrantCheck
@@ -33,6 +34,7 @@ class PriceFilters(DeletableFilters):
 
 @router.get("/products")
 @needs("catalog:read")
+@revalidated
 async def list_products(caller: CallerOf, filters: Annotated[ProductFilters, Query()]) -> Page[Product]:
     """List products, newest first."""
     async with caller.transaction() as tx:
@@ -52,6 +54,7 @@ async def add_product(caller: CallerOf, new: NewProduct) -> Product:
 
 @router.get("/products/{product}")
 @needs("catalog:read")
+@revalidated
 async def get_product(caller: CallerOf, product: Annotated[ProductId, Path()]) -> Product:
     """Return one product."""
     async with caller.transaction() as tx:
@@ -60,6 +63,7 @@ async def get_product(caller: CallerOf, product: Annotated[ProductId, Path()]) -
 
 @router.get("/prices")
 @needs("catalog:read")
+@revalidated
 async def list_prices(caller: CallerOf, filters: Annotated[PriceFilters, Query()]) -> Page[PriceView]:
     """List prices, newest first."""
     async with caller.transaction() as tx:
@@ -92,6 +96,7 @@ async def add_price(caller: CallerOf, new: NewPrice, check: Annotated[GrantCheck
 
 @router.get("/prices/{price}")
 @needs("catalog:read")
+@revalidated
 async def get_price(caller: CallerOf, price: Annotated[PriceId, Path()]) -> PriceView:
     """Return one price."""
     async with caller.transaction() as tx:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Currency, Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, DisputeId, InvoiceId, PaymentId, RefundId
+from bursar.kernel.http.revalidation import revalidated
 from bursar.money.customers import require_customer
 from bursar.money.payments import queries
 from bursar.money.payments.schemas import (
@@ -68,6 +69,7 @@ async def list_payments(caller: CallerOf, filters: Annotated[PaymentFilters, Que
 
 @router.get("/payments/{payment}")
 @needs("payments:read")
+@revalidated
 async def get_payment(caller: CallerOf, payment: Annotated[PaymentId, Path()]) -> Payment:
     """Return one payment. An id that stood in for it until the gateway told more goes on naming it."""
     async with caller.transaction() as tx:
