@@ -1,6 +1,6 @@
 """The pages of `docs/reference` that are made from the code, and nothing written by hand but their first lines."""
 
-from generator import commands, errors, events, invariants, permissions, routes, settings, tables
+from generator import commands, errors, events, gateways, invariants, permissions, routes, settings, tables
 
 
 def pages(database_url: str) -> dict[str, str]:
@@ -12,6 +12,7 @@ def pages(database_url: str) -> dict[str, str]:
         "tables.md": tables.page(database_url),
         "command-line.md": commands.page(),
         "events.md": events.page(),
+        "gateways.md": gateways.page(),
         "invariants.md": invariants.page(),
         "permissions.md": permissions.page(),
     }

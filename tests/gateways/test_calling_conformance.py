@@ -439,6 +439,63 @@ def _dodo_pages(server):
     return [[*span, ("page_number", str(n)), ("page_size", "2")] for n in range(2)]
 
 
+@pytest.mark.parametrize("name", ["dodo"])
+async def test_dodo_payment_methods_are_listed_of_their_customer_and_read(setting):
+    page = await setting.caller.objects(Kind.payment_method, credentials=setting.credentials, customer="cus_1")
+    gone = await setting.execute(calls.DetachPaymentMethod(payment_method="pm_1", customer="cus_1"))
+
+    saved, detached = (
+        gateway("dodo").translate_object(kind=told.kind, object=told.object)[0] for told in (page.answers[0], gone)
+    )
+    assert (saved.ref, saved.customer, saved.brand, saved.last4) == ("pm_2", "cus_1", "visa", "4242")
+    assert (saved.exp_month, saved.exp_year, saved.is_detached) == (1, 2030, False)
+    assert (detached.ref, detached.customer, detached.is_detached) == ("pm_1", "cus_1", True)
+    assert page.cursor is None
+
+
+@pytest.mark.parametrize("name", ["dodo"])
+async def test_dodo_partial_refund_is_spread_over_what_is_left_of_each_item(setting):
+    await setting.execute(REFUND)
+    with pytest.raises(GatewayRefused) as refused:
+        await setting.execute(calls.CreateRefund(refund="re_2", payment="pi_1", currency="EUR", amount_minor=501))
+
+    asked = [asked.json for asked in setting.server.asked if asked.method == "POST"]
+    assert [told["items"] for told in asked] == [
+        [
+            {"item_id": "pdt_1", "amount": 200, "tax_inclusive": True},
+            {"item_id": "pdt_2", "amount": 50, "tax_inclusive": True},
+        ]
+    ]
+    assert refused.value.code == "amount_too_large"
+
+
+@pytest.mark.parametrize("name", ["dodo"])
+async def test_dodo_change_keeps_the_add_ons_that_are_there(setting):
+    await setting.execute(calls.ChangeSubscription(subscription="sub_1", price="price_2"))
+
+    (asked,) = (asked.json for asked in setting.server.asked if asked.method == "POST")
+    assert asked["addons"] == [{"addon_id": "adn_1", "quantity": 2}]
+    assert asked["on_payment_failure"] == "prevent_change"
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+@pytest.mark.parametrize(
+    ("currency", "minor", "sent"), [("EUR", 1, "1"), ("JPY", 7, "7"), ("ISK", 5, "500"), ("MGA", 300, "3")]
+)
+async def test_stripe_is_told_amounts_in_its_own_units(setting, currency, minor, sent):
+    await setting.execute(calls.CreateRefund(refund="re_1", payment="pi_1", currency=currency, amount_minor=minor))
+
+    assert dict(setting.server.asked[0].form)["amount"] == sent
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+async def test_an_amount_that_stripe_has_no_unit_for_is_refused_unsent(setting):
+    with pytest.raises(GatewayRefused):
+        await setting.execute(calls.CreateRefund(refund="re_1", payment="pi_1", currency="MGA", amount_minor=250))
+
+    assert setting.server.asked == []
+
+
 @pytest.mark.parametrize("name", GATEWAYS)
 async def test_what_cannot_be_listed_is_refused_by_name(setting):
     for kind in set(Kind) - setting.caller.lists:

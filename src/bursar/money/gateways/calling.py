@@ -217,6 +217,10 @@ class Caller(Protocol):
         """
 
     @property
+    def fetches(self) -> frozenset[Kind]:
+        """Which kinds of objects `fetch` can show."""
+
+    @property
     def lists(self) -> frozenset[Kind]:
         """Which kinds of objects `objects` can list; the others must be fetched one by one, or not at all."""
 

@@ -26,6 +26,7 @@ class DeskCaller:
 
     name = "manual"
     repeats_safely_s: int | None = None
+    fetches: frozenset[Kind] = frozenset()
     lists: frozenset[Kind] = frozenset()
 
     def check(self, call: AnyCall) -> None:

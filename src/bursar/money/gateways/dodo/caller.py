@@ -36,6 +36,7 @@ from bursar.money.gateways.calling import (
 )
 from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.dodo import requests
+from bursar.money.gateways.dodo.objects import DETACHED, OWNER
 from bursar.money.gateways.dodo.requests import Request
 from bursar.money.gateways.fields import child, children, instant_of_text, ref_of
 
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     import httpx
 
 ADDRESS: Final = "https://live.dodopayments.com"
-DETACHED: Final = "bursar_detached"
-OWNER: Final = "customer_id"
 
 _CLIENTS_MAX: Final = 64
 _REFUNDS_MAX: Final = 50
@@ -87,6 +86,7 @@ class DodoCaller:
 
     name = "dodo"
     repeats_safely_s: int | None = None
+    fetches: frozenset[Kind] = frozenset(_FETCHED)
     lists: frozenset[Kind] = frozenset(_LISTED)
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:

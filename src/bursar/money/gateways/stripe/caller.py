@@ -89,6 +89,7 @@ class StripeCaller:
     """See `calling.Caller`. The sandbox is this caller under another name, at the account's own address."""
 
     repeats_safely_s: int | None = REPEATS_SAFELY_S
+    fetches: frozenset[Kind] = frozenset(_FETCHED)
     lists: frozenset[Kind] = frozenset(_LISTED)
 
     def __init__(self, name: str, *, now: Callable[[], datetime] = utc_now) -> None:

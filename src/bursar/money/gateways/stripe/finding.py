@@ -35,7 +35,7 @@ def place_of(call: calls.AnyCall) -> Place | None:  # noqa: C901, PLR0911 - one 
         case calls.CreatePayment():
             return Place(Kind.payment, params={"customer": call.customer})
         case calls.SetupPaymentMethod():
-            return Place(Kind.setup, params={"payment_method": call.payment_method})
+            return Place(Kind.setup, params={"customer": call.customer})
         case calls.CreateRefund():
             of = {"payment_intent": call.payment} if call.payment else {"charge": call.charge}
             return Place(Kind.refund, params=of, is_recent=False)
