@@ -101,7 +101,7 @@ async def sandbox_at(directory: Path, *, is_open: bool = True, base: str = "") -
     """Serve a sandbox whose file is in a directory."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    app = Application(directory, token=TOKEN, base=base or url, is_open=is_open)
+    app = Application(directory, token=TOKEN, url=url, public_url=base, is_open=is_open)
     server = server_of(app)
     server.config.timeout_graceful_shutdown = 1
     task = asyncio.create_task(server.serve(sockets=[listening]))

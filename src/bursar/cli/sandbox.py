@@ -81,7 +81,7 @@ def serve(
         token = str((read_json(directory / FILE) or {}).get("token") or secrets.token_urlsafe(24))
         write_private_json(directory / FILE, {"url": url, "token": token, "pid": os.getpid()})
         application = Application(
-            directory, token=token, base=public_url.rstrip("/"), is_open=_is_loopback(settings.host)
+            directory, token=token, url=url, public_url=public_url.rstrip("/"), is_open=_is_loopback(settings.host)
         )
         if fd is None:
             answer({"url": url}, f"the sandbox listens on {url}", as_json=as_json)

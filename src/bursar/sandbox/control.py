@@ -136,8 +136,8 @@ class Control:
         """Let the sandbox's time move on by so many seconds; what falls due happens on the way."""
         if not 0 < seconds <= ADVANCE_S_MAX:
             raise ControlInvalid("the clock moves forward only", hint="By at most five years at a time.")
-        if self._gateway.store.setting("advancing_to") is None:
-            self._gateway.store.keep("advancing_to", self._gateway.clock.now() + seconds)
+        begin = self._gateway.store.setting("advancing_to") or self._gateway.clock.now()
+        self._gateway.store.keep("advancing_to", begin + seconds)
         return self.state()
 
     def open_account(self, *, key: str, deliver_to: str | None = None, secret: str | None = None) -> Json:

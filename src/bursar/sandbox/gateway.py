@@ -13,11 +13,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
 from typing import Final
 
 from bursar.money.gateways.fields import Json
-from bursar.sandbox import reading, timeline
+from bursar.sandbox import files, reading, timeline
 from bursar.sandbox.clock import Clock
 from bursar.sandbox.forms import Params, decode
 from bursar.sandbox.misbehaviour import Misbehaviour
@@ -109,10 +108,9 @@ class Gateway:
             done += 1
         return done
 
-    def advance(self, seconds: int, base: str, *, steps_max: int) -> bool:
-        """Move the clock, stopping at every moment at which something is due. Return whether it has arrived."""
-        target = self.store.setting("advancing_to") or self.clock.now() + seconds
-        self.store.keep("advancing_to", target)
+    def advance(self, base: str, *, steps_max: int) -> bool:
+        """Move the clock to where it was told to go, stopping wherever something is due. Return whether it has arrived."""
+        target = self.store.setting("advancing_to")
         for _ in range(steps_max):
             if not self._run_next(target, base):
                 self.clock.move_to(target)
@@ -195,11 +193,10 @@ def _result(work: Work, request: Request) -> Json:
 
 def _params(request: Request) -> Params:
     values = decode(request.query)
-    kind = Message()
-    kind["content-type"] = request.headers.get("content-type", "")
-    if request.body and kind.get_content_type() == "multipart/form-data":
-        raise invalid("This route takes no files.")
-    if request.body:
+    kind = request.headers.get("content-type", "")
+    if request.body and kind.lower().startswith("multipart/form-data"):
+        values |= files.parts(kind, request.body)
+    elif request.body:
         try:
             values |= decode(request.body.decode())
         except UnicodeDecodeError as error:

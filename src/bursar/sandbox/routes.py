@@ -13,6 +13,7 @@ from bursar.sandbox import (
     cycles,
     disputes,
     endpoints,
+    files,
     invoices,
     methods,
     payments,
@@ -87,6 +88,7 @@ _READ: Final = {
     "invoiceitems": "invoiceitem",
     "checkout/sessions": "checkout.session",
     "balance_transactions": "balance_transaction",
+    "files": "file",
     "events": "event",
     "webhook_endpoints": "webhook_endpoint",
 }
@@ -120,6 +122,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "refunds/*/cancel", refunds.cancel),
     ("POST", "disputes/*", disputes.update),
     ("POST", "disputes/*/close", disputes.close),
+    ("POST", "files", files.create),
     ("POST", "subscriptions", subscriptions.create),
     ("POST", "subscriptions/*", subscriptions.update),
     ("DELETE", "subscriptions/*", subscriptions.cancel),

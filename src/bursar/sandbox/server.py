@@ -34,20 +34,26 @@ _log = structlog.get_logger(__name__)
 
 
 class Application:
-    """The ASGI application over one file. directory: where it is. token: opens the control; base: the server's address."""
+    """The ASGI application over one file.
+
+    directory: where it is. token: opens the control. url: the server's own address. public_url: that of its pages, where
+    it is not the one that a caller uses.
+    """
 
     def __init__(
         self,
         directory: Path,
         *,
         token: str,
-        base: str = "",
+        url: str,
+        public_url: str = "",
         is_open: bool = False,
         real: Callable[[], float] = time.time,
     ) -> None:
         store = Store(directory / FILE)
         self.gateway = Gateway(store, Clock(store, real), is_open=is_open)
-        self.base = base
+        self._url = public_url or url
+        self._public_url = public_url
         self._control = control.Control(self.gateway, token=token, wake=self.wake)
         self._running: set[tuple[str, str]] = set()
         self._wakes = asyncio.Event()
@@ -99,8 +105,8 @@ class Application:
     def _step(self) -> bool:
         """Move on; return False while the clock is still on its way to where it was told to go."""
         if self.gateway.store.setting("advancing_to") is not None:
-            return self.gateway.advance(0, self.base, steps_max=_STEPS_AT_ONCE)
-        self.gateway.run_due(self.base)
+            return self.gateway.advance(self._url, steps_max=_STEPS_AT_ONCE)
+        self.gateway.run_due(self._url)
         return True
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
@@ -214,7 +220,7 @@ class Application:
         await _send(send, answer.status, answer.body, told | answer.headers)
 
     def _base_of(self, headers: Mapping[str, str]) -> str:
-        return self.base or f"http://{headers.get('host', '127.0.0.1')}"
+        return self._public_url or f"http://{headers.get('host', '127.0.0.1')}"
 
 
 class Protocol(HttpToolsProtocol):

@@ -194,29 +194,45 @@ def select(
     before: tuple[int, int] | None = None,
     limit: int,
 ) -> list[Json]:
-    """Return objects of a kind, newest first. created: bounds by `gt`, `gte`, `lt`, `lte`. after, before: places."""
-    conditions, values = ["account = ?", "kind = ?"], [account, kind]
+    """Return objects of a kind, newest first, before `before` oldest first.
+
+    created: bounds by `gt`, `gte`, `lt`, `lte`. after, before: places, as `place` returns them.
+    """
+    statement, values = selection(account, kind, links=links, created=created, after=after, before=before, limit=limit)
+    return [_read(body, private) for body, private in connection.execute(statement, values).fetchall()]
+
+
+def selection(
+    account: str,
+    kind: str,
+    *,
+    links: Mapping[str, str | Sequence[str]],
+    created: Mapping[str, int],
+    after: tuple[int, int] | None,
+    before: tuple[int, int] | None,
+    limit: int,
+) -> tuple[str, list[str | int]]:
+    """Return the statement of `select` and its values."""
+    conditions, values = ["account = ?", "kind = ?"], list[str | int]([account, kind])
     for name, value in links.items():
         assert name in LINKS
         listed = [value] if isinstance(value, str) else list(value)
-        conditions.append(f"{name} in ({', '.join('?' * len(listed))})")
+        conditions.append(f"{name} = ?" if len(listed) == 1 else f"{name} in ({', '.join('?' * len(listed))})")
         values += listed
-    bounds: list[int] = []
     for name, sign in (("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<=")):
         if name in created:
             conditions.append(f"created {sign} ?")
-            bounds.append(created[name])
+            values.append(created[name])
     for at, sign in ((after, "<"), (before, ">")):
         if at is not None:
             conditions.append(f"(created, number) {sign} (?, ?)")
-            bounds += at
+            values += at
     direction = "asc" if before is not None else "desc"
     statement = f"""
 select body, private from object where {" and ".join(conditions)}
 order by created {direction}, number {direction} limit ?
 """
-    rows = connection.execute(statement, (*values, *bounds, limit)).fetchall()
-    return [_read(body, private) for body, private in rows]
+    return statement, [*values, limit]
 
 
 def _read(body: str, private: str | None) -> Json:
