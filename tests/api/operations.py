@@ -208,6 +208,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "default_roles": ["read-only"],
         },
         "/v1/idempotency-retentions": {"retentions": [{"class": "checkout", "seconds": 3600}]},
+        "/v1/time-zone": {"time_zone": "Europe/Berlin"},
         "/v1/rate-limits": {"limits": [{"class": "general", "holder": "user", "per_minute": 50}]},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
