@@ -14,8 +14,8 @@ from bursar.money.gateways.calling import (
 from bursar.money.gateways.calls import AnyCall, Kind
 
 _INSTEAD: Final = {
-    "create_refund": "Hand the money back, then record it with POST /v1/refunds on the desk payment.",
-    "create_payment": "Take the money, then record it with POST /v1/payments.",
+    "create_refund": "Hand the money back, then record it with POST /v1/manual-refunds.",
+    "create_payment": "Take the money, then record it with POST /v1/manual-payments.",
     "create_checkout": "Take the money at the desk and record it, or use an account of a payment gateway.",
 }
 _ELSE: Final = "Use an account of a payment gateway."
