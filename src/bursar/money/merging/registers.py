@@ -12,10 +12,11 @@ import msgspec
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.gateways.facts import KINDS, AnyFact, PaymentMethodFact, SubscriptionFact, Version, version_of
+from bursar.money.gateways.redaction import without_person
 from bursar.money.merging.links import member_names
 from bursar.money.merging.links import name as name_of
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+encode = msgspec.json.Encoder(order="sorted").encode
 HISTORY = "subscription_at"
 """Kind under which every snapshot of a subscription is kept: what a period bought is what the plan was then."""
 
@@ -258,18 +259,35 @@ def history_bounds(refs: Iterable[str]) -> tuple[list[str], list[str]]:
     return [f"{ref}@" for ref in names], [f"{ref}A" for ref in names]
 
 
+def tie_of(fact: AnyFact, state: bytes) -> int:
+    """Return what breaks the last tie: the content, so that two different snapshots of one second always end alike.
+
+    What is left without the person decides first, so that the same one wins when the person is erased (decision 0015).
+    """
+    bare = without_person(fact)
+    whole = _digest(state)
+    return int.from_bytes((whole if bare is fact else _digest(encode(bare))) + whole, "big", signed=True)
+
+
+def decode(kind: str, state: str) -> AnyFact:
+    """Return the snapshot that a register of this kind keeps."""
+    return _DECODERS[kind].decode(state)  # type: ignore[return-value]
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=4).digest()
+
+
 def _snapshot(row: dict[str, object]) -> Snapshot:
-    return Snapshot(_DECODERS[str(row["kind"])].decode(str(row["state"])), row["version_at"])  # type: ignore[arg-type]
+    return Snapshot(decode(str(row["kind"]), str(row["state"])), row["version_at"])  # type: ignore[arg-type]
 
 
 def _newest(reported: Sequence[Reported]) -> dict[tuple[str, str], _Row]:
     """Reduce a batch to the newest snapshot of each object, so that one statement may write them all."""
     newest: dict[tuple[str, str], _Row] = {}
     for report in reported:
-        state = _encode(report.fact)
-        # The content breaks the last tie, so that two different snapshots of one second always end alike.
-        tie = int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "big", signed=True)
-        row = _Row(report.fact, version_of(report.fact, report.at), tie, state, report.event_id)
+        state = encode(report.fact)
+        row = _Row(report.fact, version_of(report.fact, report.at), tie_of(report.fact, state), state, report.event_id)
         keys = [(report.fact.kind, report.fact.ref)]
         if isinstance(report.fact, SubscriptionFact):
             keys.append((HISTORY, f"{report.fact.ref}@{report.at.timestamp():015.3f}"))
