@@ -29,6 +29,7 @@ APIS = (
     "bursar.money.fulfilment.licence_api",
     "bursar.money.desk.api",
     "bursar.money.desk.deleting_api",
+    "bursar.money.desk.persons_api",
     "bursar.money.ledger.api",
     "bursar.money.reports.api",
     "bursar.kernel.zones.api",

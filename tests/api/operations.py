@@ -62,6 +62,7 @@ PREFIXES = {
     "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
+    "erasure": ids.ERASURE,
     "event": ids.EVENT,
     "external_user": ids.USER,
     "invoice": ids.INVOICE,
@@ -147,6 +148,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/products/{product}/restorations": {"reason": "back"},
         "/v1/prices/{price}/restorations": {"reason": "back"},
         "/v1/customers/{customer}/restorations": {"reason": "back"},
+        "/v1/customers/{customer}/erasures": {"ground": "requested"},
         "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
         "/v1/orders": {"customer": mine["customer"], "lines": [{"price": mine["price"], "quantity": 1}]},
         "/v1/unmatched-payments/{payment}/assignments": {
@@ -232,6 +234,8 @@ async def furnished(caller: Any) -> dict[str, str]:
     desk = (await caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
     paid = {"amount_minor": 9900, "currency": "EUR", "reference": "cash", "email": "c@example.org", "price": "course"}
     assert (await caller.post("/v1/manual-payments", paid | {"gateway_account": desk})).status_code == 202
+    other = {"amount_minor": 5000, "currency": "EUR", "reference": "gone", "email": "d@example.org", "price": "pack-10"}
+    assert (await caller.post("/v1/manual-payments", other | {"gateway_account": desk})).status_code == 202
     await caller.stage.apply()
     mine = await known_ids(caller)
     mine["desk"] = desk
@@ -248,6 +252,10 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
     activated = await caller.post("/v1/licence-activations", {"key": mine["free_key"], "fingerprint": "device-0"})
     assert activated.status_code == 201, activated.text
+    gone = (await caller.one("/v1/customers", email="d@example.org"))["id"]
+    erased = await caller.post(f"/v1/customers/{gone}/erasures", {"ground": "requested"})
+    assert erased.status_code == 202, erased.text
+    mine["erasure"] = erased.json()["id"]
     return mine
 
 

@@ -1,11 +1,14 @@
 """Every page, for a business with a history and for one with none: it renders, is sound markup, and needs nobody else."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from visitors import Markup, Site, Visitor
 
-from bursar.kernel import audit
+from bursar.kernel import audit, ids
+from bursar.money.applying.sweeping import sweep_bodies
+from bursar.money.desk import erase_customer
 from stage import event, intent
 
 LISTS = [
@@ -348,3 +351,23 @@ async def test_an_audit_record_shows_who_and_what_it_was_and_became(lived: Visit
     assert "<b>Old</b>" in shown
     assert "New" in shown
     assert "user:x" in shown
+
+
+async def test_pages_of_an_erased_person_say_so_and_name_nobody(lived: Visitor):
+    stage, now = lived.stage, datetime.now(UTC)
+    customer_id = await stage.value("select id from customer where name = 'Ann Abara'")
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await erase_customer(
+            tx, tenant_id=stage.tenant_id, customer_id=customer_id, ground="requested", actor="operator", now=now
+        )
+    await stage.apply(retries_max=1)
+    await sweep_bodies(stage.db, tenant_id=stage.tenant_id, now=now)
+    created = await lived.id_of(ids.EVENT, "select id from gateway_event where type = 'customer.created'")
+
+    page = await lived.page(f"/customers/{ids.show(ids.CUSTOMER, customer_id)}")
+    event_page = await lived.page(f"/events/{created}")
+
+    _is_sound(page)
+    assert "Erased person" in page
+    assert "a person whom it named was erased" in event_page
+    assert "Abara" not in page + event_page + await lived.page("/customers")

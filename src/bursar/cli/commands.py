@@ -21,6 +21,7 @@ COMMANDS = {
     "issuer": Command("issuers", "add, list and remove the identity providers whose tokens are accepted"),
     "user": Command("users", "invite people of a business, give them roles, let them in again"),
     "operator": Command("operators", "add and list the people who run the installation"),
+    "customer": Command("customers", "export everything about a person, erase a person"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "reports": Command("reports", "make the sums that reports read again from the payments"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),

@@ -1,8 +1,13 @@
 """The audit trail: who did what, from where, written in the transaction that does it. Append-only, and sealed later.
 
+What somebody wrote in his own words stands beside the record, which holds the salted hash of it: so it can be forgotten
+with the person it tells of, and nothing that is sealed changes (decision 0015).
+
 What it is not: the chain that proves it unchanged; `money.trail` seals what has been committed.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +27,13 @@ _APPEND = """
 insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes, address, user_agent, correlation_id)
 values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10)
 """
+
+_NOTE = "insert into audit_note (tenant_id, record_id, salt, told) values ($1, $2, $3, $4::text::jsonb)"
+
+NOTED: Final = ("reason", "fingerprint")
+"""Fields of `changes` in which somebody's own words or a person's device may stand."""
+NOTE: Final = "note"
+_SALT_BYTES: Final = 16
 
 AddressOf = Callable[[Scope], str]
 
@@ -77,14 +89,19 @@ async def record(
 ) -> None:
     """Append one record. actor: `key:key_…`, `operator`, `policy:…`. subject: public id of what changed most.
 
-    changes: plain values; never a secret. What replaced something else is `changed(…)`.
+    changes: plain values; never a secret. What replaced something else is `changed(…)`. Texts of `NOTED` are kept beside it.
     """
-    by = origin()
+    by, record_id = origin(), ids.new()
+    noted = {name: changes[name] for name in NOTED if changes.get(name)}
+    if noted:
+        salt = os.urandom(_SALT_BYTES)
+        changes = {k: v for k, v in changes.items() if k not in noted} | {NOTE: note_hash(salt, noted)}
+        await tx.execute(_NOTE, tenant_id, record_id, salt, msgspec.json.encode(noted).decode())
     told = msgspec.json.encode(changes).decode()
     await tx.execute(
         _APPEND,
         tenant_id,
-        ids.new(),
+        record_id,
         actor,
         action,
         event_id,
@@ -94,6 +111,11 @@ async def record(
         by.user_agent,
         by.correlation_id,
     )
+
+
+def note_hash(salt: bytes, noted: Mapping[str, Any]) -> str:
+    """Return what a record holds of its note. Without the salt nothing can be guessed from it."""
+    return hashlib.sha256(salt + msgspec.json.encode(dict(noted), order="sorted")).hexdigest()
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

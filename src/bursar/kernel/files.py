@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bursar.kernel.errors import Conflict
 
@@ -24,14 +24,24 @@ class Locked(Conflict):
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step, readable by its owner only. A crash leaves the old file or the new one."""
+    with private_file(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """Replace a file, readable by its owner only, by what is written within the block, once all of it is."""
     waiting = path.with_name(f".{path.name}.{os.getpid()}")
     waiting.unlink(missing_ok=True)
     descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    waiting.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        waiting.replace(path)
+    finally:
+        waiting.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 

@@ -51,6 +51,7 @@ OUTBOX = "obx"
 SECURITY_EVENT = "sec"
 JOB = "job"
 CIRCUIT = "cir"
+ERASURE = "ers"
 
 
 class IdInvalid(Invalid):

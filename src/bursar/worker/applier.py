@@ -240,7 +240,7 @@ class Applier:
             )
 
     def _translated(self, lane: Lane, event: Queued) -> Translated | Failure:
-        pending = Pending(event.id, event.type, event.origin, event.occurred_at, event.body)
+        pending = Pending(event.id, event.type, event.origin, event.occurred_at, event.body, event.is_erased)
         try:
             return translate(pending, gateway_name=lane.gateway)
         except EventInvalid as error:

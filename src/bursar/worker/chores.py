@@ -1,5 +1,5 @@
 """What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers,
-sessions and security events.
+sessions and security events, go on with erasures.
 
 Expiry is a policy, not a rule of use (that is judged at the time of use): it is enough that it happens
 soon. So the tenants are visited in turn, a slice of them each minute.
@@ -14,6 +14,7 @@ from bursar.bootstrap import registry
 from bursar.kernel import idempotency, security
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
+from bursar.money.applying.sweeping import sweep_bodies
 from bursar.money.fulfilment.spending import expire_lots
 from bursar.operations.sweep import sweep
 
@@ -41,13 +42,16 @@ class Chores:
         """Do every chore once. Raises DatabaseUnavailable."""
         kinds = [kind for kind in registry().kinds if registry()[kind].is_standing]
         swept = await sweep(self._db, standing_kinds=kinds, now=now)
-        expired = forgotten = 0
+        expired = forgotten = erased = 0
         tenants = await self._next_tenants()
         await security.forget(self._db, tenants, before=now - self._security_kept)
         for tenant_id in tenants:
             expired += await self._expire(tenant_id, now=now)
             forgotten += await self._forget(tenant_id, now=now)
-        log.debug("worker.chores", swept=str(swept), lots_expired=expired, answers_forgotten=forgotten)
+            erased += await sweep_bodies(self._db, tenant_id=tenant_id, now=now)
+        log.debug(
+            "worker.chores", swept=str(swept), lots_expired=expired, answers_forgotten=forgotten, bodies_erased=erased
+        )
 
     async def _next_tenants(self) -> list[UUID]:
         async with self._db.engine() as tx:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from bursar.kernel.db import Transaction
+from bursar.money.applying.erasing import erase_and_redact
 from bursar.money.applying.postings import causes_of, postings_of
 from bursar.money.applying.revisits import to_revisit
 from bursar.money.applying.telling import Effect, effects_of, tell
@@ -67,6 +68,7 @@ async def apply_batch(
     tx: a transaction of the account's tenant. events: of this account, in any order. grace: how long
     entitlements outlive the start of an unpaid period.
     """
+    events = await erase_and_redact(tx, account=account, events=events, now=now)
     reported = [Reported(e.event.id, fact, e.event.occurred_at) for e in events for fact in e.translation.facts]
     revisits = await to_revisit(tx, account=account, events=events, reported=reported)
     merged = await merge(

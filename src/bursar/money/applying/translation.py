@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bursar.money.gateways import FieldMissing, Translation, gateway
+from bursar.money.gateways import FieldMissing, Translation, gateway, redaction
 from bursar.money.gateways.operator import translate_own
 from bursar.money.gateways.parsing import parse_object
 from bursar.money.gateways.reports import OBJECT_REPORTED, translate_report
@@ -17,13 +17,23 @@ class EventInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An event waiting to be applied. origin: `gateway` or `operator` (Bursar's own)."""
+    """An event waiting to be applied. origin: `gateway` or `operator` (Bursar's own). is_erased: its body is our writing."""
 
     id: UUID
     type: str
     origin: str
     occurred_at: datetime
     body: bytes
+    is_erased: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        return is_in_own_words(origin=self.origin, type=self.type)
+
+
+def is_in_own_words(*, origin: str, type: str) -> bool:  # noqa: A002
+    """True for an event that Bursar wrote itself, unless it holds an object as a gateway showed it."""
+    return origin == "operator" and type != OBJECT_REPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,9 @@ def translate(event: Pending, *, gateway_name: str) -> Translated:
     except (ValueError, RecursionError) as error:
         raise EventInvalid(f"the body is not JSON that can be read: {error}") from error
     try:
-        if event.origin == "operator" and event.type == OBJECT_REPORTED:
+        if event.is_erased and not event.is_own:
+            translation = _of_erased(payload)
+        elif event.origin == "operator" and event.type == OBJECT_REPORTED:
             translation = translate_report(gateway(gateway_name), payload)
         elif event.origin == "operator" and event.type.startswith("bursar."):
             translation = translate_own(event.type, payload)
@@ -51,3 +63,10 @@ def translate(event: Pending, *, gateway_name: str) -> Translated:
     except FieldMissing as error:
         raise EventInvalid(str(error)) from error
     return Translated(event, translation, payload)
+
+
+def _of_erased(payload: dict[str, Any]) -> Translation:
+    translation = redaction.translation_of(payload)
+    if translation is None:
+        raise EventInvalid("the event named a person who was erased, and could not be read before")
+    return translation

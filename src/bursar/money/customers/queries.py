@@ -35,11 +35,12 @@ class Customer(View):
     deleted: bool = Field(description="At the gateway.")
     created_at: datetime
     deleted_at: datetime | None = Field(description="With us; deleted ones are hidden from lists, and can be restored.")
+    erased_at: datetime | None = Field(description="Since when nothing that names the person is kept.")
     paid_since_deleted: bool = Field(description="Money arrived after the deletion: it is in the lists again.")
 
 
 _SELECT = """select c.id, c.gateway_account_id as gateway_account, c.gateway_ref, c.email, c.name, c.phone,
-  c.is_deleted as deleted, c.created_at, c.deleted_at,
+  c.is_deleted as deleted, c.created_at, c.deleted_at, c.erased_at,
   c.deleted_at is not null and exists (select from payment p
     where p.tenant_id = c.tenant_id and p.customer_id = c.id and p.created_at > c.deleted_at) as paid_since_deleted
 from customer c"""

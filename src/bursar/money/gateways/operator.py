@@ -16,6 +16,7 @@ from bursar.money.gateways.port import Translation
 PREFIX: Final = "bursar."
 PAYMENT_ASSIGNED: Final = "bursar.payment.assigned"
 CATALOG_CHANGED: Final = "bursar.catalog.changed"
+CUSTOMER_ERASED: Final = "bursar.customer.erased"
 
 
 def is_own(kind: str) -> bool:
@@ -48,9 +49,19 @@ def catalog_event(*, price: str, occurred_at: datetime) -> OwnEvent:
     )
 
 
+def erasure_event(*, erasure: str, occurred_at: datetime) -> OwnEvent:
+    """Return the word that a person is erased. erasure: the UUID under which it was asked for; nothing of the person."""
+    return own_events.write(
+        event_id=f"{CUSTOMER_ERASED}:{erasure}",
+        kind=CUSTOMER_ERASED,
+        occurred_at=occurred_at,
+        data={"erasure": erasure},
+    )
+
+
 def translate_own(kind: str, event: Json) -> Translation:
     """Return the facts of an event of our own. Raises FieldMissing."""
-    if kind == CATALOG_CHANGED:
+    if kind in (CATALOG_CHANGED, CUSTOMER_ERASED):
         return Translation()
     if kind != PAYMENT_ASSIGNED:
         return Translation(is_ignored=True)

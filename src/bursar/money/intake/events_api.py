@@ -94,7 +94,7 @@ async def get_gateway_event(caller: CallerOf, event: EventText) -> GatewayEventS
 @router.get("/gateway-events/{event}/body", response_class=Response, responses=_BYTES)
 @needs("events:read")
 async def get_gateway_event_body(caller: CallerOf, event: EventText) -> Response:
-    """Return the raw bytes as they were signed."""
+    """Return the raw bytes as they were signed, or what is left of them after a person whom they named was erased."""
     async with caller.transaction() as tx:
         event_id = await queries.event_id_of(tx, tenant_id=caller.tenant_id, text=event)
         body = await queries.event_body(tx, tenant_id=caller.tenant_id, event_id=event_id)

@@ -65,6 +65,8 @@ _STORY = f"""
 select {_COLUMNS},
   coalesce((select octet_length(b.body) from gateway_event_body b
     where b.tenant_id = e.tenant_id and b.event_id = e.id and b.received_at = e.received_at), 0) as body_bytes,
+  (select b.erased_at from gateway_event_body b
+    where b.tenant_id = e.tenant_id and b.event_id = e.id and b.received_at = e.received_at) as erased_at,
   coalesce((select n.repeats from gateway_event_differing n where n.tenant_id = e.tenant_id and n.event_id = e.id), 0)
     as differing_repeats,
   coalesce((select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'error', a.error, 'at', a.at) order by a.id desc)

@@ -42,6 +42,7 @@ class Queued:
     body: bytes
     tries: int
     crashes: int
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +124,9 @@ order by d.priority, d.run_at, e.id
 
 # Apart from the look-up of the events, so that only the months from $3 to $4 are opened, and once.
 _BODIES = f"""
-select event_id, case when bytes - length(body) < {BATCH_BYTES_MAX} then body end as body
+select event_id, case when bytes - length(body) < {BATCH_BYTES_MAX} then body end as body, is_erased
 from (
-  select event_id, body, sum(length(body)) over (order by event_id rows unbounded preceding) as bytes from gateway_event_body
+  select event_id, body, erased_at is not null as is_erased, sum(length(body)) over (order by event_id rows unbounded preceding) as bytes from gateway_event_body
   where tenant_id = $1 and event_id = any($2::uuid[]) and received_at >= $3 and received_at <= $4
 ) stored
 """
@@ -220,6 +221,7 @@ async def due_events(
     received = [row["received_at"] for row in rows]
     stored = await connection.fetch(_BODIES, lane.tenant_id, [row["id"] for row in rows], min(received), max(received))
     bodies = {row["event_id"]: row["body"] for row in stored}
+    erased = {row["event_id"] for row in stored if row["is_erased"]}
     return lane, [
         Queued(
             id=row["id"],
@@ -229,6 +231,7 @@ async def due_events(
             body=body,
             tries=row["tries"],
             crashes=row["crashes"],
+            is_erased=row["id"] in erased,
         )
         for row in rows
         if (body := bodies.get(row["id"], b"")) is not None  # else it is one too many for this batch

@@ -64,6 +64,9 @@ class GatewayEventStory(GatewayEvent):
     """An event with what was tried and what became of it. Its raw body is at `…/body`."""
 
     body_bytes: int
+    erased_at: datetime | None = Field(
+        description="Since when the body is only what is left of it after a person whom it named was erased."
+    )
     differing_repeats: int = Field(
         description="How often it was delivered again under its id with another content. The first one stands."
     )

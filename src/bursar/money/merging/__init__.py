@@ -22,9 +22,11 @@ from bursar.money.merging.registers import (
     owners_of_methods,
     subscription_histories,
 )
+from bursar.money.merging.rewriting import RegisterKey, rewrite, rewrite_same
 
 __all__ = [
     "Merged",
+    "RegisterKey",
     "Reported",
     "Snapshot",
     "history_bounds",
@@ -32,5 +34,7 @@ __all__ = [
     "merge",
     "objects",
     "owners_of_methods",
+    "rewrite",
+    "rewrite_same",
     "subscription_histories",
 ]

@@ -1,5 +1,6 @@
 """Check the sealed audit trail: nothing changed, nothing gone, nothing added, and the end not cut off."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.kernel import ids
+from bursar.kernel.audit import note_hash
 from bursar.kernel.db import Transaction
 from bursar.money.trail.sealing import LINE, NOTHING, Seal, told
 
@@ -19,13 +21,17 @@ from audit_seal s where s.tenant_id = $1 and s.sequence > $2 order by s.sequence
 _RECORDS = f"""select a.id, sha256(convert_to({LINE}, 'UTF8')) as digest from audit_record a
 where a.tenant_id = $1 and a.written_in >= $2 and a.written_in < $3"""
 
+_NOTES = """select a.id, a.changes ->> 'note' as hash, n.salt, n.told::text as told
+from audit_record a join audit_note n on n.tenant_id = a.tenant_id and n.record_id = a.id
+where a.tenant_id = $1 and a.written_in >= $2 and a.written_in < $3"""
+
 _UNSEALED = """select count(*) as count, min(a.at) as oldest from audit_record a
 where a.tenant_id = $1 and a.written_in >= $2"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong. kind: `record_changed`, `record_missing`, `record_inserted`, `seal_wrong`, `seal_missing`, `head_unknown`.
+    """What is wrong. kind: `record_changed`, `note_changed`, `record_missing`, `record_inserted`, `seal_wrong`, `seal_missing`, `head_unknown`.
 
     subject: the record's public id, or the seal's number.
     """
@@ -58,6 +64,7 @@ async def check_chain(tx: Transaction, *, tenant_id: UUID, expected: str | None 
     async for seal, hash_kept in _seals(tx, tenant_id):
         faults += _faults_of_link(seal, hash_kept, last)
         faults += _faults_of_records(seal, await tx.fetch(_RECORDS, tenant_id, seal.begins, seal.ends))
+        faults += _faults_of_notes(seal, await tx.fetch(_NOTES, tenant_id, seal.begins, seal.ends))
         last, count = (seal, hash_kept), count + len(seal.records)
         heads.add(shown(hash_kept))
     if expected is not None and expected not in heads:
@@ -126,6 +133,16 @@ def _faults_of_records(seal: Seal, rows: list[Any]) -> list[Fault]:
         Fault("record_changed", _record(r), within) for r, digest in kept.items() if found.get(r, digest) != digest
     ]
     return faults
+
+
+def _faults_of_notes(seal: Seal, rows: list[Any]) -> list[Fault]:
+    """Return the notes that are not what their records say. One that is gone was forgotten with a person."""
+    within = f"seal {seal.sequence} of {told(seal.sealed_at)}"
+    return [
+        Fault("note_changed", _record(row["id"]), within)
+        for row in rows
+        if note_hash(row["salt"], json.loads(row["told"])) != row["hash"]
+    ]
 
 
 def _record(record_id: UUID) -> str:

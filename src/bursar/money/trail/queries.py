@@ -20,7 +20,10 @@ class AuditRecordNotFound(NotFound):
 
 
 class AuditRecord(View):
-    """Who did what. `changes` holds plain values, never a secret."""
+    """Who did what. `changes` holds plain values, never a secret.
+
+    Where it holds `note`, words of somebody were forgotten with the person they told of: it is the hash of them.
+    """
 
     id: AuditId
     at: datetime
@@ -36,9 +39,10 @@ class AuditRecord(View):
 
 _GATEWAY = "gateway"
 
-_SELECT = """select r.id, r.at, r.actor, r.action, r.event_id as event, r.subject, r.changes::text as changes,
+_SELECT = """select r.id, r.at, r.actor, r.action, r.event_id as event, r.subject,
+  (case when n.told is null then r.changes else r.changes - 'note' || n.told end)::text as changes,
   r.address, r.user_agent, r.correlation_id
-from audit_record r"""
+from audit_record r left join audit_note n on n.tenant_id = r.tenant_id and n.record_id = r.id"""
 
 RECORDS = Listing(
     select=_SELECT,

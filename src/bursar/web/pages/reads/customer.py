@@ -96,6 +96,7 @@ class Customer:
     is_sandbox: bool
     is_deleted: bool
     created_at: datetime
+    erased_at: datetime | None
     paid: tuple[Money, ...]
     refunded: tuple[Money, ...]
     pools: tuple[Pool, ...]
@@ -108,7 +109,7 @@ class Customer:
 
 _CUSTOMER = """
 select c.id, left(c.name, 200) as name, left(c.email, 320) as email, left(c.phone, 60) as phone, left(c.gateway_ref, 255) as gateway_ref,
-  left(a.name, 60) as account, a.gateway, c.is_deleted, c.created_at
+  left(a.name, 60) as account, a.gateway, c.is_deleted, c.created_at, c.erased_at
 from customer c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
 where c.tenant_id = $1 and c.id = $2
 """
@@ -199,6 +200,7 @@ async def customer(
         is_sandbox=row["gateway"] == "sandbox",
         is_deleted=row["is_deleted"],
         created_at=row["created_at"],
+        erased_at=row["erased_at"],
         paid=tuple(Money(int(Decimal(s["paid_minor"])), s["currency"]) for s in sums),
         refunded=tuple(Money(int(Decimal(s["refunded_minor"])), s["currency"]) for s in sums if s["refunded_minor"]),
         pools=tuple(

@@ -97,6 +97,7 @@ class Story:
     credits: tuple[CreditChange, ...]
     headers: tuple[tuple[str, str], ...]
     body: Body | None
+    is_erased: bool
 
     @property
     def is_sandbox(self) -> bool:
@@ -151,7 +152,8 @@ order by m.id limit {EFFECTS_MAX}
 """
 
 _BODY = f"""
-select headers::text as headers, substring(body for {SHOWN_BYTES}) as head, octet_length(body) as size
+select headers::text as headers, substring(body for {SHOWN_BYTES}) as head, octet_length(body) as size,
+  erased_at is not null as is_erased
 from gateway_event_body where tenant_id = $1 and event_id = $2 and received_at = $3
 """
 
@@ -198,6 +200,7 @@ async def story(tx: Transaction, *, tenant_id: UUID, event_id: UUID) -> Story | 
         ),
         headers=_headers(raw["headers"]) if raw else (),
         body=shown(bytes(raw["head"]), size=raw["size"]) if raw else None,
+        is_erased=bool(raw and raw["is_erased"]),
     )
 
 
