@@ -8,14 +8,14 @@ from pydantic import Field
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.circuits import CircuitState, reset_circuit
 from bursar.kernel.circuits.queries import CircuitId, CircuitView, circuit, circuits
-from bursar.kernel.http import Page, PageFilters, page_of
+from bursar.kernel.http import Key, Page, PageFilters, page_of
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["circuits"])
 
 
 class CircuitFilters(PageFilters):
     state: CircuitState | None = None
-    subject: str | None = Field(default=None, min_length=1, max_length=100, description="Whom we call.")
+    subject: Key | None = Field(default=None, description="Whom we call.")
 
 
 @router.get("/circuits")
