@@ -1,5 +1,6 @@
 """Subscriptions in the sandbox: begun, changed, renewed by the clock, and ended."""
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -258,3 +259,20 @@ async def test_a_customer_ends_and_keeps_a_subscription_on_his_own_page(sandbox:
 
     assert (page.status_code, "30.00 EUR" in page.text, stranger.status_code) == (200, True, 404)
     assert (ending["cancel_at_period_end"], kept["cancel_at_period_end"]) == (True, False)
+
+
+async def test_a_caller_whose_clock_stayed_behind_is_understood(sandbox: Sandbox) -> None:
+    made = await subscribe(sandbox)
+    at = int(time.time())
+    await sandbox.advance(40 * DAY_S)
+    details = {"items": [{"id": made["items"]["data"][0]["id"], "quantity": 2}], "proration_date": at + 60}
+    line = {"price_data": {"currency": "eur", "unit_amount": 1500, "product_data": {"name": "Single class"}}}
+    form = {"mode": "payment", "line_items": [line], "success_url": "https://example.com/", "expires_at": at + 3600}
+
+    preview = await sandbox.done(
+        "POST", "/v1/invoices/create_preview", {"subscription": made["id"], "subscription_details": details}
+    )
+    session = await sandbox.done("POST", "/v1/checkout/sessions", form)
+
+    assert len(preview["lines"]["data"]) == 3
+    assert 40 * DAY_S <= session["expires_at"] - at - 3600 < 40 * DAY_S + 60

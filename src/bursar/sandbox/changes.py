@@ -28,8 +28,8 @@ class Change:
 def changed(work: Work, subscription: Json, params: Params, *, anchors_now: bool = False) -> Change:
     """Return what a change comes to. Raises Refusal."""
     behaviour = params.text("proration_behavior", "create_prorations", among=BEHAVIOURS)
-    at = params.whole("proration_date") or work.now
     start, end = period_of(subscription)
+    at = work.meant(params.whole("proration_date") or work.now, first=start, last=max(end, work.now))
     if not start <= at <= max(end, work.now):
         raise invalid(
             "Cannot specify `proration_date` outside of the subscription's current period.", param="proration_date"

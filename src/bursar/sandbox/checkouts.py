@@ -200,6 +200,7 @@ def _expiry(work: Work, params: Params) -> int:
     wanted = params.whole("expires_at")
     if wanted is None:
         return work.now + _EXPIRES_AFTER_S[-1]
+    wanted = work.meant(wanted, first=work.now + _EXPIRES_AFTER_S[0], last=work.now + _EXPIRES_AFTER_S[-1])
     if wanted - work.now not in _EXPIRES_AFTER_S:
         raise invalid(
             "The `expires_at` timestamp must be between 30 minutes and 24 hours after Checkout Session creation.",

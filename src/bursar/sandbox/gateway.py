@@ -142,7 +142,7 @@ class Gateway:
         return True
 
     def _done(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
-        asked = Asked(request_id, key, request.base)
+        asked = Asked(request_id, key, request.base, self.clock.ahead_s)
         with self.store.transaction() as connection:
             work = Work(connection, account, self.clock.now(), asked)
             try:

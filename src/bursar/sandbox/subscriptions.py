@@ -15,6 +15,7 @@ from bursar.sandbox.work import Work, listing
 
 ITEMS_MAX: Final = 20
 INCOMPLETE_S: Final = 23 * 3_600
+TRIAL_S_MAX: Final = 730 * 86_400
 WARNED_BEFORE_S: Final = 3 * 86_400
 ENDED: Final = ("canceled", "incomplete_expired")
 _BEHAVIOURS: Final = ("allow_incomplete", "default_incomplete", "error_if_incomplete")
@@ -297,7 +298,7 @@ def trial_end_of(work: Work, params: Params) -> int | None:
         return work.now + days * 86_400
     if until is None or until == "now":
         return None
-    at = params.need_whole("trial_end")
+    at = work.meant(params.need_whole("trial_end"), first=work.now + 1, last=work.now + TRIAL_S_MAX)
     if at <= work.now:
         raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", param="trial_end")
     return at

@@ -26,11 +26,15 @@ def new_id(prefix: str, length: int = 24) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asked: the request's id and its idempotency key, as events repeat them. base: the server's own address."""
+    """Who asked: the request's id and its idempotency key, as events repeat them.
+
+    base: the server's own address. ahead_s: how far the sandbox's clock is ahead of the caller's.
+    """
 
     request: str | None = None
     key: str | None = None
     base: str = ""
+    ahead_s: int = 0
 
 
 class Work:
@@ -103,6 +107,13 @@ class Work:
         if previous:
             self.tell(kind, item, {name: value for name, value in previous.items() if name[0] != "_"})
         return item
+
+    def meant(self, at: int, *, first: int, last: int) -> int:
+        """Return the moment that a caller means: one that cannot be, and could by his own clock, is moved by as much
+        as the sandbox is ahead of that.
+        """
+        moved = at + self.asked.ahead_s
+        return moved if not first <= at <= last and first <= moved <= last else at
 
     def later(self, at: int, kind: str, subject: str) -> None:
         """Leave something to be done at a moment; `timeline` says what each kind is."""
