@@ -118,6 +118,13 @@ GOLDEN: tuple[tuple[calls.AnyCall, bytes], ...] = (
         ),
     ),
     (
+        calls.ChangeSubscription(subscription="sub_1", price="price_2", claim=Claim(price="price_ours", quantity="1")),
+        (
+            b'{"operation":"change_subscription","subscription":"sub_1","price":"price_2",'
+            b'"claim":{"price":"price_ours","quantity":"1"}}'
+        ),
+    ),
+    (
         calls.PreviewSubscriptionChange(subscription="sub_1", price="price_2", item="si_1"),
         b'{"operation":"preview_subscription_change","subscription":"sub_1","price":"price_2","item":"si_1"}',
     ),

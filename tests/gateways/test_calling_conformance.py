@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from calling_examples import EXAMPLES, KEY, NOON, SECRET, answers_of, stripe_object
 from wire_double import (
@@ -37,6 +38,7 @@ from bursar.money.gateways.calling import (
     StillRunning,
 )
 from bursar.money.gateways.calls import Kind
+from bursar.money.gateways.facts import Claim
 from bursar.money.gateways.registry import GATEWAYS
 
 pytestmark = pytest.mark.anyio
@@ -467,6 +469,43 @@ async def test_dodo_partial_refund_is_spread_over_what_is_left_of_each_item(sett
         ]
     ]
     assert refused.value.code == "amount_too_large"
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+async def test_a_change_says_what_is_sold_now_and_takes_the_order_away(setting):
+    claim = Claim(price="price_ours", quantity="2")
+
+    await setting.execute(calls.ChangeSubscription(subscription="sub_1", price="price_2", claim=claim))
+
+    (asked,) = (dict(asked.form) for asked in setting.server.asked if asked.method == "POST")
+    told = {name: value for name, value in asked.items() if name.startswith("metadata")}
+    assert told == {
+        "metadata[bursar_order]": "",
+        "metadata[bursar_price]": "price_ours",
+        "metadata[bursar_quantity]": "2",
+    }
+
+
+@pytest.mark.parametrize("name", ["dodo"])
+async def test_dodo_change_replaces_what_was_said_of_the_sale_and_keeps_the_rest(setting):
+    claim = Claim(price="price_ours", quantity="2")
+
+    await setting.execute(calls.ChangeSubscription(subscription="sub_1", price="price_2", claim=claim))
+
+    (asked,) = (asked.json for asked in setting.server.asked if asked.method == "POST")
+    assert asked["metadata"] == {"bursar_price": "price_ours", "bursar_quantity": "2", "bursar_call": KEY}
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+async def test_only_the_checkout_names_the_order_of_a_subscription(setting):
+    call = next(call for call in EXAMPLES if isinstance(call, calls.CreateCheckout))
+    claim = Claim(order="ord_1", price="price_ours")
+    await setting.execute(msgspec.structs.replace(call, mode=calls.CheckoutMode.subscription, claim=claim))
+
+    (asked,) = (dict(asked.form) for asked in setting.server.asked)
+    assert asked["metadata[bursar_order]"] == "ord_1"
+    assert asked["subscription_data[metadata][bursar_price]"] == "price_ours"
+    assert "subscription_data[metadata][bursar_order]" not in asked
 
 
 @pytest.mark.parametrize("name", ["dodo"])

@@ -16,6 +16,7 @@ from bursar.money.gateways import calls, gateway
 from bursar.money.gateways.callers import Callers
 from bursar.money.gateways.calling import Credentials, OperationUnsupported
 from bursar.money.gateways.calls import Kind
+from bursar.money.gateways.facts import Claim
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads the descriptions")
 pytestmark = [pytest.mark.anyio, needs_material]
@@ -47,6 +48,7 @@ MORE = (
         subscription="sub_1", price="price_2", item="si_1", proration=calls.Proration.none, proration_at=NOON
     ),
     calls.ChangeSubscription(subscription="sub_1", price="price_2", is_kept_unpaid=True),
+    calls.ChangeSubscription(subscription="sub_1", price="price_2", claim=Claim(price="price_ours", quantity="2")),
     calls.ChangeSubscription(subscription="sub_1", price="price_2", proration=calls.Proration.full_now),
     calls.CancelSubscriptionNow(subscription="sub_1", is_prorated=True),
 )

@@ -148,7 +148,7 @@ def operation_of(kind: type[Call]) -> str:
 class CreateCheckout(Call, frozen=True, kw_only=True, omit_defaults=True, tag="create_checkout"):
     """Make a hosted page on which a customer pays, subscribes, or saves a way to pay. The answer's `url` leads there.
 
-    claim: what is bought; its `order` is Bursar's order id. customer: the gateway's; else `email` prefills the page.
+    claim: what is bought; its `order` is Bursar's order id, which a subscription, living longer, does not carry on. customer: the gateway's; else `email` prefills the page.
     currency: of a checkout in mode setup. saves_payment_method: in mode payment, keep the way to pay for later.
     """
 
@@ -294,6 +294,8 @@ class ChangeSubscription(Call, frozen=True, kw_only=True, omit_defaults=True, ta
     price: what it sells afterwards. item: the gateway's id of the line to replace; may be left out where there is one.
     proration_at: reckon as of then, so that what was previewed is what is billed.
     is_kept_unpaid: change it even when the payment of it fails; else nothing changes then.
+    claim: what the subscription says from then on that it sells, instead of what it said, its order included. Empty: it says
+    what it said.
     """
 
     subscription: str
@@ -303,6 +305,7 @@ class ChangeSubscription(Call, frozen=True, kw_only=True, omit_defaults=True, ta
     proration: Proration = Proration.bill_now
     proration_at: datetime | None = None
     is_kept_unpaid: bool = False
+    claim: Claim = Claim()
 
 
 class PreviewSubscriptionChange(Call, frozen=True, kw_only=True, omit_defaults=True, tag="preview_subscription_change"):

@@ -18,6 +18,7 @@ from bursar.money.gateways.calling import (
     OperationUnsupported,
 )
 from bursar.money.gateways.calls import CheckoutMode, Kind, Proration
+from bursar.money.gateways.facts import Claim
 from bursar.money.gateways.fields import children, ref_of
 
 _PRORATION: Final = {
@@ -27,6 +28,7 @@ _PRORATION: Final = {
     Proration.none: "do_not_bill",
 }
 _TEXT_LENGTH_MAX: Final = 500
+_CLAIM: Final = ("bursar_order", "bursar_price", "bursar_quantity")
 
 _UNSUPPORTED: Final[Mapping[type[calls.Call], str]] = {
     calls.ExpireCheckout: "Nothing needs to be done: a checkout that nobody pays closes by itself after 24 hours.",
@@ -122,12 +124,6 @@ def _check_change(call: calls.ChangeSubscription | calls.PreviewSubscriptionChan
 
 
 def _create_checkout(call: calls.CreateCheckout, mark: str, _known: Json) -> Request:
-    claim = {
-        "bursar_order": call.claim.order,
-        "bursar_price": call.claim.price,
-        "bursar_quantity": call.claim.quantity,
-        MARK: mark,
-    }
     customer = {"customer_id": call.customer} if call.customer else {"email": call.email} if call.email else None
     params = {
         "product_cart": [
@@ -138,7 +134,7 @@ def _create_checkout(call: calls.CreateCheckout, mark: str, _known: Json) -> Req
         "return_url": call.success_url,
         "cancel_url": call.cancel_url,
         "show_saved_payment_methods": True if call.customer else None,
-        "metadata": _told(claim),
+        "metadata": _claimed(call.claim) | {MARK: mark},
     }
     return Request("checkout_sessions.create", Kind.session, params=_told(params))
 
@@ -194,11 +190,24 @@ def _shares(amount: int, known: Json) -> list[Json]:
 def _change(call: calls.ChangeSubscription, mark: str, known: Json) -> Request:
     params = _changed(call, known) | {
         "on_payment_failure": "apply_change" if call.is_kept_unpaid else "prevent_change",
-        "metadata": None if not (metadata := known.get("metadata")) else {**metadata, MARK: mark},
+        "metadata": _replaced(call.claim, known, mark=mark),
     }
     return Request(
         "subscriptions.change_plan", Kind.subscription, (call.subscription,), _told(params), after=call.subscription
     )
+
+
+def _replaced(claim: Claim, known: Json, *, mark: str) -> Json | None:
+    """Return the metadata that a change leaves, which Dodo takes whole: what others wrote is kept, what was sold is not."""
+    metadata: Json = known.get("metadata") or {}
+    if claim == Claim():
+        return {**metadata, MARK: mark} if metadata else None
+    kept = {name: told for name, told in metadata.items() if name not in _CLAIM}
+    return kept | _claimed(claim) | {MARK: mark}
+
+
+def _claimed(claim: Claim) -> Json:
+    return _told(dict(zip(_CLAIM, (claim.order, claim.price, claim.quantity), strict=True)))
 
 
 def _preview(call: calls.PreviewSubscriptionChange, _mark: str, known: Json) -> Request:

@@ -29,6 +29,7 @@ _PRORATION: Final = {
 }
 _UNFIT_FILENAME = re.compile(r"[^A-Za-z0-9._-]+")
 _METADATA_LENGTH_MAX: Final = 500
+_ORDER: Final = "bursar_order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ def _create_checkout(call: calls.CreateCheckout, mark: str) -> Request:
             later = {"setup_future_usage": "off_session"} if call.saves_payment_method else {}
             params["payment_intent_data"] = {"metadata": metadata} | later
         case CheckoutMode.subscription:
-            params["subscription_data"] = _told({"metadata": metadata, "trial_end": _seconds(call.trial_end)})
+            # Of the order only the session tells: every renewal would name it, also after a change of what is sold.
+            lasting = {name: told for name, told in metadata.items() if name != _ORDER}
+            params["subscription_data"] = _told({"metadata": lasting, "trial_end": _seconds(call.trial_end)})
         case CheckoutMode.setup:
             params["setup_intent_data"] = {"metadata": metadata}
             params["currency"] = call.currency.lower() if call.currency else None
@@ -209,6 +212,7 @@ def _change(call: calls.ChangeSubscription, _mark: str) -> Request:
         "proration_behavior": _PRORATION[call.proration],
         "proration_date": _seconds(call.proration_at),
         "payment_behavior": "allow_incomplete" if call.is_kept_unpaid else "error_if_incomplete",
+        "metadata": _replaced(call.claim),
     }
     return Request("subscriptions.update", Kind.subscription, (call.subscription,), _told(params))
 
@@ -262,9 +266,14 @@ def _portal(call: calls.CreatePortalSession, _mark: str) -> Request:
 
 
 def _metadata(claim: Claim, mark: str) -> Params:
-    return _told(
-        {"bursar_order": claim.order, "bursar_price": claim.price, "bursar_quantity": claim.quantity, MARK: mark}
-    )
+    return _told({_ORDER: claim.order, "bursar_price": claim.price, "bursar_quantity": claim.quantity, MARK: mark})
+
+
+def _replaced(claim: Claim) -> Params | None:
+    """Return the metadata that says this and nothing of what was said before: an empty text takes a name away."""
+    if claim == Claim():
+        return None
+    return {_ORDER: claim.order or "", "bursar_price": claim.price or "", "bursar_quantity": claim.quantity or ""}
 
 
 def _told(params: Params) -> Params:
