@@ -4,9 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bursar.kernel.jobs import Kind, Kinds, Schedule
+from bursar.kernel.resources import utc_now
+from bursar.money import calls, refunding
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
+from bursar.money.gateways.callers import Callers
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -14,7 +17,13 @@ if TYPE_CHECKING:
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
 
-JOBS: tuple[Kind, ...] = ()
+ASKERS = (refunding.ASKER,)
+"""Who asks something of gateways and hears what came of it."""
+
+OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
+"""The way out of this process: connections to gateways, and the circuits before them."""
+
+JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS),)
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
 SCHEDULES: tuple[Schedule, ...] = ()
@@ -24,6 +33,7 @@ APIS = (
     "bursar.money.catalog.api",
     "bursar.money.customers.api",
     "bursar.money.payments.api",
+    "bursar.money.refunding.api",
     "bursar.money.subscriptions.api",
     "bursar.money.fulfilment.api",
     "bursar.money.fulfilment.licence_api",
@@ -35,6 +45,7 @@ APIS = (
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
+    "bursar.money.calls.api",
     "bursar.money.trail.api",
     "bursar.kernel.jobs.api",
     "bursar.kernel.access.api",

@@ -11,6 +11,8 @@ from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
 from bursar.kernel.resources import utc_now
+from bursar.money.calls import EXECUTE, ask
+from bursar.money.gateways.calls import CreateRefund
 from draining import drain
 from stage import Stage
 
@@ -64,6 +66,7 @@ PREFIXES = {
     "dispute": ids.DISPUTE,
     "erasure": ids.ERASURE,
     "event": ids.EVENT,
+    "gateway_call": ids.GATEWAY_CALL,
     "external_user": ids.USER,
     "invoice": ids.INVOICE,
     "issuer": ids.ISSUER,
@@ -170,6 +173,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "occurred_at": "2026-01-01T00:00:00Z",
             "gateway_account": mine["desk"],
         },
+        "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
             "amount_minor": 1,
@@ -247,6 +251,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["external_user"] = ids.show(ids.USER, person)
     mine["role"] = role.json()["id"]
     mine["circuit"] = await _failed(caller.stage)
+    mine["gateway_call"] = await _unknown(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -294,6 +299,20 @@ async def _failed(stage: Stage) -> str:
     for _ in range(5):
         await circuits.failed(Admission(utc_now()), **place, why="it did not answer within 23 s")
     return ids.show(ids.CIRCUIT, await stage.value("select id from circuit"))
+
+
+async def _unknown(stage: Stage) -> str:
+    """Let something have been asked of a gateway, and nobody can tell what came of it; return the call."""
+    refund = ids.show(ids.REFUND, ids.new())
+    call = CreateRefund(refund=refund, currency="EUR", payment="pi_1", amount_minor=1)
+    place = {"tenant_id": stage.tenant_id, "account_id": stage.account_id}
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        call_id = await ask(tx, **place, call=call, subject=refund, key="unknown", actor="operator")
+        await tx.execute(
+            "update gateway_call set state = 'unknown', ended_at = now() where tenant_id = $1", stage.tenant_id
+        )
+        await tx.execute("delete from job where kind = $1", EXECUTE)
+    return ids.show(ids.GATEWAY_CALL, call_id)
 
 
 async def _met(caller: Any) -> UUID:

@@ -212,6 +212,26 @@ BREAKS = {
     "activations_are_counted": Break(
         FULL_REFUND, ("update licence set activations = 1",), "select id from licence where tenant_id = $1", "lic"
     ),
+    "calls_have_an_outcome_or_a_job": Break(
+        CHECKOUT,
+        (
+            """insert into gateway_call (tenant_id, id, gateway_account_id, key, operation, subject, asker, actor, request, created_at)
+            select tenant_id, new_id(), id, 'k', 'create_refund', 're_1', '', 'operator', 'x', now() - interval '1 h' from gateway_account""",
+        ),
+        "select id from gateway_call where tenant_id = $1",
+        "gwc",
+    ),
+    "promises_are_of_asked_refunds": Break(
+        CHECKOUT,
+        ("update payment set promisable_minor = 1, promised_minor = 1",),
+        "select id from payment where tenant_id = $1",
+        "pay",
+    ),
+    "asked_refunds_are_made_once": Break(
+        REFUNDS,
+        ("""update gateway_object set state = state || '{"bursar_refund": "re_x"}' where kind = 'refund'""",),
+        "select 're_x'",
+    ),
     "events_are_in_one_place": Break(
         CHECKOUT,
         (

@@ -52,6 +52,7 @@ SECURITY_EVENT = "sec"
 JOB = "job"
 CIRCUIT = "cir"
 ERASURE = "ers"
+GATEWAY_CALL = "gwc"
 
 
 class IdInvalid(Invalid):

@@ -95,7 +95,7 @@ where p.tenant_id = $1 and p.superseded_by is null
         """
 from refund r join account a on a.id = r.gateway_account_id
 left join payment p on p.tenant_id = r.tenant_id and p.id = r.payment_id left join purchase_name n on n.id = r.purchase_id
-where r.tenant_id = $1
+where r.tenant_id = $1 and r.gateway_ref is not null
 """,
     ),
     "dispute": _lines(

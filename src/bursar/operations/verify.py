@@ -33,6 +33,7 @@ _PREFIXES = {
     "entitlement": ids.ENTITLEMENT,
     "licence": ids.LICENCE,
     "audit_record": ids.AUDIT,
+    "gateway_call": ids.GATEWAY_CALL,
     "ledger_transaction": ids.LEDGER_TRANSACTION,
     "tenant_id": ids.TENANT,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,

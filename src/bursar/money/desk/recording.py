@@ -141,10 +141,11 @@ async def record_refund(
     reason: str | None,
     occurred_at: datetime,
     actor: str,
+    refund: str | None = None,
 ) -> UUID:
     """Record money handed back; return the event. The same reference is the same refund.
 
-    amount_minor: None is all that is left. Raises PaymentNotFound, PaymentNotManual, RefundExceedsPayment,
+    amount_minor: None is all that is left. refund: our id of it, where it was promised before. Raises PaymentNotFound, PaymentNotManual, RefundExceedsPayment,
     ManualReferenceReused.
     """
     row = await tx.fetchrow(_PAYMENT, tenant_id, payment_id)
@@ -166,6 +167,7 @@ async def record_refund(
         currency=row["currency"],
         occurred_at=occurred_at,
         reason=reason,
+        refund=refund,
     )
     shown = ids.show(ids.PAYMENT, payment_id)
     changes = {"reference": reference, "payment": shown, "amount_minor": amount, "reason": reason}

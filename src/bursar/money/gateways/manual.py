@@ -77,14 +77,28 @@ def payment_event(
 
 
 def refund_event(
-    *, ref: str, payment: str, amount_minor: int, currency: str, occurred_at: datetime, reason: str | None = None
+    *,
+    ref: str,
+    payment: str,
+    amount_minor: int,
+    currency: str,
+    occurred_at: datetime,
+    reason: str | None = None,
+    refund: str | None = None,
 ) -> OwnEvent:
-    """Return the event of money handed back. payment: the `ref` of the desk payment."""
+    """Return the event of money handed back. payment: the `ref` of the desk payment. refund: our own id of it, if it has one."""
     return own_events.write(
         event_id=f"refund:{ref}",
         kind=REFUND_RECORDED,
         occurred_at=occurred_at,
-        data={"ref": ref, "payment": payment, "amount_minor": amount_minor, "currency": currency, "reason": reason},
+        data={
+            "ref": ref,
+            "payment": payment,
+            "amount_minor": amount_minor,
+            "currency": currency,
+            "reason": reason,
+            "refund": refund,
+        },
     )
 
 
@@ -158,5 +172,6 @@ def _refund(event: Json) -> RefundFact:
         currency=currency(data, "currency", OBJECT),
         payment=ref(data, "payment", OBJECT),
         reason=text(data.get("reason")),
+        bursar_refund=text(data.get("refund")),
         created_at=instant_of_text(event.get("occurred_at")),
     )

@@ -78,7 +78,8 @@ with recursive line (id, superseded_by, step) as (
 _OF_PAYMENT = "join payment p on p.tenant_id = {0}.tenant_id and p.id = {0}.payment_id"
 
 _REFUND = f"""select r.id, coalesce(p.superseded_by, p.id) as payment, p.customer_id as customer,
-  r.gateway_account_id as gateway_account, r.gateway_ref, r.status, r.amount_minor, r.currency, r.reason, r.created_at
+  r.gateway_account_id as gateway_account, r.gateway_ref, r.status, r.amount_minor, r.currency, coalesce(r.asked_reason, r.reason) as reason,
+  r.failure, r.created_at
 from refund r {_OF_PAYMENT.format("r")}"""
 
 _DISPUTE = f"""select d.id, coalesce(p.superseded_by, p.id) as payment, p.customer_id as customer,
@@ -107,6 +108,7 @@ REFUNDS = Listing(
     select=_REFUND,
     tenant="r.tenant_id",
     key="r.id",
+    always=("r.same_as is null",),
     filters=_filters("r", customer="p.customer_id = {}", payment="r.payment_id = {}"),
     refers=_REFERS,
     stamped_by="gateway",
@@ -129,7 +131,7 @@ INVOICES = Listing(
 )
 
 ONE = {
-    "refund": f"{_REFUND} where r.tenant_id = $1 and r.id = $2",
+    "refund": f"{_REFUND} where r.tenant_id = $1 and r.id = (select coalesce(same_as, id) from refund where tenant_id = $1 and id = $2)",
     "dispute": f"{_DISPUTE} where d.tenant_id = $1 and d.id = $2",
     "invoice": f"{_INVOICE} where i.tenant_id = $1 and i.id = $2",
 }

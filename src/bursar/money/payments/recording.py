@@ -143,6 +143,11 @@ async def _refunds(
     rows = [(a, r) for a in assessed for r in a.assessment.refunds if r.is_itemised]
     if not rows:
         return []
+    asked = {own: (r.ref, payment_ids[a.purchase_id, r.payment_ref]) for a, r in rows if (own := _own(r.bursar_refund))}
+    if asked:
+        named = (list(asked), [ref for ref, _ in asked.values()], [payment for _, payment in asked.values()])
+        await tx.execute(sql.LINK_REFUNDS, tenant_id, account_id, *named)
+        await tx.execute(sql.NAME_REFUNDS, tenant_id, account_id, *named)
     changed = await tx.fetch(
         sql.REFUNDS,
         tenant_id,
@@ -157,7 +162,16 @@ async def _refunds(
         [r.reason for _, r in rows],
         [r.created_at for _, r in rows],
     )
+    await tx.execute(sql.COUNT_PROMISES, tenant_id, sorted({*payment_ids.values()}))
     return [Recorded("refund", row["purchase_id"], row["id"], _state(row)) for row in changed]
+
+
+def _own(text: str | None) -> UUID | None:
+    """Return our id that a refund carries. Anybody at the gateway may have written it."""
+    try:
+        return ids.parse(ids.REFUND, text) if text else None
+    except ids.IdInvalid:
+        return None
 
 
 async def _disputes(

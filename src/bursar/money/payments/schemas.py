@@ -45,11 +45,12 @@ class Refund(View):
     payment: PaymentId
     customer: CustomerId | None
     gateway_account: AccountId
-    gateway_ref: GatewayRef
+    gateway_ref: Annotated[str | None, Field(description="The gateway's own id of it; null until it has one.")]
     status: RefundState
     amount_minor: Amount
     currency: Code
     reason: str | None
+    failure: str | None = Field(description="Why the gateway refused it.")
     created_at: datetime
 
 

@@ -92,6 +92,35 @@ REFUNDS = _upsert(
     returning="id, purchase_id, gateway_ref, status, amount_minor, currency",
 )
 
+# A refund that we asked for becomes the one that is reported, unless that was told of before without our id: then it is another
+# name of it. Whoever writes our id beside a refund of another payment changes nothing.
+_ASKED = """refund as r
+from unnest($3::uuid[], $4::text[], $5::uuid[]) as n (id, ref, payment_id), payment as p"""
+_OF_ITS_PAYMENT = """r.tenant_id = $1 and r.id = n.id and r.gateway_account_id = $2 and r.is_asked and r.gateway_ref is null and r.same_as is null
+  and p.tenant_id = $1 and p.id = r.payment_id and (p.id = n.payment_id or p.superseded_by = n.payment_id)"""
+
+LINK_REFUNDS = f"""
+update {_ASKED.replace("refund as r", "refund as r set gateway_ref = n.ref")}
+where {_OF_ITS_PAYMENT}
+  and not exists (select from refund o where o.tenant_id = $1 and o.gateway_account_id = $2 and o.gateway_ref = n.ref)
+"""
+
+NAME_REFUNDS = f"""
+update {_ASKED.replace("refund as r", "refund as r set same_as = o.id")}, refund as o
+where {_OF_ITS_PAYMENT}
+  and o.tenant_id = $1 and o.gateway_account_id = $2 and o.gateway_ref = n.ref and o.id <> r.id
+"""
+
+# The payments are locked by what wrote them before, in a statement before this one, so that no promise is made meanwhile.
+COUNT_PROMISES = """
+update payment as p set promised_minor = s.minor, promisable_minor = greatest(p.promisable_minor, s.minor)
+from unnest($2::uuid[]) as t (id) cross join lateral (
+  select coalesce(sum(r.amount_minor), 0)::bigint as minor from refund r
+  where r.tenant_id = $1 and r.payment_id = t.id and r.is_asked and r.status = 'pending' and r.same_as is null offset 0
+) s
+where p.tenant_id = $1 and p.id = t.id and p.promised_minor <> s.minor
+"""
+
 DISPUTES = _upsert(
     "dispute",
     {

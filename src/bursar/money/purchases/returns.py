@@ -21,6 +21,7 @@ class RefundView:
     reason: str | None
     created_at: datetime
     is_itemised: bool = True
+    bursar_refund: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ def _itemised(members: Members, payments: tuple[PaymentView, ...], at: datetime)
             currency=r.currency or payment.currency,
             reason=r.reason,
             created_at=r.created_at or at,
+            bursar_refund=r.bursar_refund,
         )
         for r, _ in members.refunds
     ]

@@ -1,6 +1,6 @@
 """The invariants: what must hold of every tenant at every commit, each one SQL statement that returns the rows that break it.
 
-What it is: the list, by subject: the books, grants, what was delivered, events, merged facts, jobs.
+INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD)
 What it is not: a repair. A broken invariant is a bug, shown with the rows, and answered by a person.
 
 Invariants of the invariants, which tests name:
@@ -19,7 +19,8 @@ from bursar.operations.invariants.invariant import Invariant, Scope
 from bursar.operations.invariants.jobs import JOBS
 from bursar.operations.invariants.keys import KEYS
 from bursar.operations.invariants.merged import MERGED
+from bursar.operations.invariants.outward import OUTWARD
 
-INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS)
+INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD)
 
 __all__ = ["INVARIANTS", "Invariant", "Scope"]

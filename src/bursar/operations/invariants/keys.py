@@ -25,7 +25,7 @@ KEYS: Final = (
     _once("gateway_event", ("gateway_account_id", "gateway_event_id")),
     _once("customer", _OF_GATEWAY),
     _once("payment", _OF_GATEWAY),
-    _once("refund", _OF_GATEWAY),
+    _once("refund", _OF_GATEWAY, where="gateway_ref is not null"),
     _once("dispute", _OF_GATEWAY),
     _once("invoice", _OF_GATEWAY),
     _once("subscription", _OF_GATEWAY),

@@ -135,9 +135,9 @@ where tenant_id = $1 and purchase_id = $2 and id <> $3 and superseded_by is null
 """
 
 _RETURNS = f"""
-select id, 'refund' as kind, left(gateway_ref, 120) as gateway_ref, status, amount_minor, currency, left(reason, 120) as reason, created_at,
-  null::timestamptz as due_by
-from refund where tenant_id = $1 and payment_id = $2
+select id, 'refund' as kind, coalesce(left(gateway_ref, 120), '') as gateway_ref, status, amount_minor, currency,
+  left(coalesce(failure, asked_reason, reason), 120) as reason, created_at, null::timestamptz as due_by
+from refund where tenant_id = $1 and payment_id = $2 and same_as is null
 union all
 select id, 'dispute', left(gateway_ref, 120), status, amount_minor, currency, left(reason, 120), created_at, due_by
 from dispute where tenant_id = $1 and payment_id = $2

@@ -1,0 +1,32 @@
+"""Calls: what we ask of gateways happens once, however often it has to be sent.
+
+What it is: the intent, written down with its bytes in the transaction that causes it; the job that sends it; the outcome, written
+with the report of what the gateway answered. What it is not: it merges nothing, the report is applied like a delivery.
+
+Invariants:
+- the same key is the same call: asking twice is asking once, and asking something else under it is refused;
+- bytes and idempotency key stand before the first byte is sent; a new key is used only when the old one surely did nothing;
+- a call whose outcome cannot be told is `unknown`, shown, and never repeated blindly;
+- every call has an outcome or an open job;
+- outcome, report, word to whoever asked, and the end of the job are one transaction, which only the job's holder commits.
+"""
+
+from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, waited
+from bursar.money.calls.executing import execution
+from bursar.money.calls.models import EXECUTE, Asker, CallState, Ended
+from bursar.money.calls.outside import Outside, read_now
+
+__all__ = [
+    "EXECUTE",
+    "Asker",
+    "CallKeyReused",
+    "CallNotFound",
+    "CallState",
+    "Ended",
+    "Outside",
+    "ask",
+    "execution",
+    "look_again",
+    "read_now",
+    "waited",
+]
