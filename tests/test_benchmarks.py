@@ -8,7 +8,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("name", ["intake", "apply", "end-to-end", "takeover", "replay", "memory", "up", "edge"])
+@pytest.mark.parametrize(
+    "name", ["intake", "apply", "end-to-end", "takeover", "replay", "memory", "up", "edge", "calls"]
+)
 def test_a_benchmark_runs_and_tells_its_figures(name):
     command = [sys.executable, "-m", "bursar", "bench", name, "--quick", "--runs", "1", "--seconds", "1", "--json"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BURSAR_")}
