@@ -115,3 +115,10 @@ async def test_what_opens_an_account_is_given_to_its_own_tenant_only_and_checked
         await opened(stage, account, is_production=True)
     with pytest.raises(GatewayKeyMissing):
         await opened(stage, stage.account_id)
+
+    path = f"/v1/gateway-accounts/{made.json()['id']}/secret-rotations"
+    assert (await world.mine.post(path, {"add": ["whsec_def"]})).status_code == 201
+    assert (await opened(stage, account))[1].api_key == "sk_test_1"
+    replaced = await world.mine.post(path, {"api_key": "sk_test_2"})
+    assert (replaced.status_code, replaced.json()["signing_secrets"]) == (201, 2)
+    assert (await opened(stage, account))[1].api_key == "sk_test_2"

@@ -86,6 +86,7 @@ def rotate(
     remove_secret: Removed = None,
     data: Data = None,
     *,
+    api_key: Annotated[str | None, typer.Option(help="The gateway's API key from now on.")] = None,
     as_json: Json = False,
 ) -> None:
     """Put signing secrets in force and take others out. Both count while both are there."""
@@ -99,6 +100,7 @@ def rotate(
                 account_id=account_id,
                 add=add_secret or [],
                 remove=remove_secret or [],
+                api_key=api_key,
                 seal=Seal(settings.secret_key),
                 actor=ACTOR,
             )

@@ -94,7 +94,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 _CREDENTIALS = "select gateway, api_key, base_url from gateway_account where tenant_id = $1 and id = $2"
 _SECRETS = "select gateway, signing_secrets from gateway_account where tenant_id = $1 and id = $2 for update"
-_SET_SECRETS = "update gateway_account set signing_secrets = $3 where tenant_id = $1 and id = $2"
+_SET_SECRETS = """
+update gateway_account set signing_secrets = $3, api_key = coalesce($4, api_key) where tenant_id = $1 and id = $2
+"""
 
 
 def api_key_purpose(account_id: UUID) -> str:
@@ -172,10 +174,12 @@ async def rotate_secrets(
     remove: Sequence[str],
     seal: Seal,
     actor: str,
+    api_key: str | None = None,
 ) -> AccountView:
     """Put secrets in force and take others out of it; both count while both are there.
 
-    A secret that is there already, or not there any more, changes nothing.
+    A secret that is there already, or not there any more, changes nothing. api_key: what the gateway is called with
+    from now on; None: as before.
     Raises GatewayAccountNotFound, SecretInvalid, SigningSecretMissing, SigningSecretsTooMany.
     """
     row = await tx.fetchrow(_SECRETS, tenant_id, account_id)
@@ -191,7 +195,8 @@ async def rotate_secrets(
         raise SigningSecretMissing("the last signing secret cannot be removed", hint="Add a new one first.")
     if len(after) > SECRETS_MAX:
         raise _too_many()
-    await tx.execute(_SET_SECRETS, tenant_id, account_id, list(after.values()))
+    sealed_key = seal.seal(api_key, purpose=api_key_purpose(account_id)) if api_key else None
+    await tx.execute(_SET_SECRETS, tenant_id, account_id, list(after.values()), sealed_key)
     changes = {
         "added": len(after.keys() - before.keys()),
         "removed": len(before.keys() - after.keys()),
@@ -203,7 +208,7 @@ async def rotate_secrets(
         actor=actor,
         action="gateway_account.secrets_rotated",
         subject=ids.show(ids.GATEWAY_ACCOUNT, account_id),
-        changes=changes,
+        changes=changes | ({"api_key": "replaced"} if api_key else {}),
     )
     return await account(tx, tenant_id=tenant_id, account_id=account_id)
 
@@ -235,7 +240,7 @@ async def credentials(
         raise _unknown(account_id)
     if row["api_key"] is None:
         raise GatewayKeyMissing(
-            f"{ids.show(ids.GATEWAY_ACCOUNT, account_id)} has no API key", hint="Add the account with its api_key."
+            f"{ids.show(ids.GATEWAY_ACCOUNT, account_id)} has no API key", hint="Rotate its secrets with an api_key."
         )
     url: str | None = row["base_url"]
     if url is not None:

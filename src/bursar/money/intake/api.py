@@ -33,6 +33,9 @@ class NewGatewayAccount(Input):
 class SecretRotation(Input):
     add: list[Secret] = Field(default_factory=list, max_length=accounts.SECRETS_MAX)
     remove: list[Secret] = Field(default_factory=list, max_length=accounts.SECRETS_MAX)
+    api_key: Key | None = Field(
+        default=None, description="What the gateway is called with from now on; left out: as before."
+    )
 
 
 class AccountFilters(PageFilters):
@@ -94,6 +97,7 @@ async def rotate_signing_secrets(
             account_id=account,
             add=rotation.add,
             remove=rotation.remove,
+            api_key=rotation.api_key,
             seal=caller.resources.seal,
             actor=caller.actor,
         )
