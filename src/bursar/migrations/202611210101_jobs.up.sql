@@ -87,8 +87,10 @@ $$;
 create function claim_jobs(names text[], leases_ms integer[], at_most integer, after uuid, by_worker text)
 returns setof job language plpgsql set search_path = pg_catalog, public set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
+  nobody constant uuid := '00000000-0000-0000-0000-000000000000';
   of_tenants uuid[];
   chosen uuid[];
+  leases integer[];
   held integer;
   claimed integer;
 begin
@@ -109,38 +111,42 @@ begin
   ) due
   where j.tenant_id = due.tenant_id and j.id = due.id;
   for round in 1..20 loop
-    with recursive pair as materialized (
-      select k.kind, t.tenant_id
-      from unnest(names) as k (kind)
+    -- The order by both columns keeps the walk from one tenant to the next on the index of what is ready, whatever rests beside it.
+    with pair as materialized (
+      select k.kind, k.lease_ms, t.tenant_id
+      from unnest(names, leases_ms) as k (kind, lease_ms)
       cross join lateral (
         with recursive turn as (
-          (select tenant_id, 0 as lap from job where state = 'ready' and kind = k.kind and tenant_id > after order by tenant_id limit 1)
+          (select kind, tenant_id from job where state = 'ready' and (kind, tenant_id) > (k.kind, after) order by kind, tenant_id limit 1)
           union all
-          select n.tenant_id, 0 from turn cross join lateral (
-            select tenant_id from job j where j.state = 'ready' and j.kind = k.kind and j.tenant_id > turn.tenant_id order by j.tenant_id limit 1
-          ) n
+          select n.kind, n.tenant_id from turn cross join lateral (
+            select j.kind, j.tenant_id from job j where j.state = 'ready' and (j.kind, j.tenant_id) > (turn.kind, turn.tenant_id)
+            order by j.kind, j.tenant_id limit 1
+          ) n where turn.kind = k.kind
         ), start as (
-          (select tenant_id from job where state = 'ready' and kind = k.kind and tenant_id <= after order by tenant_id limit 1)
+          (select kind, tenant_id from job where state = 'ready' and (kind, tenant_id) >= (k.kind, nobody) order by kind, tenant_id limit 1)
           union all
-          select n.tenant_id from start cross join lateral (
-            select tenant_id from job j where j.state = 'ready' and j.kind = k.kind and j.tenant_id > start.tenant_id and j.tenant_id <= after
-            order by j.tenant_id limit 1
-          ) n
+          select n.kind, n.tenant_id from start cross join lateral (
+            select j.kind, j.tenant_id from job j where j.state = 'ready' and (j.kind, j.tenant_id) > (start.kind, start.tenant_id)
+            order by j.kind, j.tenant_id limit 1
+          ) n where start.kind = k.kind and start.tenant_id <= after
         )
-        (select tenant_id from turn limit at_most) union all (select tenant_id from start limit at_most)
+        (select tenant_id from turn where kind = k.kind limit at_most)
+        union all (select tenant_id from start where kind = k.kind and tenant_id <= after limit at_most)
         limit at_most
       ) t
     ), candidate as materialized (
-      select c.tenant_id, c.id, c.tenant_id <= after as is_next_lap,
+      select c.tenant_id, c.id, c.lease_ms, c.tenant_id <= after as is_next_lap,
         row_number() over (partition by c.tenant_id order by c.priority, c.run_at, c.number) as turn
       from (select p.*, greatest(1, 4 * at_most / count(*) over ()) as share from pair p) p
       cross join lateral (
-        select tenant_id, id, number, priority, run_at from job j where j.state = 'ready' and j.kind = p.kind and j.tenant_id = p.tenant_id
+        select j.tenant_id, j.id, p.lease_ms, j.number, j.priority, j.run_at from job j
+        where j.state = 'ready' and j.kind = p.kind and j.tenant_id = p.tenant_id
         order by j.priority, j.run_at limit least(p.share, at_most)
       ) c
     ), picked as (
-      select tenant_id, id from candidate order by turn, is_next_lap, tenant_id limit at_most
-    ) select array_agg(tenant_id), array_agg(id) into of_tenants, chosen from picked;
+      select tenant_id, id, lease_ms from candidate order by turn, is_next_lap, tenant_id limit at_most
+    ) select array_agg(tenant_id), array_agg(id), array_agg(lease_ms) into of_tenants, chosen, leases from picked;
     exit when chosen is null;
     -- One of a lane at a time, in the order of creation.
     update job j set state = 'held'
@@ -152,10 +158,10 @@ begin
     get diagnostics held = row_count;
     return query
     update job j
-    set state = 'running', run_at = clock_timestamp() + k.lease_ms * interval '1 ms', fence = j.fence + 1, attempts = j.attempts + 1,
+    set state = 'running', run_at = clock_timestamp() + c.lease_ms * interval '1 ms', fence = j.fence + 1, attempts = j.attempts + 1,
       worker = by_worker, started_at = clock_timestamp(), first_started_at = coalesce(j.first_started_at, clock_timestamp())
-    from unnest(of_tenants, chosen) as c (tenant_id, id), unnest(names, leases_ms) as k (kind, lease_ms)
-    where j.tenant_id = c.tenant_id and j.id = c.id and k.kind = j.kind and j.state = 'ready'
+    from unnest(of_tenants, chosen, leases) as c (tenant_id, id, lease_ms)
+    where j.tenant_id = c.tenant_id and j.id = c.id and j.state = 'ready'
     returning j.*;
     get diagnostics claimed = row_count;
     exit when claimed > 0 or held = 0;

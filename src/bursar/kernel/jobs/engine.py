@@ -23,6 +23,7 @@ IDLE_MIN_S: Final = 0.01
 IDLE_MAX_S: Final = 0.1
 _IDLE_GROWTH: Final = 1.2
 _AGAIN_S: Final = 0.5
+_LAST_WRITES_S: Final = 5.0
 _TEND_EVERY_S: Final = 1.0
 GRACE_S: Final = 20.0
 
@@ -58,6 +59,7 @@ class Engine:
         try:
             await self._claim_forever(stopping)
             await self._end_running(grace_s)
+            await self._end_writing()
         finally:
             writing.cancel()
             tending.cancel()
@@ -139,6 +141,14 @@ class Engine:
         for task in given_back:
             task.cancel()
         await asyncio.gather(*given_back, return_exceptions=True)
+
+    async def _end_writing(self) -> None:
+        """Wait until everything that ended is written, unless the database is away: then leases end it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WRITES_S):
+                while self._writer.unwritten:
+                    self._changed.clear()
+                    await self._changed.wait()
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
