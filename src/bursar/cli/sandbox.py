@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import socket
+import time
 import urllib.error
 import urllib.request
 from ipaddress import ip_address
@@ -27,6 +28,7 @@ from bursar.sandbox import Application, Protocol
 DIRECTORY = "sandbox"
 FILE = "sandbox.json"
 _GRACE_S = 2
+_LOOK_S = 0.2
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -107,9 +109,30 @@ def advance(
     *,
     as_json: Json = False,
 ) -> None:
-    """Move the sandbox's clock. What falls due on the way happens: renewals, expiries, retries, disputes."""
+    """Move the sandbox's clock, and wait until it is there. What falls due on the way happens: renewals, expiries, disputes."""
     told = _ask(data, "POST", "advance", {"seconds": _seconds(span)})
-    answer(told, f"on its way to {span} from now; bursar sandbox show tells when it has arrived", as_json=as_json)
+    while told["advancing_to"] is not None:
+        time.sleep(_LOOK_S)
+        told = _ask(data, "GET", "")
+    answer(
+        told,
+        f"{told['ahead_s'] / 86_400:.1f} days ahead; {told['deliveries_waiting']} webhooks waiting",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def deliver(
+    key: Annotated[str, typer.Option(help="Whose events: an API key, sk_test_…; made known with this.")],
+    to: Annotated[str, typer.Option(help="The address of a webhook endpoint.")],
+    signing_secret: Annotated[str, typer.Option(help="What deliveries are signed with: whsec_…")],
+    data: Data = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Tell an address of all events of an account. The same secret again changes the address."""
+    told = _ask(data, "POST", "accounts", {"key": key, "deliver_to": to, "secret": signing_secret})
+    answer(told, f"{told['account']} delivers to {to}", as_json=as_json)
 
 
 @app.command()
