@@ -47,6 +47,10 @@ class Metrics:
         self._age = Gauge(
             "bursar_queue_oldest_seconds", "How long the oldest due event has waited.", registry=self._registry
         )
+        self._jobs = Gauge("bursar_jobs", "Jobs that are not done.", ["kind", "state"], registry=self._registry)
+        self._jobs_age = Gauge(
+            "bursar_jobs_oldest_seconds", "How long the job that is due longest has waited.", registry=self._registry
+        )
         self._unsealed = Gauge(
             "bursar_audit_unsealed_seconds",
             "How long the oldest audit record has waited for its seal.",
@@ -75,6 +79,10 @@ class Metrics:
                 self._events.labels(status).set(count)
             self._age.set(standing.oldest_s)
             self._unsealed.set(standing.unsealed_s)
+            self._jobs.clear()
+            for (kind, state), count in standing.jobs.items():
+                self._jobs.labels(kind, state).set(count)
+            self._jobs_age.set(standing.jobs_oldest_s)
             for table, rows in standing.stored.items():
                 self._stored.labels(table).set(rows)
         return generate_latest(self._registry)

@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
+from bursar.bootstrap import kinds
 from bursar.kernel import migrations
 from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.resources import Resources
@@ -31,6 +32,17 @@ from (select tries, run_at from gateway_event_queue limit {COUNTED_MAX}) as q
 _DEAD = f"""
 select count(*) as dead, count(*) filter (where at > clock_timestamp() - interval '1 hour') as dead_lately
 from (select at from gateway_event_dead limit {COUNTED_MAX}) as d
+"""
+
+# Each part on the index of its states, so that a million resting jobs cost nothing but their count's bound.
+_JOBS = f"""
+select kind, state, count(*) as jobs, coalesce(extract(epoch from clock_timestamp() - min(run_at)), 0)::float8 as oldest_s
+from (
+  (select kind, state, run_at from job where state = 'ready' limit {COUNTED_MAX})
+  union all (select kind, state, null from job where state in ('scheduled', 'running') limit {COUNTED_MAX})
+  union all (select kind, state, null from job where state = 'held' limit {COUNTED_MAX})
+  union all (select kind, state, null from job where state in ('unknown', 'dead') limit {COUNTED_MAX})
+) as j group by kind, state
 """
 
 _STORED = """
@@ -61,6 +73,7 @@ class Standing:
     """waiting, retrying, dead: events, counted up to 100,000. oldest_s: how long the oldest due event has waited.
 
     dead_lately: within the last hour. stored: PostgreSQL's estimates. latency_s: of this question.
+    jobs: by kind and state, counted likewise. jobs_oldest_s: how long the one that is due longest has waited.
     unsealed_s: how long the oldest audit record of any tenant has waited for its seal, as of some seconds ago.
     """
 
@@ -72,6 +85,8 @@ class Standing:
     stored: Mapping[str, int]
     latency_s: float
     unsealed_s: float
+    jobs: Mapping[tuple[str, str], int]
+    jobs_oldest_s: float
 
 
 class Watch:
@@ -116,6 +131,7 @@ class Watch:
             queue = await tx.fetchrow(_QUEUE)
             dead = await tx.fetchrow(_DEAD)
             stored = await tx.fetch(_STORED, _TABLES)
+            jobs = await tx.fetch(_JOBS)
             if time.monotonic() >= self._unsealed[0]:
                 self._unsealed = (time.monotonic() + UNSEALED_KEPT_S, await tx.fetchval(_UNSEALED))
         return Standing(
@@ -124,7 +140,19 @@ class Watch:
             stored={row["relname"]: row["n_live_tup"] for row in stored},
             latency_s=time.perf_counter() - began,
             unsealed_s=self._unsealed[1],
+            jobs=_by_known_kind(jobs),
+            jobs_oldest_s=max((row["oldest_s"] for row in jobs), default=0.0),
         )
+
+
+def _by_known_kind(rows: Sequence[Any]) -> dict[tuple[str, str], int]:
+    """Return counts by kind and state. Kinds of other releases are one, so that labels are as many as we have kinds."""
+    known, counted = kinds(), dict[tuple[str, str], int]()
+    for row in rows:
+        kind = known.named(row["kind"])
+        who = (kind.name if kind else "other", row["state"])
+        counted[who] = counted.get(who, 0) + row["jobs"]
+    return counted
 
 
 def free_bytes(data: Path) -> int:
