@@ -21,6 +21,7 @@ KINDS = {
     "session": ids.SESSION,
     "key": ids.API_KEY,
     "circuit": ids.CIRCUIT,
+    "payment_ref": ids.PAYMENT,
     "job": ids.JOB,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""

@@ -27,6 +27,18 @@ class ReturnRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRow:
+    """What was asked of the gateway about it. trouble: what the last attempt met, or why it was refused."""
+
+    id: str
+    operation: str
+    state: str
+    attempts: int
+    trouble: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BoughtRow:
     """A line of what was bought."""
 
@@ -103,6 +115,8 @@ class Payment:
     updated_at: datetime
     siblings: tuple[tuple[str, str, Money], ...]
     returns: tuple[ReturnRow, ...]
+    calls: tuple[CallRow, ...]
+    left: Money | None
     bought: tuple[BoughtRow, ...]
     grants: tuple[GrantRow, ...]
     ledger: tuple[LedgerRow, ...]
@@ -118,7 +132,7 @@ class Payment:
 
 _PAYMENT = """
 select p.id, p.purchase_id, p.gateway_account_id, p.gateway_ref, p.charge_ref, left(a.name, 60) as account, a.gateway, p.status,
-  p.amount_minor, p.currency, p.refunded_minor, p.is_disputed, left(coalesce(p.failure_message, p.failure_code), 500) as failure,
+  p.amount_minor, p.currency, p.refunded_minor, p.promised_minor, p.is_disputed, left(coalesce(p.failure_message, p.failure_code), 500) as failure,
   left(p.description, 500) as description, p.superseded_by, p.created_at, p.updated_at,
   case when u.is_paid then left(u.unmatched_reason, 300) end as unmatched_reason, u.subscription_ref,
   c.id as customer_id, left(coalesce(c.name, c.email, c.gateway_ref), 100) as customer
@@ -142,6 +156,11 @@ union all
 select id, 'dispute', left(gateway_ref, 120), status, amount_minor, currency, left(reason, 120), created_at, due_by
 from dispute where tenant_id = $1 and payment_id = $2
 order by created_at, id limit {_EACH_MAX}
+"""
+
+_CALLS = f"""
+select id, operation, state, attempts, left(coalesce(error_message, error_kind), 200) as trouble, created_at as at
+from gateway_call where tenant_id = $1 and subject = any($2::text[]) order by id limit {_EACH_MAX}
 """
 
 _BOUGHT = f"""
@@ -195,6 +214,8 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
     purchase_id, account_id = row["purchase_id"], row["gateway_account_id"]
     siblings = await tx.fetch(_SIBLINGS, tenant_id, purchase_id, payment_id)
     returns = await tx.fetch(_RETURNS, tenant_id, payment_id)
+    about = [ids.show(ids.PAYMENT, payment_id), *(ids.show(ids.REFUND, r["id"]) for r in returns)]
+    calls = await tx.fetch(_CALLS, tenant_id, about)
     bought = await tx.fetch(_BOUGHT, tenant_id, purchase_id)
     grants = await tx.fetch(_GRANTS, tenant_id, purchase_id, account_id, row["subscription_ref"])
     sources = [row["gateway_ref"], *(r["gateway_ref"] for r in returns)] + (
@@ -226,11 +247,24 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
             (ids.show(ids.PAYMENT, s["id"]), s["status"], Money(s["amount_minor"], s["currency"])) for s in siblings
         ),
         returns=tuple(_return(r) for r in returns),
+        calls=tuple(_call(c) for c in calls),
+        left=_left(row),
         bought=tuple(_bought(b) for b in bought),
         grants=tuple(_grant(g) for g in grants),
         ledger=_ledger(ledger),
         told_by=_told_by(told_by),
     )
+
+
+def _call(row: Any) -> CallRow:
+    return CallRow(**(dict(row) | {"id": ids.show(ids.GATEWAY_CALL, row["id"])}))
+
+
+def _left(row: Any) -> Money | None:
+    """Return what may still be given back; None when there is nothing."""
+    left = row["amount_minor"] - row["refunded_minor"] - row["promised_minor"]
+    is_refundable = row["status"] == "succeeded" and row["superseded_by"] is None and left > 0
+    return Money(left, row["currency"]) if is_refundable else None
 
 
 def _return(row: Any) -> ReturnRow:
