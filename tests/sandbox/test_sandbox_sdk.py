@@ -53,10 +53,13 @@ async def test_the_sdk_reads_the_errors(client: stripe.StripeClient) -> None:
         await client.v1.payment_intents.retrieve_async("pi_nobody")
     with pytest.raises(stripe.InvalidRequestError) as misspelt:
         await client.v1.customers.create_async({"emial": "ann@example.com"})
-
     assert (declined.value.code, declined.value.error.decline_code) == ("card_declined", "generic_decline")
     assert declined.value.error.payment_intent.status == "requires_payment_method"
     assert (unknown.value.code, unknown.value.http_status) == ("resource_missing", 404)
+    with pytest.raises(stripe.InvalidRequestError) as inside:
+        await client.v1.customers.create_async({"invoice_settings": {"footr": "x"}})
+
+    assert (inside.value.code, inside.value.param) == ("parameter_unknown", "invoice_settings[footr]")
     assert (misspelt.value.code, misspelt.value.param) == ("parameter_unknown", "emial")
 
 

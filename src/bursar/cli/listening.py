@@ -22,7 +22,7 @@ class PortTaken(Conflict):
 
 def listen(host: str, port: int, *, fixed: bool, quiet: bool = False) -> socket.socket:
     """Return a listening socket. A port nobody chose gives way to the next free one. Raises: PortTaken."""
-    for candidate in [port] if fixed else range(min(port, 65_535), min(port + _NEXT_MAX, 65_536)):
+    for candidate in [port] if fixed else range(port, min(port + _NEXT_MAX, 65_536)):
         try:
             bound = _bound(host, candidate)
         except OSError as error:

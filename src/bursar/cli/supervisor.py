@@ -32,6 +32,7 @@ from bursar.money.trail.sealing import continue_numbering
 _READY_WAIT_S = 90
 _TICK_S = 0.2
 _EARLY_DEATHS_MAX = 3
+_PORT_MAX = 65_535
 
 
 class NotReady(Unavailable):
@@ -77,8 +78,9 @@ class Supervisor:
     def _listen_for_sandbox(self, stack: ExitStack) -> None:
         """Open the sandbox's port, next to the API's; there is no sandbox in production."""
         if not self._settings.production:
-            port = self._socket.getsockname()[1] + 1
-            self._sandbox = stack.enter_context(listen(self._settings.host, port, fixed=False, quiet=True))
+            port = self._socket.getsockname()[1]
+            beside = port + 1 if port < _PORT_MAX else port - 1
+            self._sandbox = stack.enter_context(listen(self._settings.host, beside, fixed=False, quiet=True))
 
     def _open_database(self, stack: ExitStack) -> None:
         if self._settings.database_url:

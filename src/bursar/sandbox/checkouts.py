@@ -20,6 +20,15 @@ _IGNORED: Final = (
     *("payment_method_options", "phone_number_collection", "submit_type", "tax_id_collection", "adaptive_pricing"),
     *("payment_method_collection", "saved_payment_method_options", "customer_update", "invoice_creation", "ui_mode"),
 )
+_DATA: Final = {
+    "payment_intent_data": (
+        *("capture_method", "description", "metadata", "receipt_email", "setup_future_usage"),
+        *("statement_descriptor", "statement_descriptor_suffix"),
+    ),
+    "setup_intent_data": ("description", "metadata"),
+    "subscription_data": ("description", "metadata", "trial_end", "trial_period_days", "trial_settings"),
+}
+"""What a session may say of the payment, the setup or the subscription that it leads to."""
 
 
 def create(work: Work, params: Params) -> Json:
@@ -258,7 +267,9 @@ def _refuse_mixtures(mode: str, sold: list[Json]) -> None:
 
 def _data(params: Params, name: str) -> Json | None:
     """Return what a payment, setup or subscription is to begin with, as plain texts."""
-    value = params.raw(name)
-    if value is not None and not isinstance(value, dict):
-        raise invalid(f"Invalid object: {name}", param=name)
-    return value or None
+    value: Json | None = params.raw(name)
+    wanted = params.child(name)
+    if wanted is None:
+        return None
+    wanted.accept(*_DATA[name])
+    return value

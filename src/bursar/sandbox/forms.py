@@ -66,6 +66,7 @@ class Params:
         self._values = values
         self._at = at
         self._read: set[str] = set()
+        self._inner: list[Params] = []
 
     def has(self, name: str) -> bool:
         """Tell whether it was sent, be it empty."""
@@ -141,7 +142,7 @@ class Params:
             return None
         if not isinstance(value, dict):
             raise invalid(f"Invalid object: {name}", param=self.named(name))
-        return Params(value, self.named(name))
+        return self._keep(Params(value, self.named(name)))
 
     def children(self, name: str) -> "list[Params]":
         """Return a list of objects."""
@@ -151,7 +152,7 @@ class Params:
             return []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise invalid(f"Invalid array: {name}", param=self.named(name))
-        return [Params(item, f"{self.named(name)}[{index}]") for index, item in enumerate(value)]
+        return [self._keep(Params(item, f"{self.named(name)}[{index}]")) for index, item in enumerate(value)]
 
     def texts(self, name: str) -> list[str]:
         """Return a list of texts; one text alone is a list of one."""
@@ -178,7 +179,9 @@ class Params:
         return f"{self._at}[{name}]" if self._at else name
 
     def refuse_others(self) -> None:
-        """Raises Refusal for what nobody has read."""
+        """Raises Refusal for what nobody has read, here and in the objects inside that somebody has looked into."""
+        for inner in self._inner:
+            inner.refuse_others()
         for name in self._values:
             if name not in self._read:
                 raise invalid(
@@ -186,6 +189,10 @@ class Params:
                     param=self.named(name),
                     code="parameter_unknown",
                 )
+
+    def _keep(self, inner: "Params") -> "Params":
+        self._inner.append(inner)
+        return inner
 
 
 def merged(before: dict[str, str], change: dict[str, str]) -> dict[str, str]:

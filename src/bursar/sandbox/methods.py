@@ -166,6 +166,8 @@ def create_setup(work: Work, params: Params) -> Json:
         "payment_method_types": params.texts("payment_method_types") or ["card"],
     }
     automatic = params.child("automatic_payment_methods")
+    if automatic:
+        automatic.accept("enabled", "allow_redirects")
     made["automatic_payment_methods"] = {"allow_redirects": "always", "enabled": True} if automatic else None
     wanted = params.text("payment_method")
     if wanted:
