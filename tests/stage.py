@@ -143,6 +143,7 @@ async def add_price(
     interval: str | None = None,
     refs: list[str],
     recovers: bool = False,
+    currency: str = "EUR",
 ) -> None:
     product_id, price_id = ids.new(), ids.new()
     async with stage.db.tenant(stage.tenant_id) as tx:
@@ -151,7 +152,7 @@ async def add_price(
         )
         await tx.execute(
             """insert into price (tenant_id, id, product_id, lookup_key, amount_minor, currency, interval, grants, recovers_shortfall)
-            values ($1, $2, $3, $4, $5, 'EUR', $6, $7::jsonb, $8)""",
+            values ($1, $2, $3, $4, $5, $9, $6, $7::jsonb, $8)""",
             stage.tenant_id,
             price_id,
             product_id,
@@ -160,6 +161,7 @@ async def add_price(
             interval,
             json.dumps(registry().checked(grants)),
             recovers,
+            currency,
         )
         for ref in refs:
             await tx.execute(

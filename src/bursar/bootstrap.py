@@ -34,6 +34,7 @@ APIS = (
     "bursar.money.customers.api",
     "bursar.money.payments.api",
     "bursar.money.refunding.api",
+    "bursar.money.checkouts.api",
     "bursar.money.subscriptions.api",
     "bursar.money.fulfilment.api",
     "bursar.money.fulfilment.licence_api",

@@ -25,6 +25,7 @@ from bursar.kernel.http.inputs import (
     Positive,
     PublicId,
     Reason,
+    Url,
     Whole,
 )
 from bursar.kernel.http.paging import DeletableFilters, Page, PageFilters, page_of
@@ -55,6 +56,7 @@ __all__ = [
     "Problem",
     "PublicId",
     "Reason",
+    "Url",
     "View",
     "Whole",
     "api_headers",

@@ -7,6 +7,7 @@ text; instants carry their zone; unknown fields are refused.
 import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
@@ -96,6 +97,24 @@ AmountMinor = Annotated[int, Field(strict=True, ge=0, le=MINOR_MAX, description=
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217, upper case.", examples=["EUR"])]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=_InstantText)]
 Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=_DayText)]
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or " " in text or parts.username is not None:
+        raise PydanticCustomError("url_invalid", "An address begins with https:// and a host, and names no user")
+    return text
+
+
+Url = Annotated[
+    str,
+    Field(max_length=2000, pattern=r"^https?://[!-~]+$", examples=["https://studio.example.org/thanks"]),
+    AfterValidator(_url),
+]
 
 
 class PublicId:

@@ -1,0 +1,229 @@
+"""Start a checkout: place its order and write down the call that makes the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from bursar.kernel import audit, ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Conflict, Invalid
+from bursar.money import calls
+from bursar.money.customers import require_customer
+from bursar.money.desk.orders import place_order
+from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout, Interval
+from bursar.money.gateways.facts import Claim
+from bursar.money.intake.accounts import GatewayAccountNotFound
+
+_UNNAMED: Final = ("email:", "guest:")
+"""How a customer's name at the gateway begins where the gateway has none."""
+
+
+class GatewayAccountMissing(Conflict):
+    """The tenant has no account of a gateway that could be asked: one that is active and has an API key."""
+
+    code = "gateway_account_missing"
+
+
+class GatewayAccountAmbiguous(Invalid):
+    """The tenant has several accounts that could be asked, and the request names none."""
+
+    code = "gateway_account_ambiguous"
+
+
+class CheckoutMixed(Invalid):
+    """What is sold in one checkout has one currency, and recurs in one rhythm if it recurs."""
+
+    code = "checkout_mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be sold, to whom. lines: price (id or lookup key) and quantity. account_id: None: the only one there is.
+
+    email: prefills the page of a customer whom nobody knows yet. trial_end: a subscription's.
+    """
+
+    lines: Sequence[tuple[str, int]]
+    success_url: str
+    cancel_url: str | None = None
+    account_id: UUID | None = None
+    customer_id: UUID | None = None
+    email: str | None = None
+    expires_at: datetime | None = None
+    trial_end: datetime | None = None
+    saves_payment_method: bool = False
+
+
+_ACCOUNTS = """
+select id, gateway from gateway_account
+where tenant_id = $1 and is_active and api_key is not null and ($2::uuid is null or id = $2) order by id limit 2
+"""
+
+_PRICES = """
+select p.id, p.amount_minor, p.currency, p.interval, p.interval_count, d.name,
+  (select min(r.ref) from price_gateway_ref r
+    where r.tenant_id = p.tenant_id and r.price_id = p.id and r.gateway_account_id = $3) as ref
+from price p join product d on d.tenant_id = p.tenant_id and d.id = p.product_id
+where p.tenant_id = $1 and p.id = any($2::uuid[])
+"""
+
+_CUSTOMER = "select gateway_account_id, gateway_ref, email from customer where tenant_id = $1 and id = $2"
+
+_START = """
+insert into checkout (tenant_id, id, gateway_account_id, order_id, customer_id, call_id, mode, expires_at, actor)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+
+
+async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str) -> UUID:
+    """Write down a checkout, its order and the call that makes it; return the checkout. Nothing is sent before the commit.
+
+    Raises GatewayAccountMissing, GatewayAccountAmbiguous, GatewayAccountNotFound, PriceNotFound, PriceDeleted, CustomerNotFound,
+    CheckoutMixed, OperationUnsupported.
+    """
+    account_id, gateway_name = await _account(tx, tenant_id=tenant_id, account_id=wanted.account_id)
+    order = await place_order(tx, tenant_id=tenant_id, customer_id=wanted.customer_id, lines=wanted.lines, actor=actor)
+    sold = await _sold(
+        tx, tenant_id=tenant_id, account_id=account_id, order_lines=[(x.price, x.quantity) for x in order.lines]
+    )
+    customer = await _customer(tx, tenant_id=tenant_id, account_id=account_id, wanted=wanted)
+    call = _call(wanted, sold, order=ids.show(ids.ORDER, order.id), customer=customer)
+    Callers().of(gateway_name).check(call)
+    checkout_id = ids.new()
+    shown = ids.show(ids.CHECKOUT, checkout_id)
+    call_id = await calls.ask(
+        tx, tenant_id=tenant_id, account_id=account_id, call=call, subject=shown, key=f"checkout:{shown}", actor=actor
+    )
+    await tx.execute(
+        _START,
+        tenant_id,
+        checkout_id,
+        account_id,
+        order.id,
+        wanted.customer_id,
+        call_id,
+        call.mode.value,
+        wanted.expires_at,
+        actor,
+    )
+    changes = {"order": ids.show(ids.ORDER, order.id), "mode": call.mode.value}
+    await audit.record(tx, tenant_id=tenant_id, actor=actor, action="checkout.started", subject=shown, changes=changes)
+    return checkout_id
+
+
+async def _account(tx: Transaction, *, tenant_id: UUID, account_id: UUID | None) -> tuple[UUID, str]:
+    found = await tx.fetch(_ACCOUNTS, tenant_id, account_id)
+    if len(found) == 1:
+        return UUID(int=found[0]["id"].int), str(found[0]["gateway"])
+    if found:
+        raise GatewayAccountAmbiguous("there are several gateway accounts", hint="Pass gateway_account.")
+    if account_id is not None:
+        shown = ids.show(ids.GATEWAY_ACCOUNT, account_id)
+        raise GatewayAccountNotFound(
+            f"there is no active gateway account {shown} with an API key", hint="Add an account with its api_key."
+        )
+    raise GatewayAccountMissing(
+        "there is no gateway account that could be asked",
+        hint="Add one with its api_key: POST /v1/gateway-accounts.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """A price, how many, and its name at this gateway, if it has one."""
+
+    price_id: UUID
+    quantity: int
+    ref: str | None
+    amount_minor: int
+    currency: str
+    interval: str | None
+    interval_count: int
+    name: str
+
+    @property
+    def line(self) -> CheckoutLine:
+        if self.ref:
+            return CheckoutLine(price=self.ref, quantity=self.quantity)
+        return CheckoutLine(
+            quantity=self.quantity,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            name=self.name,
+            interval=Interval(self.interval) if self.interval else None,
+            interval_count=self.interval_count,
+        )
+
+
+async def _sold(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, order_lines: Sequence[tuple[UUID, int]]
+) -> list[_Sold]:
+    """Return what is sold. Raises CheckoutMixed."""
+    found = {
+        row["id"]: row for row in await tx.fetch(_PRICES, tenant_id, [price for price, _ in order_lines], account_id)
+    }
+    sold = [_of_row(found[price], quantity) for price, quantity in order_lines]
+    if len({each.currency for each in sold}) > 1:
+        raise CheckoutMixed("the prices have several currencies", hint="Sell each currency in a checkout of its own.")
+    if len({(each.interval, each.interval_count) for each in sold if each.interval}) > 1:
+        raise CheckoutMixed("the prices recur in several rhythms", hint="Sell each rhythm in a checkout of its own.")
+    return sold
+
+
+def _of_row(row: Any, quantity: int) -> _Sold:
+    return _Sold(
+        row["id"],
+        quantity,
+        row["ref"],
+        row["amount_minor"],
+        row["currency"],
+        row["interval"],
+        row["interval_count"],
+        row["name"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Customer:
+    ref: str | None = None
+    email: str | None = None
+
+
+async def _customer(tx: Transaction, *, tenant_id: UUID, account_id: UUID, wanted: Wanted) -> _Customer:
+    """Return how the gateway knows the customer, or what prefills the page."""
+    if wanted.customer_id is None:
+        return _Customer(email=wanted.email)
+    await require_customer(tx, tenant_id=tenant_id, customer_id=wanted.customer_id)
+    row = await tx.fetchrow(_CUSTOMER, tenant_id, wanted.customer_id)
+    is_known = row["gateway_account_id"] == account_id and not row["gateway_ref"].startswith(_UNNAMED)
+    return _Customer(row["gateway_ref"] if is_known else None, wanted.email or row["email"])
+
+
+def _call(wanted: Wanted, sold: Sequence[_Sold], *, order: str, customer: _Customer) -> CreateCheckout:
+    recurring = [each for each in sold if each.interval]
+    return CreateCheckout(
+        mode=CheckoutMode.subscription if recurring else CheckoutMode.payment,
+        success_url=wanted.success_url,
+        cancel_url=wanted.cancel_url,
+        lines=tuple(each.line for each in sold),
+        claim=_claim(recurring, order),
+        customer=customer.ref,
+        email=customer.email,
+        expires_at=wanted.expires_at,
+        trial_end=wanted.trial_end if recurring else None,
+        saves_payment_method=wanted.saves_payment_method and not recurring,
+    )
+
+
+def _claim(recurring: Sequence[_Sold], order: str) -> Claim:
+    """Return what the gateway's objects will say was bought.
+
+    A subscription lives longer than its order: where the gateway does not know its price by a name of ours, the price is named.
+    """
+    if len(recurring) == 1 and recurring[0].ref is None:
+        only = recurring[0]
+        return Claim(order=order, price=ids.show(ids.PRICE, only.price_id), quantity=str(only.quantity))
+    return Claim(order=order)
