@@ -59,6 +59,7 @@ _MAY_ENGINE = {
     "operator_link": {"select", "insert", "update"},
     "operator_session": {"select", "insert", "update"},
     "operator_throttle": {"select", "insert", "update"},
+    "reconciliation_run": {"select"},
     "security_event": {"select", "insert", "update", "delete"},
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
@@ -80,6 +81,7 @@ _NEVER_CHANGED = {
     "ledger_entry",
     "ledger_transaction",
     "outbox",
+    "reconciliation_page",
     "security_event",
 }
 _ONLY_ERASED = {
@@ -100,6 +102,7 @@ _COME_AND_GO = {
     "licence_activation",
     "mail_queue",
     "rate_limit",
+    "reconciliation_page",
     "session",
     "sign_in_throttle",
 }

@@ -10,6 +10,7 @@ from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 from bursar.money.gateways.callers import Callers
+from bursar.money.reconciliation import jobs as reconciliation_jobs
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -23,10 +24,10 @@ ASKERS = (refunding.ASKER,)
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
 """The way out of this process: connections to gateways, and the circuits before them."""
 
-JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS),)
+JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS), *reconciliation_jobs.KINDS)
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
-SCHEDULES: tuple[Schedule, ...] = ()
+SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES,)
 """What is done at which times, for every tenant or for the installation."""
 
 APIS = (
@@ -47,6 +48,7 @@ APIS = (
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
     "bursar.money.calls.api",
+    "bursar.money.reconciliation.api",
     "bursar.money.trail.api",
     "bursar.kernel.jobs.api",
     "bursar.kernel.access.api",

@@ -12,7 +12,13 @@ from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
 from bursar.kernel.resources import utc_now
 from bursar.money.calls import EXECUTE, ask
-from bursar.money.gateways.calls import CreateRefund
+from bursar.money.gateways.balances import balance_entry
+from bursar.money.gateways.calling import Answer, Page
+from bursar.money.gateways.calls import CreateRefund, Kind
+from bursar.money.reconciliation import GRACE, begin_run
+from bursar.money.reconciliation.balances import compare_and_keep
+from bursar.money.reconciliation.pages import take_page
+from bursar.money.reconciliation.runs import run_of
 from draining import drain
 from stage import Stage
 
@@ -78,6 +84,7 @@ PREFIXES = {
     "price": ids.PRICE,
     "product": ids.PRODUCT,
     "record": ids.AUDIT,
+    "reconciliation": ids.RECONCILIATION,
     "refund": ids.REFUND,
     "role": ids.ROLE,
     "session": ids.SESSION,
@@ -215,6 +222,11 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/idempotency-retentions": {"retentions": [{"class": "checkout", "seconds": 3600}]},
         "/v1/time-zone": {"time_zone": "Europe/Berlin"},
+        "/v1/reconciliations": {
+            "gateway_account": mine["keyed"],
+            "since": "2026-01-01T00:00:00Z",
+            "until": "2026-02-01T00:00:00Z",
+        },
         "/v1/rate-limits": {"limits": [{"class": "general", "holder": "user", "per_minute": 50}]},
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
@@ -252,6 +264,8 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["role"] = role.json()["id"]
     mine["circuit"] = await _failed(caller.stage)
     mine["gateway_call"] = await _unknown(caller.stage)
+    mine["reconciliation"] = await _compared(caller)
+    mine["keyed"] = await _keyed(caller)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -313,6 +327,32 @@ async def _unknown(stage: Stage) -> str:
         )
         await tx.execute("delete from job where kind = $1", EXECUTE)
     return ids.show(ids.GATEWAY_CALL, call_id)
+
+
+async def _keyed(caller: Any) -> str:
+    """Add an account whose gateway can be asked."""
+    new = {"gateway": "sandbox", "name": "Web", "signing_secrets": ["whsec_web"], "api_key": "sk_test_web"}
+    added = await caller.post("/v1/gateway-accounts", new)
+    assert added.status_code == 201, added.text
+    return added.json()["id"]
+
+
+async def _compared(caller: Any) -> str:
+    """Let a run be under way that has found a payment and a booking that nobody told of; return it."""
+    stage, now = caller.stage, datetime.now(UTC)
+    tenant, account_id = {"tenant_id": stage.tenant_id}, ids.parse(ids.GATEWAY_ACCOUNT, await _keyed(caller))
+    money = {"currency": "eur", "created": int(now.timestamp()) - 86_400}
+    payment = {"id": "pi_untold", "object": "payment_intent", "status": "canceled", "amount": 1, **money}
+    booked = {"id": "txn_1", "type": "charge", "amount": 1, "fee": 0, "net": 1, "status": "available", **money}
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        run_id = await begin_run(
+            tx, **tenant, account_id=account_id, lists=lambda _: frozenset({Kind.payment}), actor="operator", now=now
+        )
+        run = await run_of(tx, **tenant, run_id=run_id)
+        page = Page((Answer(Kind.payment, "pi_untold", payment, now),), "pi_untold")
+        await take_page(tx, run, **tenant, page=page, now=now, grace=GRACE)
+        await compare_and_keep(tx, run, **tenant, entries=[balance_entry("stripe", booked)], now=now)
+    return ids.show(ids.RECONCILIATION, run_id)
 
 
 async def _met(caller: Any) -> UUID:

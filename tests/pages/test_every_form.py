@@ -23,6 +23,7 @@ KINDS = {
     "circuit": ids.CIRCUIT,
     "payment_ref": ids.PAYMENT,
     "job": ids.JOB,
+    "gateway_account": ids.GATEWAY_ACCOUNT,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""
 

@@ -29,6 +29,7 @@ LISTS = [
     "/security",
     "/circuits",
     "/jobs",
+    "/reconciliation",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",

@@ -42,6 +42,7 @@ async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor)
         "/catalog",
         "/checks",
         "/jobs",
+        "/reconciliation",
     ):
         text = await site.empty.page(path)
         assert not [link for link in Markup(text).values("id") if link.startswith("row-")], path

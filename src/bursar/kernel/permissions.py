@@ -24,6 +24,7 @@ READS: Final = frozenset(
         "licences:read",
         "orders:read",
         "payments:read",
+        "reconciliation:read",
         "refunds:read",
         "security:read",
         "subscriptions:read",
@@ -44,6 +45,7 @@ WRITES: Final = frozenset(
         "licences:write",
         "orders:write",
         "payments:write",
+        "reconciliation:write",
         "refunds:write",
         "settings:write",
         "users:write",
@@ -64,7 +66,7 @@ _DAILY: Final = frozenset(
         "subscriptions:read",
     }
 )
-_MONEY: Final = frozenset({"payments:write", "refunds:write", "orders:write"})
+_MONEY: Final = frozenset({"payments:write", "refunds:write", "orders:write", "reconciliation:write"})
 
 ROLES: Final = {
     "owner": ALL,

@@ -59,6 +59,11 @@ class Metrics:
         self._stored = Gauge(
             "bursar_stored_rows", "Rows of a table, as PostgreSQL estimates them.", ["table"], registry=self._registry
         )
+        self._not_reconciled = Gauge(
+            "bursar_reconciliation_overdue_accounts",
+            "Gateway accounts that were not compared with their gateways for 26 hours.",
+            registry=self._registry,
+        )
         self._up = Gauge("bursar_database_up", "Whether the database answers.", registry=self._registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -83,6 +88,7 @@ class Metrics:
             for (kind, state), count in standing.jobs.items():
                 self._jobs.labels(kind, state).set(count)
             self._jobs_age.set(standing.jobs_oldest_s)
+            self._not_reconciled.set(standing.not_reconciled)
             for table, rows in standing.stored.items():
                 self._stored.labels(table).set(rows)
         return generate_latest(self._registry)

@@ -137,6 +137,13 @@ async def _database_parts(watch: Watch) -> dict[str, Part]:
             detail=f"{lately} events came to rest within the last hour" if lately else "",
             figures={"dead": standing.dead, "last_hour": lately},
         ),
+        "reconciliation": Part(
+            status="degraded" if standing.not_reconciled else "healthy",
+            detail=f"{standing.not_reconciled} gateway accounts were not compared with their gateways for 26 hours"
+            if standing.not_reconciled
+            else "",
+            figures={"overdue_accounts": standing.not_reconciled},
+        ),
     }
 
 

@@ -14,9 +14,10 @@ from bursar.bootstrap import kinds
 from bursar.kernel import migrations
 from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.resources import Resources
+from bursar.money.reconciliation.queries import overdue_accounts
 
 KEPT_S: Final = 1.0
-UNSEALED_KEPT_S: Final = 10.0
+SELDOM_KEPT_S: Final = 10.0
 """It is asked of every tenant, so not as often."""
 ANSWER_MAX_S: Final = 3.0
 COUNTED_MAX: Final = 100_000
@@ -75,6 +76,7 @@ class Standing:
     dead_lately: within the last hour. stored: PostgreSQL's estimates. latency_s: of this question.
     jobs: by kind and state, counted likewise. jobs_oldest_s: how long the one that is due longest has waited.
     unsealed_s: how long the oldest audit record of any tenant has waited for its seal, as of some seconds ago.
+    not_reconciled: gateway accounts that were not compared with their gateways for 26 hours, as of then too.
     """
 
     waiting: int
@@ -87,6 +89,7 @@ class Standing:
     unsealed_s: float
     jobs: Mapping[tuple[str, str], int]
     jobs_oldest_s: float
+    not_reconciled: int
 
 
 class Watch:
@@ -97,7 +100,7 @@ class Watch:
         self._lock = asyncio.Lock()
         self._until = 0.0
         self._answer: Standing | DomainError | None = None
-        self._unsealed = (0.0, 0.0)
+        self._seldom = (0.0, 0.0, 0)
 
     async def standing(self) -> Standing:
         """Return how things stand.
@@ -132,16 +135,19 @@ class Watch:
             dead = await tx.fetchrow(_DEAD)
             stored = await tx.fetch(_STORED, _TABLES)
             jobs = await tx.fetch(_JOBS)
-            if time.monotonic() >= self._unsealed[0]:
-                self._unsealed = (time.monotonic() + UNSEALED_KEPT_S, await tx.fetchval(_UNSEALED))
+            if time.monotonic() >= self._seldom[0]:
+                unsealed_s = await tx.fetchval(_UNSEALED)
+                not_reconciled = await overdue_accounts(tx, now=self._resources.now())
+                self._seldom = (time.monotonic() + SELDOM_KEPT_S, unsealed_s, not_reconciled)
         return Standing(
             **dict(queue),
             **dict(dead),
             stored={row["relname"]: row["n_live_tup"] for row in stored},
             latency_s=time.perf_counter() - began,
-            unsealed_s=self._unsealed[1],
             jobs=_by_known_kind(jobs),
             jobs_oldest_s=max((row["oldest_s"] for row in jobs), default=0.0),
+            unsealed_s=self._seldom[1],
+            not_reconciled=self._seldom[2],
         )
 
 

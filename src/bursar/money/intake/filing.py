@@ -104,16 +104,29 @@ async def file_own_event(
 
 async def file_written(tx: Transaction, *, tenant_id: UUID, account_id: UUID, event: own_events.OwnEvent) -> UUID:
     """Store an event of our own that a builder in `gateways` wrote; return the stored event."""
-    filing = Filing(
-        id=ids.new(),
-        tenant_id=tenant_id,
-        account_id=account_id,
-        event_id=event.event_id,
-        type=event.type,
-        origin="operator",
-        occurred_at=event.occurred_at,
-        headers={"x-correlation-id": told_by} if (told_by := correlation_id()) else {},
-        body=event.body,
-        dead_because=None,
-    )
-    return (await file_events(tx, [filing]))[0].id
+    return (await file_all_written(tx, tenant_id=tenant_id, account_id=account_id, events=[event]))[0]
+
+
+async def file_all_written(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, events: Sequence[own_events.OwnEvent]
+) -> list[UUID]:
+    """Store events of our own in one statement; return the stored ones, in order."""
+    if not events:
+        return []
+    headers = {"x-correlation-id": told_by} if (told_by := correlation_id()) else {}
+    filings = [
+        Filing(
+            id=ids.new(),
+            tenant_id=tenant_id,
+            account_id=account_id,
+            event_id=event.event_id,
+            type=event.type,
+            origin="operator",
+            occurred_at=event.occurred_at,
+            headers=headers,
+            body=event.body,
+            dead_because=None,
+        )
+        for event in events
+    ]
+    return [filed.id for filed in await file_events(tx, filings)]

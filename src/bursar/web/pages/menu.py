@@ -39,6 +39,7 @@ _MENU: Final = (
         (
             Entry("/events", "Events", "events:read"),
             Entry("/dead", "Dead letters", "events:read", "dead", "dead letters"),
+            Entry("/reconciliation", "Reconciliation", "reconciliation:read"),
             Entry("/circuits", "Circuits", "gateways:read"),
             Entry("/jobs", "Jobs", "jobs:read"),
         ),
