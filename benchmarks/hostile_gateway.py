@@ -77,8 +77,19 @@ async def _say(writer: asyncio.StreamWriter, status: int, body: dict[str, Any]) 
 async def hostile_gateway(*, late_s: float, seed: int) -> AsyncIterator[HostileGateway]:
     """Serve on a port of its own."""
     gateway = HostileGateway(late_s, seed)
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+        try:
+            await converse(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -86,7 +97,6 @@ async def hostile_gateway(*, late_s: float, seed: int) -> AsyncIterator[HostileG
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 if not await gateway.answer(headers["idempotency-key"], parse_qs(body.decode()), writer):
                     break
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     gateway.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -94,3 +104,7 @@ async def hostile_gateway(*, late_s: float, seed: int) -> AsyncIterator[HostileG
         yield gateway
     finally:
         server.close()
+        for task in tuple(serving):
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await server.wait_closed()
