@@ -12,9 +12,10 @@ import pytest
 from bursar.bootstrap import registry
 from bursar.kernel import ids
 from bursar.kernel.audit import record
+from bursar.money import calls
 from bursar.money.applying.sweeping import sweep_bodies
 from bursar.money.desk.erasing import erase_customer, erasure
-from bursar.money.gateways.calls import Kind
+from bursar.money.gateways.calls import CheckoutMode, CreateCheckout, Kind
 from bursar.money.gateways.reports import Source, report_event
 from bursar.money.intake.filing import Filing, file_deliveries, file_written
 from bursar.money.intake.replays import replay_matching
@@ -34,6 +35,7 @@ _PAYMENTS = "select gateway_ref, customer_id, status, amount_minor from payment 
 _TELLING = {
     "audit_note",
     "customer",
+    "gateway_call",
     "gateway_event_body",
     "gateway_event_differing",
     "gateway_object",
@@ -94,7 +96,24 @@ async def lived(stage: Stage) -> UUID:
                 subject=subject,
                 changes={"amount": 1, "reason": reason},
             )
+        await ask_and_end(tx, stage)
     return customer_id
+
+
+async def ask_and_end(tx: Any, stage: Stage) -> None:
+    """Ask the gateway for something that names the person, and have it answered."""
+    call = CreateCheckout(mode=CheckoutMode.payment, success_url="https://studio.example.org", email=EMAIL)
+    await calls.ask(
+        tx,
+        tenant_id=stage.tenant_id,
+        account_id=stage.account_id,
+        call=call,
+        subject="cs_1",
+        key="checkout:1",
+        actor="operator",
+    )
+    await tx.execute("update gateway_call set state = 'succeeded', ended_at = now()")
+    await tx.execute("delete from job")
 
 
 async def show(stage: Stage, kind: Kind, item: dict[str, Any], *, at: int) -> None:

@@ -66,8 +66,9 @@ where tenant_id = $1 and gateway_account_id = $2 and customer_id = any($3::uuid[
 _ROWS = (
     """update payment set description = null, failure_message = null, updated_at = clock_timestamp()
 where tenant_id = $1 and purchase_id = any($2::uuid[]) and (description is not null or failure_message is not null)""",
-    """update refund as r set reason = null from payment p
-where r.tenant_id = $1 and p.tenant_id = $1 and p.purchase_id = any($2::uuid[]) and r.payment_id = p.id and r.reason is not null""",
+    """update refund as r set reason = null, asked_reason = null, failure = null from payment p
+where r.tenant_id = $1 and p.tenant_id = $1 and p.purchase_id = any($2::uuid[]) and r.payment_id = p.id
+  and (r.reason is not null or r.asked_reason is not null or r.failure is not null)""",
     """update dispute as d set reason = null from payment p
 where d.tenant_id = $1 and p.tenant_id = $1 and p.purchase_id = any($2::uuid[]) and d.payment_id = p.id and d.reason is not null""",
     """update invoice as i
@@ -107,6 +108,13 @@ union all select 'event', o.event_id from gateway_object o where o.tenant_id = $
 _FORGET_REPLAYS = """
 update gateway_event_replay as r set reason = 'erased'
 where r.tenant_id = $1 and exists (select from unnest($2::text[]) as v (word) where strpos(lower(r.reason), v.word) > 0)
+"""
+# What was asked of the gateway stands there; here it has its outcome and is not sent again.
+_FORGET_CALLS = """
+update gateway_call as c set request = 'erased', url = null, error_message = null
+where c.tenant_id = $1 and c.state in ('succeeded', 'refused') and exists (
+  select from unnest($2::text[]) as v (word)
+  where strpos(lower(convert_from(c.request, 'UTF8')), v.word) > 0 or strpos(lower(c.error_message), v.word) > 0)
 """
 _FORGET_ANSWERS = "update idempotency_answer set body = null where tenant_id = $1 and body is not null and route ~ $2"
 
@@ -217,12 +225,13 @@ async def _redact_rows(tx: Transaction, *, account: "Account", customers: list[U
 async def _forget_words(
     tx: Transaction, *, tenant_id: UUID, customers: list[UUID], purchases: list[UUID], words: Iterable[str]
 ) -> None:
-    """Delete what people wrote about the person into the audit trail and the replays."""
+    """Delete what was written about the person into the audit trail, the replays, and what was asked of gateways."""
     rows = await tx.fetch(_SUBJECTS, tenant_id, customers, purchases)
     subjects = {ids.show(ids.CUSTOMER, c) for c in customers} | {ids.show(_PREFIX[r["kind"]], r["id"]) for r in rows}
     telling = sorted({word.lower() for word in words if len(word) >= _WORD_LENGTH_MIN})
     await tx.execute(_FORGET_NOTES, tenant_id, sorted(subjects), telling)
     await tx.execute(_FORGET_REPLAYS, tenant_id, telling)
+    await tx.execute(_FORGET_CALLS, tenant_id, telling)
 
 
 async def _redact_customers(
