@@ -70,6 +70,7 @@ _NEVER_CHANGED = {
     "audit_note",
     "audit_record",
     "audit_seal",
+    "checkout",
     "credit_movement",
     "customer_order",
     "erased_mark",

@@ -66,11 +66,9 @@ class World:
 async def running(
     url: str, *, clock: Any = utc_now, **settings: Any
 ) -> AsyncIterator[tuple[Application, httpx2.AsyncClient]]:
-    """Run the application in the test's own loop."""
-    app = create_app(
-        Settings(database_url=url, secret_key=KEY, public_url="https://pay.example.org", pool_size=20, **settings),
-        clock=clock,
-    )
+    """Run the application in the test's own loop. Nobody works beside it, so that it hardly waits for answers of gateways."""
+    own = {"public_url": "https://pay.example.org", "pool_size": 20, "outcome_wait_s": 0.05} | settings
+    app = create_app(Settings(database_url=url, secret_key=KEY, **own), clock=clock)
     async with app._lifespan(app.api):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://bursar.test") as http:

@@ -67,6 +67,7 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 PREFIXES = {
     "account": ids.GATEWAY_ACCOUNT,
     "gateway_account": ids.GATEWAY_ACCOUNT,
+    "checkout": ids.CHECKOUT,
     "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
@@ -180,6 +181,17 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "occurred_at": "2026-01-01T00:00:00Z",
             "gateway_account": mine["desk"],
         },
+        "/v1/checkouts": {
+            "lines": [{"price": mine["price"], "quantity": 1}],
+            "success_url": "https://studio.example.org/thanks",
+            "cancel_url": "https://studio.example.org/prices",
+            "customer": mine["customer"],
+            "email": "a@example.org",
+            "gateway_account": mine["keyed"],
+            "expires_at": "2099-01-01T00:00:00Z",
+            "trial_end": "2099-01-01T00:00:00Z",
+            "saves_payment_method": True,
+        },
         "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
@@ -266,6 +278,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["gateway_call"] = await _unknown(caller.stage)
     mine["reconciliation"] = await _compared(caller)
     mine["keyed"] = await _keyed(caller)
+    mine["checkout"] = await _started(caller, mine["keyed"])
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -335,6 +348,14 @@ async def _keyed(caller: Any) -> str:
     added = await caller.post("/v1/gateway-accounts", new)
     assert added.status_code == 201, added.text
     return added.json()["id"]
+
+
+async def _started(caller: Any, account: str) -> str:
+    """Start a checkout that the gateway has not answered yet."""
+    new = {"lines": [{"price": "pack-10"}], "success_url": "https://studio.example.org", "gateway_account": account}
+    started = await caller.post("/v1/checkouts", new)
+    assert started.status_code == 202, started.text
+    return started.json()["id"]
 
 
 async def _compared(caller: Any) -> str:

@@ -80,8 +80,9 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(db, database_url, tmp_path: Path) -> AsyncIterator[Shop]:
-    async with sandbox_at(tmp_path) as sandbox, running(database_url) as (_, http):
+async def shop(request, db, database_url, tmp_path: Path) -> AsyncIterator[Shop]:
+    waits_s = getattr(request, "param", 30)
+    async with sandbox_at(tmp_path) as sandbox, running(database_url, outcome_wait_s=waits_s) as (_, http):
         stage = await set_stage(db, database_url, gateway="sandbox")
         await add_price(stage, "ten", 4500, [{"kind": "credits", "amount": 10, "pool": "classes"}], refs=[])
         sealed = Seal(KEY).seal(GATEWAY_KEY, purpose=api_key_purpose(stage.account_id))
@@ -124,8 +125,8 @@ async def test_what_is_paid_on_the_page_is_granted_once_and_the_checkout_tells_i
     assert await shop.stage.value("select count(*) from checkout") == 1
 
 
-async def test_without_a_worker_the_answer_is_202_and_the_same_key_tells_the_outcome_later(shop, monkeypatch):
-    monkeypatch.setattr("bursar.money.calls.asking.WAITED_MAX", timedelta(seconds=0.1))
+@pytest.mark.parametrize("shop", [0.1], indirect=True)
+async def test_without_a_worker_the_answer_is_202_and_the_same_key_tells_the_outcome_later(shop):
     first = await shop.mine.post("/v1/checkouts", wanted(), once="k")
     await shop.work()
     second = await shop.mine.post("/v1/checkouts", wanted(), once="k")

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     idempotency_payment_s: int = Field(
         default=86_400, ge=60, le=2_592_000, description="The same for payments and refunds."
     )
+    outcome_wait_s: float = Field(
+        default=10,
+        ge=0,
+        le=60,
+        description="How long a request that asks a gateway for something waits for its answer.",
+    )
     idempotency_checkout_s: int = Field(default=1800, ge=60, le=2_592_000, description="The same for checkouts.")
     idempotency_subscription_change_s: int = Field(
         default=3600, ge=60, le=2_592_000, description="The same for changes of subscriptions."

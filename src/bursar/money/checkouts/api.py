@@ -1,5 +1,6 @@
 """Routes of checkouts."""
 
+from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -63,7 +64,8 @@ async def _made(caller: Caller, name: str) -> Checkout | None:
     checkout_id = ids.parse(ids.CHECKOUT, name)
     async with caller.transaction() as tx:
         call_id = await queries.call_of(tx, tenant_id=caller.tenant_id, checkout_id=checkout_id)
-    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=call_id)
+    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
+    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=call_id, at_most=at_most)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, checkout_id)
     if found.status == "refused":
