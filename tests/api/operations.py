@@ -22,6 +22,7 @@ from bursar.money.reconciliation.runs import run_of
 from draining import drain
 from stage import Stage
 
+_CHANGE = {"quantity": 1, "proration": "none", "proration_at": "2099-01-01T00:00:00Z"}
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
 
 
@@ -91,6 +92,7 @@ PREFIXES = {
     "session": ids.SESSION,
     "spend": ids.SPEND,
     "subscription": ids.SUBSCRIPTION,
+    "subscription_change": ids.SUBSCRIPTION_CHANGE,
     "user": ids.USER,
 }
 
@@ -114,6 +116,7 @@ async def known_ids(caller: Any) -> dict[str, str]:
     }.items():
         mine[name] = (await caller.data(f"/v1/{path}"))[0]["id"]
     mine["gateway_account"] = mine["account"]
+    mine["recurring"] = (await caller.one("/v1/prices", lookup_key="membership"))["id"]
     mine["event"] = (await caller.data("/v1/gateway-events", status="applied"))[0]["id"]
     buyer = (await caller.one("/v1/customers", gateway_ref="cus_ann"))["id"]
     mine["customer"] = buyer
@@ -192,6 +195,10 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "trial_end": "2099-01-01T00:00:00Z",
             "saves_payment_method": True,
         },
+        "/v1/subscriptions/{subscription}/changes": _CHANGE | {"price": mine["recurring"]},
+        "/v1/subscriptions/{subscription}/previews": _CHANGE | {"price": mine["recurring"]},
+        "/v1/subscriptions/{subscription}/cancellations": {"at": "period_end", "comment": "moved away"},
+        "/v1/subscriptions/{subscription}/trial-extensions": {"trial_end": "2099-01-01T00:00:00Z"},
         "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
@@ -279,6 +286,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["reconciliation"] = await _compared(caller)
     mine["keyed"] = await _keyed(caller)
     mine["checkout"] = await _started(caller, mine["keyed"])
+    mine["subscription_change"] = await _changed(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -374,6 +382,19 @@ async def _compared(caller: Any) -> str:
         await take_page(tx, run, **tenant, page=page, now=now, grace=GRACE)
         await compare_and_keep(tx, run, **tenant, entries=[balance_entry("stripe", booked)], now=now)
     return ids.show(ids.RECONCILIATION, run_id)
+
+
+async def _changed(stage: Stage) -> str:
+    """Let a subscription have been changed; return the change."""
+    change_id = ids.new()
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(
+            """insert into subscription_change (tenant_id, id, subscription_id, call_id, kind, is_open, actor)
+            select $1, $2, s.id, c.id, 'pause', false, 'operator' from subscription s, gateway_call c limit 1""",
+            stage.tenant_id,
+            change_id,
+        )
+    return ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
 
 
 async def _met(caller: Any) -> UUID:

@@ -11,8 +11,11 @@ from bursar.kernel.listing import cursor
 
 pytestmark = pytest.mark.anyio
 
-GUARDED = {"customer_has_credits", "price_has_orders", "price_has_subscriptions", "product_has_prices"}
-"""What deleting something that is in use is refused for; then its id was understood."""
+GUARDED = {"customer_has_credits", "price_has_orders", "price_has_subscriptions", "product_has_prices"} | {
+    "gateway_key_missing",
+    "subscription_state_refuses",
+}
+"""What deleting something that is in use is refused for, or changing it at a gateway without a key; then its id was understood."""
 
 
 @pytest.fixture

@@ -347,7 +347,8 @@ async def test_every_writing_route_takes_a_key_and_says_so(world):
         for method, operation in operations.items()
         if "x-permission" in operation
     }
-    writing = {at for at in told if at[0] != "get"}
+    asking = {("post", "/v1/subscriptions/{subscription}/previews")}  # It writes nothing: there is nothing to repeat.
+    writing = {at for at in told if at[0] != "get"} - asking
     assert len(writing) > 12
     assert all(told[at] == ["Idempotency-Key"] for at in writing)
     assert all(told[at] == [] for at in told.keys() - writing)

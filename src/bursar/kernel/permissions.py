@@ -48,6 +48,7 @@ WRITES: Final = frozenset(
         "reconciliation:write",
         "refunds:write",
         "settings:write",
+        "subscriptions:write",
         "users:write",
     }
 )
@@ -66,7 +67,9 @@ _DAILY: Final = frozenset(
         "subscriptions:read",
     }
 )
-_MONEY: Final = frozenset({"payments:write", "refunds:write", "orders:write", "reconciliation:write"})
+_MONEY: Final = frozenset(
+    {"payments:write", "refunds:write", "orders:write", "reconciliation:write", "subscriptions:write"}
+)
 
 ROLES: Final = {
     "owner": ALL,

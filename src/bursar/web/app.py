@@ -22,6 +22,8 @@ from bursar.kernel.logs import configure_logs
 from bursar.kernel.oidc import Tokens
 from bursar.kernel.resources import Resources, utc_now
 from bursar.kernel.settings import Settings
+from bursar.money.calls import Outside
+from bursar.money.gateways.callers import Callers
 from bursar.money.intake import Intake
 from bursar.money.intake.endpoint import WebhookEndpoint
 from bursar.web import operating, reference
@@ -38,7 +40,9 @@ class Application:
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
         self.metrics = Metrics(self.resources.security.totals)
+        self.callers = Callers(now=clock)
         self.api = _api(self.resources, self.metrics, self._lifespan)
+        self.api.state.outside = Outside(self.callers.of, clock=clock)
         self._edge = Edge(
             self.api,
             observe=self.metrics.observe,
@@ -85,6 +89,7 @@ class Application:
         finally:
             if self._intake:
                 await self._intake.stop()
+            await self.callers.close()
             await self.resources.close()
 
 

@@ -69,11 +69,13 @@ class Policy:
     """What a route asks of its callers. permission: one of `permissions.ALL`, or of a page's words for none of them.
 
     rate: the class whose limits count. outcome: how an answer of 202 becomes final after the commit.
+    is_read: nothing is written, whatever the method: an Idempotency-Key has nothing to keep, and opens no transaction.
     """
 
     permission: str
     rate: RateClass = GENERAL
     outcome: Outcome | None = None
+    is_read: bool = False
 
     @property
     def retention_class(self) -> RetentionClass:
@@ -92,16 +94,17 @@ class Policy:
 
 
 def needs(
-    permission: str, *, rate: RateClass = GENERAL, outcome: Outcome | None = None
+    permission: str, *, rate: RateClass = GENERAL, outcome: Outcome | None = None, is_read: bool = False
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare what a route needs; stands between the router's decorator and the function.
 
     outcome: given, the route answers 202 with the `id` of an intent, and 201 as soon as its outcome is known.
+    is_read: of a POST that asks only.
     """
     assert permission in permissions.ALL, permission
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _POLICY, Policy(permission, rate, outcome))
+        setattr(endpoint, _POLICY, Policy(permission, rate, outcome, is_read))
         return endpoint
 
     return declare
@@ -140,7 +143,8 @@ class TenantRoute(StrictRoute):
         self.policy = policy_of(endpoint)
         assert self.policy.permission in permissions.ALL, "only pages may do without a permission"
         extra = {"x-permission": self.policy.permission, **(given.pop("openapi_extra", None) or {})}
-        if METHODS.intersection(given.get("methods") or ()):
+        self._takes_key = bool(METHODS.intersection(given.get("methods") or ())) and not self.policy.is_read
+        if self._takes_key:
             # A router that takes in another makes its routes again, with what they had.
             others = [told for told in extra.get("parameters", ()) if told["name"] != idempotency.HEADER]
             extra["parameters"] = [*others, _KEY_PARAMETER]
@@ -149,7 +153,7 @@ class TenantRoute(StrictRoute):
         self._is_revalidated = is_revalidated(endpoint)
 
     async def answer(self, request: Request, handle: Handle) -> Response:
-        key = idempotency.key_of(request.headers.getlist(idempotency.HEADER)) if request.method in METHODS else None
+        key = idempotency.key_of(request.headers.getlist(idempotency.HEADER)) if self._takes_key else None
         finish = self._finish_of(request)
         if key is None:
             answer = await handle(request)

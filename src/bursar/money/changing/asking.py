@@ -1,0 +1,246 @@
+"""Ask for a change of a subscription: one transaction writes what is wanted and the call that does it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from bursar.kernel import audit, ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Conflict, Invalid
+from bursar.money import calls
+from bursar.money.calls import Asker, Ended
+from bursar.money.catalog.queries import price_named
+from bursar.money.changing.guarding import Target, Wish, guard, guard_cancellation, guard_trial
+from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.calls import (
+    AnyCall,
+    CancelSubscriptionAtPeriodEnd,
+    CancelSubscriptionNow,
+    ChangeSubscription,
+    ExtendTrial,
+    PauseSubscription,
+    Proration,
+    ReactivateSubscription,
+    ResumeSubscription,
+)
+from bursar.money.gateways.facts import Claim
+from bursar.money.intake.accounts import GatewayKeyMissing
+from bursar.money.subscriptions.queries import SubscriptionNotFound
+
+
+class PriceNotAtGateway(Conflict):
+    """The price has no reference at the subscription's gateway account, so the gateway cannot sell it."""
+
+    code = "price_not_at_gateway"
+
+
+class PriceNotRecurring(Invalid):
+    """A subscription sells what recurs."""
+
+    code = "price_not_recurring"
+
+
+class SubscriptionChangeOpen(Conflict):
+    """An earlier change of the subscription has no outcome yet."""
+
+    code = "subscription_change_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a subscription is to sell. price: id or lookup key. proration_at: as it was previewed."""
+
+    price: str
+    quantity: int = 1
+    proration: Proration = Proration.bill_now
+    proration_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A price as a gateway knows it."""
+
+    price_id: UUID
+    ref: str
+
+
+_TARGET = """
+select s.id, s.gateway_account_id as account_id, a.gateway, a.api_key is not null and a.is_active as has_key, s.gateway_ref as ref,
+  s.status, s.cancel_at_period_end as is_ending, s.trial_end
+from subscription s join gateway_account a on a.tenant_id = s.tenant_id and a.id = s.gateway_account_id
+where s.tenant_id = $1 and s.id = $2
+"""
+
+_SOLD = """
+select p.interval, (select min(r.ref) from price_gateway_ref r
+  where r.tenant_id = p.tenant_id and r.price_id = p.id and r.gateway_account_id = $3) as ref
+from price p where p.tenant_id = $1 and p.id = $2
+"""
+
+_WRITE = """
+insert into subscription_change (tenant_id, id, subscription_id, call_id, kind, actor, price_id, quantity, proration, at, trial_end)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict (tenant_id, subscription_id) where is_open do nothing
+returning id
+"""
+
+_OPEN = "select call_id from subscription_change where tenant_id = $1 and subscription_id = $2 and is_open"
+
+_CLOSE = "update subscription_change set is_open = false where tenant_id = $1 and call_id = $2 and is_open"
+
+
+async def target_of(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID) -> Target:
+    """Return a subscription. Raises SubscriptionNotFound."""
+    row = await tx.fetchrow(_TARGET, tenant_id, subscription_id)
+    if row is None:
+        raise SubscriptionNotFound(f"there is no subscription {ids.show(ids.SUBSCRIPTION, subscription_id)}")
+    return Target(**dict(row))
+
+
+def require_key(target: Target) -> None:
+    """Return if the subscription's gateway can be asked. Raises GatewayKeyMissing."""
+    if not target.has_key:
+        account = ids.show(ids.GATEWAY_ACCOUNT, target.account_id)
+        raise GatewayKeyMissing(
+            f"{account} has no API key, or is switched off",
+            hint="Give the account its API key; without one, change the subscription at the gateway.",
+        )
+
+
+async def sold_at(tx: Transaction, *, tenant_id: UUID, target: Target, price: str) -> Sold:
+    """Return how the subscription's gateway knows a price. Raises PriceNotFound, PriceNotRecurring, PriceNotAtGateway."""
+    price_id = await price_named(tx, tenant_id=tenant_id, name=price)
+    row = await tx.fetchrow(_SOLD, tenant_id, price_id, target.account_id)
+    shown = ids.show(ids.PRICE, price_id)
+    if row["interval"] is None:
+        raise PriceNotRecurring(f"{shown} is paid once", hint="Name a price with an interval.")
+    if row["ref"] is None:
+        raise PriceNotAtGateway(
+            f"{shown} has no reference at {ids.show(ids.GATEWAY_ACCOUNT, target.account_id)}",
+            hint=f"Make the price at the gateway too, and name it: POST /v1/prices/{shown}/gateway-refs.",
+        )
+    return Sold(price_id, row["ref"])
+
+
+async def ask_change(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, change: Change, actor: str) -> UUID:
+    """Ask for another price or quantity; return the change. From then on the subscription says what it sells now.
+
+    Raises SubscriptionNotFound, SubscriptionStateRefuses, SubscriptionChangeOpen, GatewayKeyMissing, OperationUnsupported,
+    PriceNotFound, PriceDeleted, PriceNotRecurring, PriceNotAtGateway.
+    """
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    sold = await sold_at(tx, tenant_id=tenant_id, target=target, price=change.price)
+    guard(target, "change")
+    call = ChangeSubscription(
+        subscription=target.ref,
+        price=sold.ref,
+        quantity=change.quantity,
+        proration=change.proration,
+        proration_at=change.proration_at,
+        claim=Claim(price=ids.show(ids.PRICE, sold.price_id), quantity=str(change.quantity)),
+    )
+    said = (sold.price_id, change.quantity, change.proration.value, None, None)
+    return await _ask(tx, tenant_id, target, "change", call, said=said, actor=actor)
+
+
+async def pause(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+    """Ask for a pause of service and billing; return the change. Raises as `ask_change`, but for the price."""
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    guard(target, "pause")
+    return await _ask(tx, tenant_id, target, "pause", PauseSubscription(subscription=target.ref), actor=actor)
+
+
+async def resume(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+    """Ask for a pause's end; return the change. Raises as `pause`."""
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    guard(target, "resumption")
+    return await _ask(tx, tenant_id, target, "resumption", ResumeSubscription(subscription=target.ref), actor=actor)
+
+
+async def cancel(
+    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, is_at_once: bool, comment: str | None, actor: str
+) -> UUID:
+    """Ask for the end, at once or with the period; return the change. comment: for the gateway. Raises as `pause`."""
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    guard_cancellation(target, is_at_once=is_at_once)
+    kind = CancelSubscriptionNow if is_at_once else CancelSubscriptionAtPeriodEnd
+    call: AnyCall = kind(subscription=target.ref, comment=comment)
+    said = (None, None, None, "now" if is_at_once else "period_end", None)
+    return await _ask(tx, tenant_id, target, "cancellation", call, said=said, actor=actor)
+
+
+async def reactivate(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+    """Ask that it does not end with its period; return the change. Raises as `pause`."""
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    guard(target, "reactivation")
+    call = ReactivateSubscription(subscription=target.ref)
+    return await _ask(tx, tenant_id, target, "reactivation", call, actor=actor)
+
+
+async def extend_trial(
+    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, trial_end: datetime, actor: str, now: datetime
+) -> UUID:
+    """Ask for a longer trial; return the change. Raises as `pause`."""
+    target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    guard_trial(target, trial_end=trial_end, now=now)
+    call = ExtendTrial(subscription=target.ref, trial_end=trial_end)
+    said = (None, None, None, None, trial_end)
+    return await _ask(tx, tenant_id, target, "trial_extension", call, said=said, actor=actor)
+
+
+async def _ask(
+    tx: Transaction,
+    tenant_id: UUID,
+    target: Target,
+    wish: Wish,
+    call: AnyCall,
+    *,
+    actor: str,
+    said: tuple[Any, ...] = (None,) * 5,
+) -> UUID:
+    """Write down the change and its call. said: price, quantity, proration, at, trial_end."""
+    require_key(target)
+    Callers().of(target.gateway).check(call)
+    change_id, subscription = ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
+    shown = ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
+    call_id = await calls.ask(
+        tx,
+        tenant_id=tenant_id,
+        account_id=target.account_id,
+        call=call,
+        subject=subscription,
+        key=f"subscription_change:{shown}",
+        actor=actor,
+        asker="changing",
+    )
+    if await tx.fetchval(_WRITE, tenant_id, change_id, target.id, call_id, wish, actor, *said) is None:
+        raise await _is_open(tx, tenant_id, target)
+    told = dict(zip(("price", "quantity", "proration", "at", "trial_end"), said, strict=True))
+    changes = {name: value for name, value in told.items() if value is not None} | {"change": shown}
+    if told["price"]:
+        changes["price"] = ids.show(ids.PRICE, told["price"])
+    if told["trial_end"]:
+        changes["trial_end"] = told["trial_end"].isoformat()
+    action = f"subscription.{wish}_asked"
+    await audit.record(tx, tenant_id=tenant_id, actor=actor, action=action, subject=subscription, changes=changes)
+    return change_id
+
+
+async def _is_open(tx: Transaction, tenant_id: UUID, target: Target) -> SubscriptionChangeOpen:
+    call_id = await tx.fetchval(_OPEN, tenant_id, target.id)
+    call = ids.show(ids.GATEWAY_CALL, call_id) if call_id else ""
+    return SubscriptionChangeOpen(
+        "an earlier change of this subscription has no outcome yet",
+        hint="Wait for it. Where its call is unknown, let somebody look: POST /v1/gateway-calls/{gateway_call}/looks.",
+        retry_after_s=2,
+        context={"gateway_call": call} if call else {},
+    )
+
+
+async def _ended(tx: Transaction, ended: Ended) -> None:
+    """Let the next change be asked for."""
+    await tx.execute(_CLOSE, ended.tenant_id, ended.id)
+
+
+ASKER: Final = Asker("changing", on_succeeded=_ended, on_refused=_ended)
