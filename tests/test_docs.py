@@ -1,5 +1,6 @@
 """What the documents say is so: the reference is what the code says, links lead somewhere, commands and routes exist."""
 
+import os
 import re
 import shlex
 import shutil
@@ -211,7 +212,11 @@ def _run_tutorial(up: Up) -> list[tuple[str, str]]:
     done = subprocess.run(
         ["bash", "-eu", "-c", script],
         cwd=up.directory.parent,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "BURSAR_DATA": str(up.directory)},
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "BURSAR_DATA": str(up.directory),
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        },
         capture_output=True,
         text=True,
         timeout=120,

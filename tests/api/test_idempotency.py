@@ -167,7 +167,7 @@ async def test_while_the_first_is_under_way_the_second_is_told_to_come_back(db, 
         there.key = here.key
         async with locked("customer_order"):
             first = asyncio.create_task(here.post("/v1/orders", ORDER, once="k"))
-            await asyncio.sleep(0.3)
+            await _somebody_waits(db)
             second = [await caller.post("/v1/orders", ORDER, once="k") for caller in (here, there)]
         done = await first
         third = await there.post("/v1/orders", ORDER, once="k")
@@ -177,6 +177,16 @@ async def test_while_the_first_is_under_way_the_second_is_told_to_come_back(db, 
     assert done.status_code == 201
     assert third.content == done.content
     assert await stage.value("select count(*) from customer_order") == 1
+
+
+async def _somebody_waits(db) -> None:
+    """Return when a statement of this database waits for a lock."""
+    async with asyncio.timeout(20):
+        async with db.statement() as connection:
+            while not await connection.fetchval(
+                "select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())"
+            ):
+                await asyncio.sleep(0.02)
 
 
 async def test_an_answer_counts_for_its_time_and_not_longer(db, database_url):
