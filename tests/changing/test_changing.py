@@ -204,7 +204,7 @@ async def test_a_change_whose_payment_fails_is_refused_and_nothing_changes(club:
 
     answer = await club.ask(f"/v1/subscriptions/{sub}/changes", {"price": "gold"}, once="again")
 
-    assert (answer.status_code, answer.json()["code"]) == (502, "subscription_change_refused")
+    assert (answer.status_code, answer.json()["code"]) == (422, "subscription_change_refused")
     assert answer.json()["context"]["gateway_code"] == "generic_decline"
     assert (await club.subscription())["price"] == ids.show(ids.PRICE, club.stage.prices["silver"])
     (listed,) = await club.mine.data("/v1/subscription-changes", subscription=sub)

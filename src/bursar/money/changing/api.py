@@ -33,6 +33,7 @@ class SubscriptionChangeRefused(GatewayRefused):
     """The gateway will not change the subscription so."""
 
     code = "subscription_change_refused"
+    status = 422
 
 
 class NewSubscriptionChange(Input):
