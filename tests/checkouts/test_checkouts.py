@@ -186,6 +186,17 @@ async def test_prices_of_several_currencies_are_not_mixed(shop):
     assert (answer.status_code, answer.json()["code"]) == (422, "checkout_mixed")
 
 
+async def test_several_recurring_prices_are_sold_together_only_where_a_renewal_can_name_them(shop):
+    for key in ("gym", "sauna"):
+        await add_price(shop.stage, key, 900, [], refs=[], interval="month")
+
+    answer = await shop.mine.post("/v1/checkouts", wanted(lines=[{"price": "gym"}, {"price": "sauna"}]))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "checkout_mixed")
+    assert "gateway_refs" in answer.json()["hint"]
+    assert await shop.stage.value("select count(*) from gateway_call") == 0
+
+
 async def test_somebody_else_sees_no_checkout_and_uses_no_account(shop):
     async with shop.working():
         made = (await shop.mine.post("/v1/checkouts", wanted())).json()

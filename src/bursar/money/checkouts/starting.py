@@ -34,7 +34,7 @@ class GatewayAccountAmbiguous(Invalid):
 
 
 class CheckoutMixed(Invalid):
-    """What is sold in one checkout has one currency, and recurs in one rhythm if it recurs."""
+    """What is sold in one checkout has one currency, and recurs in one rhythm if it recurs; several recurring prices have gateway refs."""
 
     code = "checkout_mixed"
 
@@ -170,6 +170,13 @@ async def _sold(
         raise CheckoutMixed("the prices have several currencies", hint="Sell each currency in a checkout of its own.")
     if len({(each.interval, each.interval_count) for each in sold if each.interval}) > 1:
         raise CheckoutMixed("the prices recur in several rhythms", hint="Sell each rhythm in a checkout of its own.")
+    recurring = [each for each in sold if each.interval]
+    if len(recurring) > 1 and not all(each.ref for each in recurring):
+        # A renewal names what it is for by the gateway's prices; a subscription can name only one of ours in their place.
+        raise CheckoutMixed(
+            "several recurring prices, and the gateway does not know each by a name",
+            hint="Add their gateway_refs, or sell each in a checkout of its own.",
+        )
     return sold
 
 
