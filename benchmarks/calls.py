@@ -140,5 +140,9 @@ async def _left(db: Database, scene: Scene) -> int:
 def _worker(scene: Scene, keys: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "benchmarks.calls_worker", scene.url, scene.secret_key, keys]
     return subprocess.Popen(
-        command, cwd=_TREE, env=os.environ | {"PYTHONPATH": f"{_TREE}:{_TREE / 'src'}"}, stderr=subprocess.DEVNULL
+        command,
+        cwd=_TREE,
+        env=os.environ | {"PYTHONPATH": f"{_TREE}:{_TREE / 'src'}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )

@@ -149,7 +149,7 @@ async def test_a_cursor_of_the_other_leads_to_nothing_of_theirs(both):
     tried = 0
 
     for operation in every:
-        if "cursor" not in operation.query:
+        if "cursor" not in operation.query or operation.path.endswith(".csv"):  # a sheet hands on no cursor
             continue
         page = (await world.theirs.get(operation.at(**theirs), limit=1)).json()
         if page["next_cursor"] is None:

@@ -141,6 +141,7 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "allowed_addresses",
         *OPTIONAL,
         "limits",
+        "retentions",
     ) and value in ([], {}):
         return True
     texts = (

@@ -45,8 +45,13 @@ select tenant_id, new_id(), customer_id, pool, 'booking:1', 3 from credit_lot
 """
 
 _DUPLICATE = """
-insert into {table} select (jsonb_populate_record(null::{table}, to_jsonb(t) || jsonb_build_object('id', gen_random_uuid()))).*
-from (select * from {table} order by id limit 1) t
+do $$ declare columns text; begin
+  select string_agg(quote_ident(attname), ', ') into columns from pg_attribute
+  where attrelid = '{table}'::regclass and attnum > 0 and not attisdropped and attgenerated = '';
+  execute 'insert into {table} (' || columns || ') select ' || columns || ' from (
+    select (jsonb_populate_record(null::{table}, to_jsonb(t) || jsonb_build_object(''id'', gen_random_uuid()))).*
+    from (select * from {table} order by id limit 1) t) as twin';
+end $$
 """
 
 

@@ -26,6 +26,7 @@ CHANGES = {
     "invoice": (MODERN, "update invoice set lines = jsonb_set(lines, '{0,quantity}', '9')"),
     "subscription": (MODERN, "update subscription set current_period_end = current_period_end + interval '1 second'"),
     "checkout_session": (CHECKOUT, "update checkout_session set amount_minor = 1"),
+    "payment_tally": (CHECKOUT, "update payment_tally set payments = payments + 1"),
     "payment_method": (SAME_SECOND, "update payment_method set last4 = '0000'"),
     "fulfilment_grant": (CHECKOUT, "update fulfilment_grant set quantity = 2"),
     "credit_lot": (CHECKOUT, "update credit_lot set expires_at = now()"),

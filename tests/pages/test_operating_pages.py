@@ -62,9 +62,12 @@ async def test_acting_for_a_business_takes_a_reason_is_banded_and_in_its_trail(s
         "select reason, expires_at - created_at = interval '1 hour' as is_short from session where kind = 'operator'"
     )
     assert session == {"reason": "asked by Ann", "is_short": True}
-    record = await site.lived.stage.row("select actor, changes::text from audit_record where action like 'operator.%'")
+    record = await site.lived.stage.row(
+        """select r.actor, n.told::text as told from audit_record r
+        join audit_note n on n.tenant_id = r.tenant_id and n.record_id = r.id where r.action like 'operator.%'"""
+    )
     assert record["actor"].startswith("operator:opr_")
-    assert "asked by Ann" in record["changes"]
+    assert "asked by Ann" in record["told"]
     assert await site.empty.stage.value("select count(*) from audit_record where action like 'operator.%'") == 0
 
     stopped = await send(olga, "/acting/stop", "/payments")

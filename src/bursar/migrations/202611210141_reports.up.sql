@@ -11,7 +11,7 @@ create table payment_tally (
   currency text not null,
   status text not null,
   payments bigint not null,
-  amount_minor bigint not null,
+  amount_minor numeric not null,                -- a sum of many amounts is larger than the largest amount
   primary key (tenant_id, quarter, gateway_account_id, currency, status)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 alter table payment_tally enable row level security;

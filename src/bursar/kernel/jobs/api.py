@@ -26,7 +26,7 @@ class JobReplay(Input):
 
 
 class JobsReplay(JobReplay):
-    kind: Key
+    kind: Annotated[str, Field(max_length=100, pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 
 
 class JobsReplayed(View):

@@ -15,7 +15,7 @@ from bursar.money.reports.schemas import (
     DailyPayments,
     DayOutcome,
     GatewayOutcome,
-    Outcome,
+    MoneyOutcome,
     Period,
     ReportTooLarge,
     Sums,
@@ -79,7 +79,7 @@ async def daily_payments(
             for (account, currency), sums in sorted(by_account.items(), key=lambda item: _order(*item[0]))
         ],
         totals=[
-            Outcome(**_outcome(currency, sums, is_sandbox=is_sandbox))
+            MoneyOutcome(**_outcome(currency, sums, is_sandbox=is_sandbox))
             for (is_sandbox, currency), sums in sorted(totals.items())
         ],
     )

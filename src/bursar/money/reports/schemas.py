@@ -9,7 +9,7 @@ from bursar.kernel.errors import Invalid
 from bursar.kernel.http import View
 from bursar.kernel.http.identifiers import AccountId
 from bursar.kernel.zones import Days
-from bursar.money.payments.schemas import Code, PaymentState, RefundState
+from bursar.money.payments.schemas import Code, RefundState
 
 ROWS_MAX: Final = 50_000
 """Sums read for one report; with more, a shorter period is asked for."""
@@ -52,20 +52,20 @@ class Sums(View):
     amount_minor: Sum
 
 
-class Outcome(View):
+class MoneyOutcome(View):
     """What payments in one currency came to. Rates are of the payments that were decided: succeeded or failed."""
 
     currency: Code
     is_sandbox: bool = Field(description="Play money, never added to the other kind.")
     payments: int = Field(description="Of every state.")
-    by_status: dict[PaymentState, Sums] = Field(
-        description="Amounts are before refunds. A state without payments is left out."
+    by_status: dict[str, Sums] = Field(
+        description="By the payments' state. Amounts are before refunds. A state without payments is left out."
     )
     success_rate: Rate
     failure_rate: Rate
 
 
-class GatewayOutcome(Outcome):
+class GatewayOutcome(MoneyOutcome):
     """What payments through one gateway account came to."""
 
     gateway_account: AccountId
@@ -87,7 +87,7 @@ class DailyPayments(View):
         description="By day, gateway account and currency. A day without payments is left out."
     )
     by_gateway: list[GatewayOutcome]
-    totals: list[Outcome]
+    totals: list[MoneyOutcome]
 
 
 class RefundSums(View):

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from bursar.kernel.amounts import Money
 from bursar.money.reports import DailyPayments, RefundReport
-from bursar.money.reports.schemas import DayOutcome, Outcome, ReasonSums, RefundSums
+from bursar.money.reports.schemas import DayOutcome, MoneyOutcome, ReasonSums, RefundSums
 from bursar.web.pages.drawing import Bar, Chart, Part, bar_chart
 
 _CHART_WIDTH = 720
@@ -114,7 +114,7 @@ def _reason(row: ReasonSums) -> ReasonRow:
     return ReasonRow(row.account_name, row.reason, row.is_other, row.status, row.refunds, money)
 
 
-def _outcome(row: Outcome, *, day: date | None = None, gateway: str | None = None) -> OutcomeRow:
+def _outcome(row: MoneyOutcome, *, day: date | None = None, gateway: str | None = None) -> OutcomeRow:
     def count(*statuses: str) -> int:
         return sum(sums.payments for status, sums in row.by_status.items() if status in statuses)
 
