@@ -224,7 +224,7 @@ HOSTILE = [
     event("charge.succeeded", charge(id="ch_" + "x" * 100_000)),
     event("charge.succeeded", charge(description="\u0000\ud800<script>", metadata={"bursar_price": "\u0000" * 50})),
     event("charge.succeeded", charge(metadata={"bursar_price": "pack-10", "bursar_quantity": "9" * 400})),
-    event("checkout.session.completed", session(customer={"id": ["x"]}, metadata=[1, 2])),
+    event("checkout.session.completed", session("8", customer={"id": ["x"]}, metadata=[1, 2])),
     event("payment_intent.succeeded", {"id": None}),
     event("payment_intent.succeeded", intent(created=10**18)),
 ]
