@@ -20,7 +20,7 @@ async def test_a_healthy_installation(world):
     assert (live.status_code, live.json()["status"]) == (200, "alive")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert (health.status_code, health.json()["status"]) == (200, "healthy")
-    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "disk"}
+    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "reconciliation", "disk"}
 
 
 async def test_dead_letters_and_a_waiting_queue_degrade(world):

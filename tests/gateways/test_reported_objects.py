@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 from gateway_material import dodo_events, needs_material, stripe_events
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bursar.money.gateways import FieldMissing, gateway
@@ -283,6 +283,7 @@ def _is_alike(name, by_event, bare):
     return 1
 
 
+@example(item={"status": []}, kind=Kind.payment, name="stripe")
 @given(
     item=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=9),

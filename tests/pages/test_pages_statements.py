@@ -3,6 +3,7 @@
 import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +50,10 @@ RECOGNISED = 2
 """Statements that find out who is looking: the session, and whether the key that opened it is in force."""
 
 
+_LOOKING: ContextVar[bool] = ContextVar("looking", default=False)
+"""True in what a page's own request runs: the process also writes down, now and then, when keys were used."""
+
+
 class Counting:
     """A transaction that counts what is asked of it."""
 
@@ -56,9 +61,15 @@ class Counting:
         self._tx, self._asked = tx, asked
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("fetch", "fetchrow", "fetchval", "execute"):
-            self._asked.append(name)
-        return getattr(self._tx, name)
+        found = getattr(self._tx, name)
+        if name not in ("fetch", "fetchrow", "fetchval", "execute"):
+            return found
+
+        def counted(statement: str, *values: Any, **options: Any) -> Any:
+            self._asked.append(" ".join(statement.split()))
+            return found(statement, *values, **options)
+
+        return counted
 
 
 @pytest.mark.parametrize(
@@ -83,9 +94,10 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_few(
     @asynccontextmanager
     async def counted(self: Database, tenant_id: Any) -> AsyncIterator[Any]:
         async with opened(self, tenant_id) as tx:
-            yield Counting(tx, asked)
+            yield Counting(tx, asked) if _LOOKING.get() else tx
 
     await lived.page("/")
+    _LOOKING.set(True)
     monkeypatch.setattr(Database, "tenant", counted)
     await lived.page(path)
     few = len(asked)
@@ -99,5 +111,5 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_few(
     monkeypatch.setattr(Database, "tenant", counted)
     await lived.page(path)
 
-    assert len(asked) <= most + RECOGNISED
+    assert len(asked) <= most + RECOGNISED, "\n".join(asked)
     assert abs(len(asked) - few) <= 5, "only the overview's remembered figures may differ"

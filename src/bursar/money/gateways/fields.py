@@ -76,6 +76,12 @@ def text(value: object) -> str | None:
     return value[:TEXT_LENGTH_MAX] or None
 
 
+def word(parent: Json, key: str) -> str:
+    """Return text to look up in a table of words; empty where there is none, so that a hostile value names nothing."""
+    value = parent.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def email(value: object) -> str | None:
     """Return an address, or None: a cut address would be somebody else's."""
     return None if isinstance(value, str) and len(value) > TEXT_LENGTH_MAX else text(value)

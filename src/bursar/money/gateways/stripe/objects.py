@@ -10,7 +10,7 @@ from typing import Final
 
 from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.facts import AnyFact
-from bursar.money.gateways.fields import Json, child, children
+from bursar.money.gateways.fields import Json, child, children, word
 from bursar.money.gateways.port import FieldMissing
 from bursar.money.gateways.stripe.billing import invoice_facts, subscription_facts
 from bursar.money.gateways.stripe.checkout import customer_facts, payment_method_facts, session_facts, setup_facts
@@ -26,7 +26,7 @@ def translate_object(kind: Kind, item: Json) -> tuple[AnyFact, ...]:
 
 
 def _payment(intent: Json) -> tuple[AnyFact, ...]:
-    has_failed = intent.get("status") in _TRYING and bool(child(intent, "last_payment_error"))
+    has_failed = word(intent, "status") in _TRYING and bool(child(intent, "last_payment_error"))
     return payment_facts("payment_intent.payment_failed" if has_failed else "", intent)
 
 

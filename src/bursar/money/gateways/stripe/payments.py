@@ -31,6 +31,7 @@ from bursar.money.gateways.fields import (
     ref,
     ref_of,
     text,
+    word,
 )
 from bursar.money.gateways.port import FieldMissing
 from bursar.money.gateways.stripe.units import minor, minor_or_none
@@ -99,7 +100,7 @@ _DIRECTIONS: Final = {
 def payment_facts(kind: str, intent: Json) -> tuple[AnyFact, ...]:
     """Read a PaymentIntent. A success is worth `amount_received`, or `amount` where that is not told."""
     code = currency(intent, "currency", OBJECT)
-    status = _PROVEN_PAYMENT.get(kind) or _PAYMENT.get(_word(intent, "status"))
+    status = _PROVEN_PAYMENT.get(kind) or _PAYMENT.get(word(intent, "status"))
     if status is None:
         raise FieldMissing(f"{OBJECT}.status", "a status of a payment intent")
     amount = minor(intent, "amount", code, OBJECT)
@@ -195,7 +196,7 @@ def dispute_facts(kind: str, dispute: Json) -> tuple[AnyFact, ...]:
 
 
 def _charge_status(kind: str, charge: Json) -> PaymentStatus:
-    status = _PROVEN_CHARGE.get(kind) or _CHARGE.get(_word(charge, "status"))
+    status = _PROVEN_CHARGE.get(kind) or _CHARGE.get(word(charge, "status"))
     if status is None and isinstance(charge.get("paid"), bool):
         status = PaymentStatus.succeeded if charge["paid"] else PaymentStatus.failed
     if status is None:
@@ -227,11 +228,11 @@ def _refund(
 
 def _dispute(dispute: Json, *, at: str, charge: str | None, payment: str | None, is_closed: bool) -> DisputeFact:
     code = currency(dispute, "currency", at)
-    word = _word(dispute, "status")
-    status = _DISPUTE.get(word)
+    told = word(dispute, "status")
+    status = _DISPUTE.get(told)
     if status is None:
         raise FieldMissing(f"{at}.status", "a status of a dispute")
-    is_inquiry = word.startswith("warning_") or word == "prevented"
+    is_inquiry = told.startswith("warning_") or told == "prevented"
     # A closed inquiry has one ending. How a closed chargeback ended only the status can say.
     if is_closed and is_inquiry:
         status = DisputeStatus.closed
@@ -255,11 +256,6 @@ def _dispute(dispute: Json, *, at: str, charge: str | None, payment: str | None,
         due_by=instant(evidence.get("due_by")) or instant(dispute.get("evidence_due_by")),
         created_at=instant(dispute.get("created")),
     )
-
-
-def _word(parent: Json, key: str) -> str:
-    value = parent.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def _payer_email(charge: Json) -> str | None:
