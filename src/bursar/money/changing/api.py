@@ -1,7 +1,7 @@
 """Routes of changes of subscriptions."""
 
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -27,6 +27,9 @@ CHANGING: Final = "subscriptions:write"
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["subscriptions"])
 
 _Subscription = Annotated[SubscriptionId, Path()]
+
+_DONE: Final[dict[int | str, dict[str, Any]]] = {201: {"model": SubscriptionChange}}
+"""The other answer of every route that asks: the gateway has done it already."""
 
 
 class SubscriptionChangeRefused(GatewayRefused):
@@ -91,7 +94,7 @@ async def _outside(request: Request) -> calls.Outside:
     return found
 
 
-@router.post("/subscriptions/{subscription}/changes", status_code=202, responses={201: {"model": SubscriptionChange}})
+@router.post("/subscriptions/{subscription}/changes", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def change_subscription(
     caller: CallerOf, subscription: _Subscription, new: NewSubscriptionChange, response: Response
@@ -128,7 +131,7 @@ async def preview_subscription_change(
     )
 
 
-@router.post("/subscriptions/{subscription}/pauses", status_code=202, responses={201: {"model": SubscriptionChange}})
+@router.post("/subscriptions/{subscription}/pauses", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def pause_subscription(caller: CallerOf, subscription: _Subscription, response: Response) -> SubscriptionChange:
     """Stop service and billing until it is resumed. 201 and 202 as for changes."""
@@ -137,9 +140,7 @@ async def pause_subscription(caller: CallerOf, subscription: _Subscription, resp
         return await _asked(tx, caller, change_id, response)
 
 
-@router.post(
-    "/subscriptions/{subscription}/resumptions", status_code=202, responses={201: {"model": SubscriptionChange}}
-)
+@router.post("/subscriptions/{subscription}/resumptions", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def resume_subscription(caller: CallerOf, subscription: _Subscription, response: Response) -> SubscriptionChange:
     """End a pause. The gateway bills a new period. 201 and 202 as for changes."""
@@ -150,9 +151,7 @@ async def resume_subscription(caller: CallerOf, subscription: _Subscription, res
         return await _asked(tx, caller, change_id, response)
 
 
-@router.post(
-    "/subscriptions/{subscription}/cancellations", status_code=202, responses={201: {"model": SubscriptionChange}}
-)
+@router.post("/subscriptions/{subscription}/cancellations", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def cancel_subscription(
     caller: CallerOf, subscription: _Subscription, new: NewCancellation, response: Response
@@ -170,9 +169,7 @@ async def cancel_subscription(
         return await _asked(tx, caller, change_id, response)
 
 
-@router.post(
-    "/subscriptions/{subscription}/reactivations", status_code=202, responses={201: {"model": SubscriptionChange}}
-)
+@router.post("/subscriptions/{subscription}/reactivations", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def reactivate_subscription(
     caller: CallerOf, subscription: _Subscription, response: Response
@@ -185,9 +182,7 @@ async def reactivate_subscription(
         return await _asked(tx, caller, change_id, response)
 
 
-@router.post(
-    "/subscriptions/{subscription}/trial-extensions", status_code=202, responses={201: {"model": SubscriptionChange}}
-)
+@router.post("/subscriptions/{subscription}/trial-extensions", status_code=202, responses=_DONE)
 @needs(CHANGING, rate="subscription_change", outcome=_done)
 async def extend_trial(
     caller: CallerOf, subscription: _Subscription, new: NewTrialExtension, response: Response

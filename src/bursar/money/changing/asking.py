@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from bursar.kernel import audit, ids
@@ -64,6 +64,31 @@ class Sold:
     price_id: UUID
     ref: str
 
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was asked for, beside its kind. at: when a cancellation ends it, `now` or `period_end`."""
+
+    price_id: UUID | None = None
+    quantity: int | None = None
+    proration: str | None = None
+    at: str | None = None
+    trial_end: datetime | None = None
+
+    @property
+    def shown(self) -> dict[str, str | int]:
+        """What the audit says of it."""
+        told = {
+            "price": ids.show(ids.PRICE, self.price_id) if self.price_id else None,
+            "quantity": self.quantity,
+            "proration": self.proration,
+            "at": self.at,
+            "trial_end": self.trial_end.isoformat() if self.trial_end else None,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+_NOTHING_MORE: Final = _Said()
 
 _TARGET = """
 select s.id, s.gateway_account_id as account_id, a.gateway, a.api_key is not null and a.is_active as has_key, s.gateway_ref as ref,
@@ -140,7 +165,7 @@ async def ask_change(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID,
         proration_at=change.proration_at,
         claim=Claim(price=ids.show(ids.PRICE, sold.price_id), quantity=str(change.quantity)),
     )
-    said = (sold.price_id, change.quantity, change.proration.value, None, None)
+    said = _Said(sold.price_id, change.quantity, change.proration.value)
     return await _ask(tx, tenant_id, target, "change", call, said=said, actor=actor)
 
 
@@ -166,7 +191,7 @@ async def cancel(
     guard_cancellation(target, is_at_once=is_at_once)
     kind = CancelSubscriptionNow if is_at_once else CancelSubscriptionAtPeriodEnd
     call: AnyCall = kind(subscription=target.ref, comment=comment)
-    said = (None, None, None, "now" if is_at_once else "period_end", None)
+    said = _Said(at="now" if is_at_once else "period_end")
     return await _ask(tx, tenant_id, target, "cancellation", call, said=said, actor=actor)
 
 
@@ -185,8 +210,7 @@ async def extend_trial(
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
     guard_trial(target, trial_end=trial_end, now=now)
     call = ExtendTrial(subscription=target.ref, trial_end=trial_end)
-    said = (None, None, None, None, trial_end)
-    return await _ask(tx, tenant_id, target, "trial_extension", call, said=said, actor=actor)
+    return await _ask(tx, tenant_id, target, "trial_extension", call, said=_Said(trial_end=trial_end), actor=actor)
 
 
 async def _ask(
@@ -197,9 +221,9 @@ async def _ask(
     call: AnyCall,
     *,
     actor: str,
-    said: tuple[Any, ...] = (None,) * 5,
+    said: _Said = _NOTHING_MORE,
 ) -> UUID:
-    """Write down the change and its call. said: price, quantity, proration, at, trial_end."""
+    """Write down the change and its call."""
     require_key(target)
     Callers().of(target.gateway).check(call)
     change_id, subscription = ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
@@ -214,14 +238,23 @@ async def _ask(
         actor=actor,
         asker="changing",
     )
-    if await tx.fetchval(_WRITE, tenant_id, change_id, target.id, call_id, wish, actor, *said) is None:
+    written = await tx.fetchval(
+        _WRITE,
+        tenant_id,
+        change_id,
+        target.id,
+        call_id,
+        wish,
+        actor,
+        said.price_id,
+        said.quantity,
+        said.proration,
+        said.at,
+        said.trial_end,
+    )
+    if written is None:
         raise await _is_open(tx, tenant_id, target)
-    told = dict(zip(("price", "quantity", "proration", "at", "trial_end"), said, strict=True))
-    changes = {name: value for name, value in told.items() if value is not None} | {"change": shown}
-    if told["price"]:
-        changes["price"] = ids.show(ids.PRICE, told["price"])
-    if told["trial_end"]:
-        changes["trial_end"] = told["trial_end"].isoformat()
+    changes = said.shown | {"change": shown}
     action = f"subscription.{wish}_asked"
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action=action, subject=subscription, changes=changes)
     return change_id
