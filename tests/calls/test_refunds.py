@@ -238,6 +238,19 @@ async def test_a_payment_that_did_not_succeed_cannot_be_refunded(shop: Shop):
     assert await shop.desk.stage.value("select count(*) from gateway_call") == 0
 
 
+async def test_a_refund_that_the_gateway_cannot_make_is_refused_at_once_and_by_name(shop: Shop):
+    await shop.desk.stage.rows("update gateway_account set gateway = 'dodo' returning id")
+    await shop.desk.stage.rows("update payment set charge_ref = gateway_ref returning id")
+
+    answer = await shop.ask(amount_minor=100)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "operation_unsupported")
+    assert answer.json()["hint"] == "Name the payment."
+    assert await shop.promised() == 0
+    assert await shop.desk.stage.value("select count(*) from refund") == 0
+    assert await shop.desk.stage.value("select count(*) from gateway_call") == 0
+
+
 async def test_calls_are_listed_with_what_came_of_them(shop: Shop):
     shop.desk.double.failures.append(NotSent("no connection"))
     asked = (await shop.ask()).json()["id"]

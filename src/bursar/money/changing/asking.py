@@ -12,7 +12,7 @@ from bursar.money import calls
 from bursar.money.calls import Asker, Ended
 from bursar.money.catalog.queries import price_named
 from bursar.money.changing.guarding import Target, Wish, guard, guard_cancellation, guard_trial
-from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import (
     AnyCall,
     CancelSubscriptionAtPeriodEnd,
@@ -225,7 +225,7 @@ async def _ask(
 ) -> UUID:
     """Write down the change and its call."""
     require_key(target)
-    Callers().of(target.gateway).check(call)
+    check(target.gateway, call)
     change_id, subscription = ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
     shown = ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
     call_id = await calls.ask(

@@ -12,7 +12,7 @@ from bursar.kernel.errors import Conflict, Invalid
 from bursar.money import calls
 from bursar.money.customers import require_customer
 from bursar.money.desk.orders import place_order
-from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout, Interval
 from bursar.money.gateways.facts import Claim
 from bursar.money.intake.accounts import GatewayAccountNotFound
@@ -91,7 +91,7 @@ async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str)
     )
     customer = await _customer(tx, tenant_id=tenant_id, account_id=account_id, wanted=wanted)
     call = _call(wanted, sold, order=ids.show(ids.ORDER, order.id), customer=customer)
-    Callers().of(gateway_name).check(call)
+    check(gateway_name, call)
     checkout_id = ids.new()
     shown = ids.show(ids.CHECKOUT, checkout_id)
     call_id = await calls.ask(

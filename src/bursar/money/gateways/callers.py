@@ -5,9 +5,11 @@ An SDK is imported with the first call to its gateway: only workers make calls, 
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from bursar.kernel.resources import utc_now
 from bursar.money.gateways.calling import Caller
+from bursar.money.gateways.calls import AnyCall
 from bursar.money.gateways.desk import DeskCaller
 from bursar.money.gateways.dodo.caller import DodoCaller
 from bursar.money.gateways.registry import GATEWAYS, GatewayUnknown
@@ -36,3 +38,12 @@ class Callers:
         """Close the connections of all."""
         for caller in self._callers.values():
             await caller.close()
+
+
+_SILENT: Final = Callers()
+"""Nothing is sent through these, so they open nothing; they know what their gateways can do."""
+
+
+def check(gateway: str, call: AnyCall) -> None:
+    """Ask before an intent is written. Raises OperationUnsupported for what the gateway cannot do, GatewayUnknown."""
+    _SILENT.of(gateway).check(call)

@@ -9,6 +9,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
 from bursar.money import calls
 from bursar.money.desk.recording import RefundExceedsPayment, record_refund
+from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CreateRefund, RefundReason
 from bursar.money.payments.queries import PaymentNotFound
 
@@ -75,7 +76,7 @@ async def ask_refund(
     """Promise money back and write down the call that sends it; return the refund, which is pending.
 
     amount_minor: None is all that is left. refund_id: a fresh id that makes a repeat harmless.
-    Raises PaymentNotFound, PaymentNotRefundable, RefundExceedsPayment.
+    Raises PaymentNotFound, PaymentNotRefundable, RefundExceedsPayment, OperationUnsupported.
     """
     if refund_id and await tx.fetchval(_KNOWN, tenant_id, refund_id):
         return refund_id
@@ -131,11 +132,13 @@ async def _ask(
             refund=shown,
         )
         return
+    call = _call(payment, refund=shown, amount=amount, reason=reason)
+    check(payment["gateway"], call)
     await calls.ask(
         tx,
         tenant_id=tenant_id,
         account_id=payment["gateway_account_id"],
-        call=_call(payment, refund=shown, amount=amount, reason=reason),
+        call=call,
         subject=shown,
         key=f"refund:{shown}",
         actor=actor,
