@@ -1,5 +1,6 @@
 """Calls: asked once, sent as often as needed, done once; and shown where nobody can tell."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -79,6 +80,15 @@ async def test_a_call_is_made_and_what_was_answered_is_reported(desk: Desk):
         "amount_minor": 100,
         "gateway_ref": made["id"],
     }
+
+
+async def test_whoever_does_not_want_to_wait_is_told_at_once(desk: Desk):
+    call_id = await asked(desk)
+
+    async with asyncio.timeout(5):
+        state = await calls.waited(desk.stage.db, tenant_id=desk.stage.tenant_id, call_id=call_id, at_most=timedelta(0))
+
+    assert state == "asked"
 
 
 async def test_the_same_key_is_the_same_call_and_never_another(desk: Desk):

@@ -12,7 +12,6 @@ from bursar.kernel.logs import correlation_id
 from bursar.money.calls.models import EXECUTE, CallState
 from bursar.money.gateways.calls import AnyCall, encode
 
-WAITED_MAX: Final = timedelta(seconds=10)
 _LOOK_EVERY_S: Final = 0.05
 
 
@@ -99,9 +98,9 @@ async def look_again(tx: Transaction, *, tenant_id: UUID, call_id: UUID, actor: 
     )
 
 
-async def waited(db: Database, *, tenant_id: UUID, call_id: UUID, at_most: timedelta | None = None) -> CallState:
-    """Wait until a call that was committed has an outcome, for WAITED_MAX or less; return its state. Holds no connection meanwhile."""
-    deadline = asyncio.get_running_loop().time() + (at_most or WAITED_MAX).total_seconds()
+async def waited(db: Database, *, tenant_id: UUID, call_id: UUID, at_most: timedelta) -> CallState:
+    """Wait until a call that was committed has an outcome; return its state. Holds no connection meanwhile."""
+    deadline = asyncio.get_running_loop().time() + at_most.total_seconds()
     while True:
         async with db.tenant(tenant_id) as tx:
             state: CallState = await tx.fetchval(_STATE, tenant_id, call_id)
