@@ -24,7 +24,7 @@ ASKERS = (refunding.ASKER, changing.ASKER)
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
 """The way out of this process: connections to gateways, and the circuits before them."""
 
-JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS), *reconciliation_jobs.KINDS)
+JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS), *reconciliation_jobs.kinds(OUTSIDE))
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
 SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES,)

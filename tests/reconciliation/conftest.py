@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from outside import LISTED, Killed, Outside
 
-from bursar.kernel.circuits import Circuits
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import Resources
 from bursar.kernel.settings import Settings
+from bursar.money import calls
 from bursar.money.gateways.calling import PAGE_SIZE_MAX, Answer, CallFailed, Page
 from bursar.money.gateways.calls import Kind
 from bursar.money.intake.accounts import api_key_purpose
@@ -50,11 +50,13 @@ class Scene:
     listing: Listing
     resources: Resources
 
+    def way_out(self, callers: Callable[[str], Any] | None = None) -> calls.Outside:
+        return calls.Outside(callers or (lambda _: self.listing), clock=self.resources.now)
+
     def reconciler(self, callers: Callable[[str], Any] | None = None) -> Reconciler:
         return Reconciler(
             surroundings=self.resources,
-            circuits=Circuits(self.stage.db, self.resources.now),
-            callers=callers or (lambda _: self.listing),
+            outside=self.way_out(callers),
             grace=timedelta(minutes=10),
             is_production=False,
         )

@@ -20,34 +20,18 @@ from serving import KEY
 pytestmark = pytest.mark.anyio
 
 
-class Listed:
-    """Every gateway is the one of the scene."""
-
-    scene = None
-
-    def __init__(self, **_):
-        pass
-
-    def of(self, _):
-        return self.scene.listing
-
-    async def close(self):
-        pass
-
-
 @pytest.fixture
 def asked(scene, monkeypatch):
-    monkeypatch.setattr(Listed, "scene", scene)
-    monkeypatch.setattr(reconciliation_jobs, "Callers", Listed)
+    monkeypatch.setattr(reconciliation_jobs, "listed_by", lambda _: scene.listing.lists)
     return scene
 
 
 async def work(scene):
     """Do the jobs, apply what they file, and do what waited for that."""
-    await drain(scene.stage, secret_key=KEY)
+    await drain(scene.stage, reconciliation_jobs.kinds(scene.way_out()), secret_key=KEY)
     await scene.stage.apply()
     await scene.stage.rows("update job set state = 'ready', run_at = now() where state = 'scheduled'")
-    await drain(scene.stage, secret_key=KEY)
+    await drain(scene.stage, reconciliation_jobs.kinds(scene.way_out()), secret_key=KEY)
 
 
 async def test_a_run_is_asked_for_followed_and_read_over_http(asked, database_url):

@@ -14,9 +14,12 @@ from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Conflict
 from bursar.kernel.jobs import Engine, Kinds, Resources
+from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
+from bursar.money.calls import Outside
+from bursar.money.gateways.callers import Callers
 from bursar.money.reconciliation import queries
-from bursar.money.reconciliation.jobs import KINDS, ask_for_run
+from bursar.money.reconciliation.jobs import ask_for_run, kinds
 from bursar.money.reconciliation.runs import ReconciliationRunning
 from bursar.money.reconciliation.schemas import Reconciliation
 
@@ -60,14 +63,16 @@ async def _reconciled(
     tenant_id = await tenant_of(db, tenant)
     accounts = [ids.parse(ids.GATEWAY_ACCOUNT, account)] if account else await _accounts(db, tenant_id)
     run_ids = [await _begun(db, tenant_id, each, window) for each in accounts]
-    stopping = asyncio.Event()
+    stopping, callers = asyncio.Event(), Callers()
+    known = Kinds(kinds(Outside(callers.of, clock=utc_now)))
     # Whoever watches works as well, so that it does not take a worker; one that runs goes on if this process ends.
-    working = asyncio.create_task(Engine(Resources(db, settings), Kinds(KINDS), at_once=1).run(stopping))
+    working = asyncio.create_task(Engine(Resources(db, settings), known, at_once=1).run(stopping))
     try:
         return [await _watched(db, tenant_id, run_id) for run_id in run_ids]
     finally:
         stopping.set()
         await working
+        await callers.close()
 
 
 async def _accounts(db: Database, tenant_id: UUID) -> list[UUID]:

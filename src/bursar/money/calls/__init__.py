@@ -14,7 +14,7 @@ Invariants:
 from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, waited
 from bursar.money.calls.executing import execution
 from bursar.money.calls.models import EXECUTE, Asker, CallState, Ended
-from bursar.money.calls.outside import Outside, read_now
+from bursar.money.calls.outside import Outside, Place, read_now
 
 __all__ = [
     "EXECUTE",
@@ -24,6 +24,7 @@ __all__ = [
     "CallState",
     "Ended",
     "Outside",
+    "Place",
     "ask",
     "execution",
     "look_again",

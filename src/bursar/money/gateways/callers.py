@@ -9,7 +9,7 @@ from typing import Final
 
 from bursar.kernel.resources import utc_now
 from bursar.money.gateways.calling import Caller
-from bursar.money.gateways.calls import AnyCall
+from bursar.money.gateways.calls import AnyCall, Kind
 from bursar.money.gateways.desk import DeskCaller
 from bursar.money.gateways.dodo.caller import DodoCaller
 from bursar.money.gateways.registry import GATEWAYS, GatewayUnknown
@@ -47,3 +47,8 @@ _SILENT: Final = Callers()
 def check(gateway: str, call: AnyCall) -> None:
     """Ask before an intent is written. Raises OperationUnsupported for what the gateway cannot do, GatewayUnknown."""
     _SILENT.of(gateway).check(call)
+
+
+def listed_by(gateway: str) -> frozenset[Kind]:
+    """Return which kinds of objects a gateway can list. Raises GatewayUnknown."""
+    return _SILENT.of(gateway).lists

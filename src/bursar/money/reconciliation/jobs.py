@@ -8,12 +8,11 @@ from uuid import UUID
 import structlog
 
 from bursar.kernel import ids, jobs
-from bursar.kernel.circuits import Circuits
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
-from bursar.money.gateways.callers import Callers
+from bursar.money.calls import Outside
+from bursar.money.gateways.callers import listed_by
 from bursar.money.gateways.calling import CallFailed
-from bursar.money.gateways.calls import Kind
 from bursar.money.reconciliation.models import GRACE
 from bursar.money.reconciliation.running import Reconciler, Waiting
 from bursar.money.reconciliation.runs import ReconciliationNotFound, begin_run, end_run
@@ -24,6 +23,8 @@ SLICE_S: Final = 20.0
 """How long a run keeps a worker's hand before others have their turn."""
 _SETTLES_S: Final = 2.0
 _LATELY: Final = timedelta(hours=20)
+
+SCHEDULES: Final = (jobs.Schedule("reconciliation.daily", "40 2 * * *", BEGIN_DAILY, spread_s=3600),)
 
 _log = structlog.get_logger("bursar.reconciliation")
 
@@ -64,25 +65,21 @@ async def ask_for_run(
     return run_id
 
 
-def listed_by(gateway_name: str) -> frozenset[Kind]:
-    """Return what a gateway can list."""
-    return Callers().of(gateway_name).lists
+def kinds(outside: Outside) -> tuple[jobs.Kind, ...]:
+    """Return the kinds of jobs that reconcile. outside: the way to the gateways."""
 
-
-async def run_account(work: jobs.Work) -> None:
-    """Move a run on for a while, and come back until it is over."""
-    resources, callers = work.resources, Callers(now=work.resources.now)
-    reconciler = Reconciler(
-        surroundings=resources,
-        circuits=Circuits(resources.db, resources.now),
-        callers=callers.of,
-        grace=GRACE,
-        is_production=resources.settings.production,
-    )
-    try:
+    async def run_account(work: jobs.Work) -> None:
+        """Move a run on for a while, and come back until it is over."""
+        resources = work.resources
+        reconciler = Reconciler(
+            surroundings=resources, outside=outside, grace=GRACE, is_production=resources.settings.production
+        )
         await _move_on(work, reconciler)
-    finally:
-        await callers.close()
+
+    return (
+        jobs.Kind(RUN_ACCOUNT, run_account, attempts_max=20, lease_s=60, at_once_max=4, on_dead=on_dead),
+        jobs.Kind(BEGIN_DAILY, begin_daily),
+    )
 
 
 async def begin_daily(work: jobs.Work) -> None:
@@ -127,10 +124,3 @@ async def _move_on(work: jobs.Work, reconciler: Reconciler) -> None:
 def _asked(failure: CallFailed) -> timedelta | None:
     after: float | None = getattr(failure, "after_s", None)
     return timedelta(seconds=after) if after else None
-
-
-KINDS: Final = (
-    jobs.Kind(RUN_ACCOUNT, run_account, attempts_max=20, lease_s=60, at_once_max=4, on_dead=on_dead),
-    jobs.Kind(BEGIN_DAILY, begin_daily),
-)
-SCHEDULES: Final = (jobs.Schedule("reconciliation.daily", "40 2 * * *", BEGIN_DAILY, spread_s=3600),)

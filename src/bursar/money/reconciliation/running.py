@@ -11,22 +11,17 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
-from bursar.kernel import ids
-from bursar.kernel.circuits import Circuits, Refused
+from bursar.kernel.circuits import Refused
 from bursar.kernel.db import Database
 from bursar.kernel.seal import Seal
+from bursar.money.calls import Outside, Place
 from bursar.money.gateways.calling import (
     Answer,
-    Caller,
     CallFailed,
     Credentials,
     CredentialsRefused,
-    GatewayBusy,
     GatewayRefused,
-    NotSent,
-    OutcomeUnknown,
     Page,
-    StillRunning,
 )
 from bursar.money.intake import accounts
 from bursar.money.reconciliation.absent import AccountsMixedUp
@@ -41,7 +36,6 @@ OPERATION: Final = "list_objects"
 _SHORT_LISTS: Final = frozenset({"dodo"})
 """Gateways that list less of an object than they show when it is fetched."""
 _FETCHED_AT_ONCE: Final = 5
-_PASSING: Final = (NotSent, GatewayBusy, StillRunning, OutcomeUnknown)
 
 
 class Surroundings(Protocol):
@@ -67,11 +61,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Moves runs on. callers: the calling half of a gateway, by its name. grace: what was made less than that ago may be on its way."""
+    """Moves runs on. grace: what was made less than that ago may be on its way."""
 
     surroundings: Surroundings
-    circuits: Circuits
-    callers: Callable[[str], Caller]
+    outside: Outside
     grace: timedelta
     is_production: bool
 
@@ -125,29 +118,22 @@ class Reconciler:
                 seal=surroundings.seal,
                 is_production=self.is_production,
             )
-        place = {
-            "tenant_id": tenant_id,
-            "subject": ids.show(ids.GATEWAY_ACCOUNT, run.account_id),
-            "operation": OPERATION,
-        }
-        leave = await self.circuits.ask(**place)  # type: ignore[arg-type]
+        place = Place(tenant_id, run.account_id, OPERATION)
+        leave = await self.outside.leave(surroundings.db, place)
         if isinstance(leave, Refused):
             return Waiting("the circuit is open", leave.until)
+        failure: CallFailed | None = None
         try:
-            page = await self.callers(name).objects(
+            page = await self.outside.caller_of(name).objects(
                 run.kind, credentials=credentials, since=run.since, until=run.until, cursor=run.cursor
             )
             if name in _SHORT_LISTS:
                 page = await self._whole(run, page, tenant_id=tenant_id, name=name, credentials=credentials)
-        except _PASSING as failure:
-            after = getattr(failure, "after_s", None)
-            until = surroundings.now() + timedelta(seconds=after) if after else None
-            await self.circuits.failed(leave, **place, why=failure.message, not_before=until)  # type: ignore[arg-type]
-            raise
-        except CallFailed:
-            await self.circuits.passed(leave, **place)  # type: ignore[arg-type]
-            raise
-        await self.circuits.passed(leave, **place)  # type: ignore[arg-type]
+        except CallFailed as error:
+            failure = error
+        await self.outside.heard(surroundings.db, leave, failure, place)
+        if failure is not None:
+            raise failure
         return page
 
     async def _whole(self, run: Run, page: Page, *, tenant_id: UUID, name: str, credentials: Credentials) -> Page:
@@ -157,6 +143,8 @@ class Reconciler:
         whole: dict[str, Answer] = {}
         for begin in range(0, len(wanted), _FETCHED_AT_ONCE):
             some = wanted[begin : begin + _FETCHED_AT_ONCE]
-            fetches = (self.callers(name).fetch(each.kind, each.ref, credentials=credentials) for each in some)
+            fetches = (
+                self.outside.caller_of(name).fetch(each.kind, each.ref, credentials=credentials) for each in some
+            )
             whole |= {each.ref: each for each in await asyncio.gather(*fetches) if each is not None}
         return replace(page, answers=tuple(whole.get(each.ref, each) for each in page.answers))
