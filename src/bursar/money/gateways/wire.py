@@ -8,6 +8,7 @@ over all of it. `httpx` is imported with the first call, because only workers ma
 import asyncio
 import logging
 import ssl
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from bursar.kernel.redaction import text_redacted
 from bursar.money.gateways.calling import (
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 
 WAIT_S_MAX: Final = 3600.0
 CONNECTIONS_MAX: Final = 50
+CLIENTS_MAX: Final = 64
 
 _MESSAGE_LENGTH_MAX: Final = 500
 _TALKATIVE: Final = ("httpx", "httpcore", "stripe", "dodopayments")
+
+Sdk = TypeVar("Sdk")
 
 
 @dataclass(slots=True)
@@ -96,6 +100,36 @@ def client() -> "httpx.AsyncClient":
         follow_redirects=False,
         trust_env=False,
     )
+
+
+class Clients(Generic[Sdk]):
+    """An SDK's clients, one for each account, over one HTTP client and within one event loop. Close it.
+
+    opened: makes a client. The one that was used least lately gives way: what it keeps is soon made again.
+    """
+
+    def __init__(self, opened: Callable[[Credentials, "httpx.AsyncClient"], Sdk]) -> None:
+        self._open = opened
+        self._http: httpx.AsyncClient | None = None
+        self._kept: OrderedDict[Credentials, Sdk] = OrderedDict()
+
+    def of(self, credentials: Credentials) -> Sdk:
+        """Return the client of an account, which is opened when it is first asked for."""
+        if self._http is None:
+            self._http = client()
+        if credentials not in self._kept:
+            self._kept[credentials] = self._open(credentials, self._http)
+            if len(self._kept) > CLIENTS_MAX:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(credentials)
+        return self._kept[credentials]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._kept.clear()
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
 
 
 def object_of(attempt: Attempt) -> Json:

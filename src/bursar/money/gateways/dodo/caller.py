@@ -6,7 +6,6 @@ mark on what the call makes or by the state that it asks for; until it has looke
 Source: Dodo Payments API reference; SDK 1.123.0, which sends no Idempotency-Key either.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 ADDRESS: Final = "https://live.dodopayments.com"
 
-_CLIENTS_MAX: Final = 64
 _REFUNDS_MAX: Final = 50
 
 _REF: Final = {
@@ -91,8 +89,7 @@ class DodoCaller:
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
-        self._http: httpx.AsyncClient | None = None
-        self._clients: OrderedDict[Credentials, Any] = OrderedDict()
+        self._clients: wire.Clients[dodopayments.AsyncDodoPayments] = wire.Clients(self._opened)
 
     def check(self, call: calls.AnyCall) -> None:
         """Raises OperationUnsupported."""
@@ -197,10 +194,7 @@ class DodoCaller:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._clients.clear()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await self._clients.close()
 
     async def _changed(self, request: Request, body: Json, credentials: Credentials, attempt: wire.Attempt) -> Answer:
         """Return what a call made or changed: from its answer, or fetched where the answer does not show it."""
@@ -253,7 +247,7 @@ class DodoCaller:
         import dodopayments  # noqa: PLC0415 - only workers need it
 
         *resources, method = request.path.split(".")
-        resource = reduce(getattr, resources, self._client(credentials))
+        resource = reduce(getattr, resources, self._clients.of(credentials))
         call: Callable[..., Awaitable[Any]] = getattr(resource.with_raw_response, method)
         try:
             await call(*request.ids, **request.params)
@@ -265,26 +259,16 @@ class DodoCaller:
             raise OutcomeUnknown("no answer", status=attempt.status) from None
         return wire.object_of(attempt) if attempt.body.strip() else {}
 
-    def _client(self, credentials: Credentials) -> Any:
-        found = self._clients.get(credentials)
-        if found is None:
-            found = self._clients[credentials] = self._opened(credentials)
-            if len(self._clients) > _CLIENTS_MAX:
-                self._clients.popitem(last=False)
-        self._clients.move_to_end(credentials)
-        return found
-
-    def _opened(self, credentials: Credentials) -> "dodopayments.AsyncDodoPayments":
+    @staticmethod
+    def _opened(credentials: Credentials, http: "httpx.AsyncClient") -> "dodopayments.AsyncDodoPayments":
         import dodopayments  # noqa: PLC0415
 
-        if self._http is None:
-            self._http = wire.client()
         return dodopayments.AsyncDodoPayments(
             bearer_token=credentials.api_key,
             base_url=credentials.base_url or ADDRESS,
             max_retries=0,
-            timeout=self._http.timeout,
-            http_client=self._http,
+            timeout=http.timeout,
+            http_client=http,
         )
 
 

@@ -3,7 +3,6 @@
 Sources: Stripe API reference, "Errors", "Idempotent requests", "Versioning"; "Advanced error handling".
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 REPEATS_SAFELY_S: Final = 20 * 3600
 """Stripe keeps a key for at least 24 hours; we stop relying on it a little earlier."""
 
-_CLIENTS_MAX: Final = 64
 _PAGES_MAX: Final = 10
 
 _FETCHED: Final[dict[Kind, tuple[str, tuple[str, ...]]]] = {
@@ -95,8 +93,7 @@ class StripeCaller:
     def __init__(self, name: str, *, now: Callable[[], datetime] = utc_now) -> None:
         self.name = name
         self._now = now
-        self._http: httpx.AsyncClient | None = None
-        self._clients: OrderedDict[Credentials, Any] = OrderedDict()
+        self._clients: wire.Clients[stripe.StripeClient] = wire.Clients(self._opened)
 
     def check(self, call: calls.AnyCall) -> None:
         """Raises OperationUnsupported."""
@@ -178,10 +175,7 @@ class StripeCaller:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._clients.clear()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await self._clients.close()
 
     async def _with_its_item(
         self,
@@ -251,9 +245,8 @@ class StripeCaller:
     ) -> tuple[Json, Mapping[str, str]]:
         import stripe  # noqa: PLC0415 - 26 MB that only workers need
 
-        method: Callable[..., Awaitable[Any]] = reduce(
-            getattr, f"{request.path}_async".split("."), self._client(credentials).v1
-        )
+        services: Any = self._clients.of(credentials).v1
+        method: Callable[..., Awaitable[Any]] = reduce(getattr, f"{request.path}_async".split("."), services)
         options = {"idempotency_key": key} if key else {}
         try:
             await method(*request.ids, params=request.params, options=options)
@@ -264,21 +257,10 @@ class StripeCaller:
             raise OutcomeUnknown(f"the answer cannot be read ({type(error).__name__})", status=attempt.status) from None
         return wire.object_of(attempt), attempt.headers
 
-    def _client(self, credentials: Credentials) -> Any:
-        found = self._clients.get(credentials)
-        if found is None:
-            found = self._clients[credentials] = self._opened(credentials)
-            if len(self._clients) > _CLIENTS_MAX:
-                self._clients.popitem(last=False)
-        self._clients.move_to_end(credentials)
-        return found
-
-    def _opened(self, credentials: Credentials) -> "stripe.StripeClient":
+    def _opened(self, credentials: Credentials, http: "httpx.AsyncClient") -> "stripe.StripeClient":
         import stripe  # noqa: PLC0415
 
         stripe.enable_telemetry = False
-        if self._http is None:
-            self._http = wire.client()
         url = credentials.base_url
         if url is None and self.name != "stripe":
             raise CredentialsRefused(f"an account of the {self.name} says where it is; this one has no base_url")
@@ -287,7 +269,7 @@ class StripeCaller:
             stripe_version=STRIPE_VERSION,
             base_addresses={"api": url, "files": url} if url else None,
             max_network_retries=0,
-            http_client=_over(self._http),
+            http_client=_over(http),
         )
 
 
