@@ -1,7 +1,6 @@
 """Sends the letters that are due, a second after they were written at most. Any number of workers may do it."""
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,6 +10,7 @@ import structlog
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.identity.letters import post_letters
 from bursar.kernel.mail import Mailer
+from bursar.kernel.pauses import pause
 
 EVERY_S: Final = 1.0
 _AGAIN_S: Final = 2.0
@@ -26,18 +26,13 @@ async def post_forever(url: str, mailer: Mailer, *, base_url: str, stopping: asy
             try:
                 while not stopping.is_set():
                     await post_letters(db, mailer, base_url=base_url, clock=_now)
-                    await _pause(stopping, EVERY_S)
+                    await pause(stopping, EVERY_S)
             finally:
                 await db.close()
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             _log.warning("postman_failed", error=type(error).__name__, detail=str(error)[:200])
-            await _pause(stopping, _AGAIN_S)
+            await pause(stopping, _AGAIN_S)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)

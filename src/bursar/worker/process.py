@@ -13,6 +13,7 @@ from bursar.bootstrap import SCHEDULES, kinds, registry
 from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.mail import mailer_of
+from bursar.kernel.pauses import pause
 from bursar.kernel.settings import Settings
 from bursar.money.trail.sealing import seal_all
 from bursar.worker.applier import Applier
@@ -56,7 +57,7 @@ async def _beat_forever(pulse: int, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         with contextlib.suppress(OSError):
             os.write(pulse, b".")
-        await _pause(stopping, BEAT_S)
+        await pause(stopping, BEAT_S)
 
 
 async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
@@ -65,7 +66,7 @@ async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
         try:
             applier = applier or await Applier.open(settings=settings, registry=registry())
             if not await applier.work():
-                await _pause(stopping, IDLE_S)
+                await pause(stopping, IDLE_S)
         except (
             OSError,
             asyncpg.PostgresError,
@@ -77,7 +78,7 @@ async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
             if applier:
                 applier.terminate()
             applier = None
-            await _pause(stopping, RECONNECT_S)
+            await pause(stopping, RECONNECT_S)
     if applier:
         applier.terminate()
 
@@ -90,12 +91,12 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
                 chores = Chores(db, security_kept=timedelta(days=settings.security_event_days))
                 while not stopping.is_set():
                     await chores.run(now=datetime.now(UTC))
-                    await _pause(stopping, EVERY.total_seconds())
+                    await pause(stopping, EVERY.total_seconds())
             finally:
                 await db.close()
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             log.warning("worker.chores_failed", error=type(error).__name__, detail=str(error)[:200])
-            await _pause(stopping, 2.0)
+            await pause(stopping, 2.0)
 
 
 async def _seal_forever(settings: Settings, stopping: asyncio.Event) -> None:
@@ -110,11 +111,6 @@ async def _seal_forever(settings: Settings, stopping: asyncio.Event) -> None:
             log.warning("worker.sealing_failed", error=type(error).__name__, detail=str(error)[:200])
         if is_last:
             break
-        await _pause(stopping, SEAL_EVERY_S)
+        await pause(stopping, SEAL_EVERY_S)
     if db:
         await db.close()
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)

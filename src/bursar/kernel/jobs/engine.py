@@ -16,6 +16,7 @@ from bursar.kernel.jobs.models import INSTALLATION, Job, Kind, Kinds
 from bursar.kernel.jobs.schedules import Schedule, Timetable
 from bursar.kernel.jobs.working import Resources, Work, attempt
 from bursar.kernel.jobs.writing import UNREACHABLE, Writer
+from bursar.kernel.pauses import pause
 
 AT_ONCE: Final = 100
 """Handlers that one worker runs side by side."""
@@ -149,12 +150,6 @@ class Engine:
                 while self._writer.unwritten:
                     self._changed.clear()
                     await self._changed.wait()
-
-
-async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait, or until told to stop."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
 
 
 def _last_served(tenants: Sequence[UUID], after: UUID) -> UUID:

@@ -6,7 +6,6 @@ one says the same. Memory for a page is one stream, whatever happens meanwhile.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +16,7 @@ import structlog
 from starlette.requests import Request
 
 from bursar.kernel.errors import DomainError
+from bursar.kernel.pauses import pause
 from bursar.kernel.resources import Resources, resources_of
 
 POLL_S = 0.5
@@ -101,13 +101,13 @@ class Marks:
             yield _OPENING if watched.shape is None else _OPENING + MARK
             while time.monotonic() < ends and not self._stopping.is_set():
                 if watched.version == seen:
-                    await _waited(watched.changed, min(BEAT_S, ends - time.monotonic()))
+                    await pause(watched.changed, min(BEAT_S, ends - time.monotonic()))
                 if watched.version == seen:
                     yield _BEAT
                     continue
                 seen = watched.version
                 yield MARK
-                await _waited(self._stopping, max(PACE_S, self._pages / FRAGMENTS_PER_S))
+                await pause(self._stopping, max(PACE_S, self._pages / FRAGMENTS_PER_S))
         finally:
             self._leave(tenant_id, watched)
 
@@ -133,13 +133,13 @@ class Marks:
 
     async def _poll(self) -> None:
         while self._watched and not self._stopping.is_set():
-            pause = POLL_S
+            wait_s = POLL_S
             try:
                 await self._look()
             except (DomainError, asyncpg.PostgresError, OSError) as failure:
                 _log.warning("live_pages_blind", error=type(failure).__name__, detail=str(failure)[:200])
-                pause = _FAILED_S
-            await _waited(self._stopping, pause)
+                wait_s = _FAILED_S
+            await pause(self._stopping, wait_s)
         for watched in self._watched.values():
             watched.mark()  # whoever waits shall see that it is over
 
@@ -154,13 +154,6 @@ class Marks:
             if watched.shape != shape:
                 watched.shape = shape
                 watched.mark()
-
-
-async def _waited(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, at most so long."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(max(seconds, 0)):
-            await event.wait()
 
 
 def marks_of(request: Request) -> Marks:
