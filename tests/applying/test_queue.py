@@ -69,6 +69,20 @@ async def test_after_its_last_attempt_an_event_rests_as_dead_until_it_is_replaye
     assert await stage.value("select tries from gateway_event_queue") == 0
 
 
+async def test_an_error_that_is_no_text_is_kept_as_far_as_it_is_one(db, database_url):
+    stage = await set_stage(db, database_url)
+    await stage.deliver(event("payment_intent.succeeded", intent()))
+    event_id = await stage.value("select event_id from gateway_event_queue")
+
+    async with db.tenant(stage.tenant_id) as tx:
+        failures = [queue.Failure(event_id, "\ud800 a\x00b " + "x" * 3000, None)]
+        await queue.fail(tx, tenant_id=stage.tenant_id, failures=failures)
+
+    kept = await stage.value("select error from gateway_event_dead")
+    assert kept.rstrip("x") == "? ab "
+    assert len(kept) == 1999
+
+
 async def test_a_replay_of_everything_changes_nothing(db, database_url):
     stage = await set_stage(db, database_url)
     await stage.tell(event("checkout.session.completed", session()), event("payment_intent.succeeded", intent()))

@@ -140,6 +140,11 @@ class Database:
                 connection.terminate()
 
 
+def storable(text: str, *, length_max: int) -> str:
+    """Return somebody's words as PostgreSQL can keep them, shortened: without what is no text, and without NUL."""
+    return text[:length_max].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 @asynccontextmanager
 async def tenant_transaction(connection: Any, tenant_id: UUID) -> AsyncIterator[None]:
     """Make what is done on a connection of one's own one transaction of one tenant."""

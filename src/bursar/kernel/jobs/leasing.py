@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from bursar.kernel.db import Database, Transaction
+from bursar.kernel.db import Database, Transaction, storable
 from bursar.kernel.jobs.models import Job, Kind, LeaseLost
 
 ERROR_LENGTH_MAX: Final = 2000
@@ -93,10 +93,5 @@ def _named(jobs: Sequence[Job]) -> tuple[list[UUID], list[UUID], list[int]]:
     return [job.tenant_id for job in jobs], [job.id for job in jobs], [job.fence for job in jobs]
 
 
-def storable(text: str) -> str:
-    """Return the text as PostgreSQL can keep it, shortened."""
-    return text[:ERROR_LENGTH_MAX].replace("\x00", "").encode("utf-8", "replace").decode()
-
-
 def _text(error: str | None) -> str | None:
-    return None if error is None else storable(error)
+    return None if error is None else storable(error, length_max=ERROR_LENGTH_MAX)

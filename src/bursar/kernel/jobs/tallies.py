@@ -6,8 +6,8 @@ They are written about once a second; a worker that is killed takes the last sec
 from dataclasses import dataclass
 from uuid import UUID
 
-from bursar.kernel.db import Database
-from bursar.kernel.jobs.leasing import storable
+from bursar.kernel.db import Database, storable
+from bursar.kernel.jobs.leasing import ERROR_LENGTH_MAX
 
 _ADD = """
 insert into job_tally as t (tenant_id, kind, day, outcome, jobs, duration_ms, longest_ms, last_at, last_error)
@@ -46,7 +46,7 @@ class Tally:
         count.duration_s += duration_s
         count.longest_s = max(count.longest_s, duration_s)
         if error is not None:
-            count.last_error = storable(error)
+            count.last_error = storable(error, length_max=ERROR_LENGTH_MAX)
 
     async def write(self, db: Database) -> None:
         """Add what was counted to the table. What cannot be written now is kept. Raises DatabaseUnavailable."""

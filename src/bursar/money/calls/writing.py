@@ -1,10 +1,10 @@
 """What is written of a call: that it is sent, what went wrong, and its outcome. Each statement is guarded by its state."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from bursar.kernel.db import Transaction
+from bursar.kernel.db import Transaction, storable
 from bursar.money.calls.models import Intent
 from bursar.money.gateways.calling import CallFailed
 
@@ -66,7 +66,7 @@ async def troubled(
     tx: Transaction, it: Intent, failure: CallFailed, *, attempt: int, in_doubt: bool, must_look: bool = False
 ) -> None:
     """Write down what went wrong. attempt: of this sender. in_doubt: whether anything sent so far may have been done."""
-    message = _plain(failure.message, _MESSAGE_MAX)
+    message = storable(failure.message, length_max=_MESSAGE_MAX)
     await tx.execute(_TROUBLED, it.tenant_id, it.id, failure.kind, message, attempt, in_doubt, must_look)
 
 
@@ -94,9 +94,6 @@ async def ended(
     event_id: UUID | None = None,
 ) -> bool:
     """Write that it was refused, or that nobody can tell; False when there is an outcome already."""
-    told: tuple[Any, ...] = (kind, code and _plain(code, _CODE_MAX), _plain(message, _MESSAGE_MAX), event_id, now)
-    return await tx.fetchval(_ENDED, it.tenant_id, it.id, state, *told) is not None
-
-
-def _plain(text: str, most: int) -> str:
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:most]
+    told_code = code and storable(code, length_max=_CODE_MAX)
+    told = storable(message, length_max=_MESSAGE_MAX)
+    return await tx.fetchval(_ENDED, it.tenant_id, it.id, state, kind, told_code, told, event_id, now) is not None

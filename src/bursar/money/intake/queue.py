@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from bursar.kernel import ids
-from bursar.kernel.db import Transaction
+from bursar.kernel.db import Transaction, storable
 from bursar.money.intake.filing import BUCKETS
 
 LOCK_CLASS = 72_001
@@ -268,7 +268,7 @@ async def fail(tx: Transaction, *, tenant_id: UUID, failures: Sequence[Failure])
             _FAIL,
             tenant_id,
             [f.event_id for f in failures],
-            [f.error[:ERROR_LENGTH_MAX].replace("\x00", "") for f in failures],
+            [storable(f.error, length_max=ERROR_LENGTH_MAX) for f in failures],
             [f.retry_at for f in failures],
             [f.reason for f in failures],
             [ids.new() for _ in failures],
