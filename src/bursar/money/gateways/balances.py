@@ -1,39 +1,19 @@
-"""What a gateway booked on the balance of an account: the amount, what it kept of it, and when it is paid out."""
+"""Whose bookings can be read, and how."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
+from bursar.money.gateways.bookings import BalanceEntry
 from bursar.money.gateways.fields import Json
 from bursar.money.gateways.stripe import balances as stripe
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceEntry:
-    """One booking. kind: the gateway's word for it. source: the gateway's id of what it is about.
-
-    amount_minor: below zero for what went out. available_at: from when it can be paid out.
-    """
-
-    ref: str
-    kind: str
-    source: str | None
-    amount_minor: int
-    fee_minor: int
-    net_minor: int
-    currency: str
-    is_available: bool
-    available_at: datetime | None
-    created_at: datetime
-
-
 def balance_entry(gateway_name: str, item: Json) -> BalanceEntry:
     """Return the booking that a gateway's balance transaction tells. Raises FieldMissing."""
-    return BalanceEntry(**_READERS[gateway_name](item))
+    return _READERS[gateway_name](item)
 
 
-_READERS: Final[dict[str, Callable[[Json], stripe.Booking]]] = {"stripe": stripe.booking, "sandbox": stripe.booking}
+_READERS: Final[dict[str, Callable[[Json], BalanceEntry]]] = {"stripe": stripe.booking, "sandbox": stripe.booking}
 
 BOOKED: Final = frozenset(_READERS)
 """Gateways whose bookings can be read."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
-from bursar.money.gateways.balances import BalanceEntry
+from bursar.money.gateways.bookings import BalanceEntry
 from bursar.money.reconciliation.models import Class, Found, Run, State, Why
 
 KIND: Final = "balance_transaction"

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.money.gateways import FieldMissing, gateway
-from bursar.money.gateways.balances import BalanceEntry, balance_entry
+from bursar.money.gateways.balances import balance_entry
+from bursar.money.gateways.bookings import BalanceEntry
 from bursar.money.gateways.calling import Answer, Page
 from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.facts import AnyFact, DisputeFundsFact

@@ -3,9 +3,9 @@
 Source: Stripe API reference, "Balance transaction": `net` is `amount` less `fee`; `source` is the object it is about.
 """
 
-from datetime import datetime
-from typing import Final, TypedDict
+from typing import Final
 
+from bursar.money.gateways.bookings import BalanceEntry
 from bursar.money.gateways.fields import Json, currency, instant, ref, ref_of, text
 from bursar.money.gateways.port import FieldMissing
 from bursar.money.gateways.stripe.units import minor_or_none
@@ -13,28 +13,13 @@ from bursar.money.gateways.stripe.units import minor_or_none
 _AT: Final = "data.object"
 
 
-class Booking(TypedDict):
-    """The fields of a `BalanceEntry`."""
-
-    ref: str
-    kind: str
-    source: str | None
-    amount_minor: int
-    fee_minor: int
-    net_minor: int
-    currency: str
-    is_available: bool
-    available_at: datetime | None
-    created_at: datetime
-
-
-def booking(item: Json) -> Booking:
+def booking(item: Json) -> BalanceEntry:
     """Read a balance transaction. Raises FieldMissing."""
     code = currency(item, "currency", _AT)
     created_at = instant(item.get("created"))
     if created_at is None:
         raise FieldMissing(f"{_AT}.created", "a time")
-    return Booking(
+    return BalanceEntry(
         ref=ref(item, "id", _AT),
         kind=text(item.get("type")) or "other",
         source=ref_of(item.get("source")),
