@@ -554,6 +554,53 @@ async def test_a_preview_says_what_is_due_now(setting, name):
     assert "idempotency-key" not in setting.server.asked[-1].headers or name == "stripe"
 
 
+def dodo_preview(line: str, total: str = "1000") -> bytes:
+    summary = f'{{"currency": "eur", "total_amount": {total}}}'
+    return f'{{"immediate_charge": {{"line_items": [{line}], "summary": {summary}}}}}'.encode()
+
+
+DODO_PREVIEW = "POST /subscriptions/sub_1/change-plan/preview"
+PREVIEW = calls.PreviewSubscriptionChange(subscription="sub_1", price="price_2")
+
+
+@pytest.mark.parametrize("name", ["dodo"])
+@pytest.mark.parametrize(
+    ("line", "amount_minor", "is_proration"),
+    [
+        ('{"unit_price": 90, "quantity": 1, "proration_factor": 0.35}', 32, True),
+        ('{"unit_price": 15, "quantity": 3, "proration_factor": 0.7}', 32, True),
+        ('{"unit_price": 5, "quantity": 1, "proration_factor": 1e300}', 5, False),
+        ('{"unit_price": 5, "proration_factor": ["1"]}', 5, False),
+        ('{"proration_factor": -0.5}', 0, True),
+    ],
+)
+async def test_a_line_of_a_preview_is_reckoned_as_it_is_written(setting, line, amount_minor, *, is_proration):
+    setting.server.on(DODO_PREVIEW, answer(200, dodo_preview(line)))
+
+    (told,) = (await setting.execute(PREVIEW)).preview.lines
+
+    assert (told.amount_minor, told.is_proration) == (amount_minor, is_proration)
+
+
+@pytest.mark.parametrize("name", ["dodo"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        dodo_preview('{"unit_price": 1' + "0" * 30 + "}"),
+        dodo_preview('{"unit_price": 9007199254740991, "quantity": 2}'),
+        dodo_preview('{"unit_price": 1, "quantity": -1}'),
+        dodo_preview("", "1e300"),
+        dodo_preview("", "[]"),
+        b'{"immediate_charge": [1]}',
+    ],
+)
+async def test_a_preview_that_cannot_be_is_none(setting, body):
+    setting.server.on(DODO_PREVIEW, answer(200, body))
+
+    with pytest.raises(OutcomeUnknown, match="the preview cannot be read"):
+        await setting.execute(PREVIEW)
+
+
 @pytest.mark.parametrize("name", ["sandbox"])
 async def test_the_sandbox_is_never_looked_for_at_the_real_gateway(setting):
     with pytest.raises(CredentialsRefused):

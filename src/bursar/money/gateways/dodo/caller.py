@@ -30,12 +30,11 @@ from bursar.money.gateways.calling import (
     OperationUnsupported,
     OutcomeUnknown,
     Page,
-    Preview,
-    PreviewLine,
 )
 from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.dodo import requests
 from bursar.money.gateways.dodo.objects import DETACHED, OWNER
+from bursar.money.gateways.dodo.previews import preview_of
 from bursar.money.gateways.dodo.requests import Request
 from bursar.money.gateways.fields import child, children, instant_of_text, ref_of
 
@@ -113,7 +112,7 @@ class DodoCaller:
             match call:
                 case calls.PreviewSubscriptionChange():
                     answer = Answer(kind=Kind.preview, ref="", object=body, at=attempt.at)
-                    return replace(answer, preview=_preview_of(body))
+                    return replace(answer, preview=preview_of(body))
                 case calls.CreatePortalSession():
                     return Answer(kind=Kind.portal_session, ref="", object={}, at=attempt.at, url=_text(body, "link"))
                 case calls.DetachPaymentMethod():
@@ -311,36 +310,6 @@ def _is_done(call: calls.AnyCall, item: Json) -> bool:  # noqa: PLR0911 - one li
             return told is not None and told >= call.trial_end
         case _:
             return False
-
-
-def _preview_of(body: Json) -> Preview:
-    """Return what a change would cost. Raises OutcomeUnknown for what is not a preview: nothing was changed by asking."""
-    charge = child(body, "immediate_charge")
-    summary = child(charge, "summary")
-    total, code, tax = summary.get("total_amount"), summary.get("currency"), summary.get("tax")
-    if type(total) is not int or not isinstance(code, str):
-        raise OutcomeUnknown("the preview cannot be read: no total or no currency")
-    return Preview(
-        currency=code.upper(),
-        due_now_minor=total,
-        total_minor=total,
-        tax_minor=tax if type(tax) is int else None,
-        lines=tuple(_preview_line(item) for item in children(charge, "line_items")),
-    )
-
-
-def _preview_line(item: Json) -> PreviewLine:
-    price, quantity, factor = item.get("unit_price"), item.get("quantity"), item.get("proration_factor")
-    count = quantity if type(quantity) is int else 1
-    part = factor if isinstance(factor, int | float) else 1.0
-    return PreviewLine(
-        # Dodo tells a price and a factor; the sum that it will take stands in the summary.
-        amount_minor=round(price * count * part) if type(price) is int else 0,
-        description=_text(item, "name") or _text(item, "description"),
-        is_proration=part != 1.0,
-        price=_text(item, "product_id") or _text(item, "id"),
-        quantity=count,
-    )
 
 
 def _text(item: Mapping[str, Any], key: str) -> str | None:
