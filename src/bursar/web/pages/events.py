@@ -14,6 +14,7 @@ from bursar.web.pages.paging import before
 from bursar.web.pages.reads.events import STATUSES, EventFilter, event_types, events
 from bursar.web.pages.reads.story import story, whole_body
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
 
 REASON_MAX = 500
@@ -49,7 +50,7 @@ async def event_list(
     """Show the events that came in, newest first."""
     wanted = EventFilter(
         status=status or None,
-        type=_plain(type) or None,
+        type=printable(type) or None,
         since=visit.now - _SINCE[since] if since else None,
     )
     async with visit.open() as page:
@@ -119,16 +120,11 @@ async def replay_one_or_more(visit: Visiting, tx: Any, event_ids: list[Any], *, 
         tenant_id=visit.tenant_id,
         event_ids=event_ids,
         actor=visit.actor,
-        reason=_plain(reason)[:REASON_MAX] or "replayed from the dashboard",
+        reason=printable(reason)[:REASON_MAX] or "replayed from the dashboard",
     )
     if not count:
         raise EventNotFound("none of these events can be replayed", hint="Unreadable bodies stay where they are.")
     return count
-
-
-def _plain(text: str) -> str:
-    """Return text as the database can keep it."""
-    return "".join(c for c in text if c.isprintable()).strip()
 
 
 def _unknown() -> EventNotFound:

@@ -14,6 +14,7 @@ from bursar.kernel.jobs import queries
 from bursar.kernel.listing import Slice
 from bursar.web.pages.paging import ROWS
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
 
 STATES = get_args(queries.State)
@@ -44,7 +45,7 @@ async def job_list(
 ) -> Response:
     """Show the jobs by kind and state, and those that are not done, newest first."""
     after = ids.parse(ids.JOB, before_id) if before_id else None
-    kind = _plain(kind)
+    kind = printable(kind)
     async with visit.open() as page:
         given = {"state": state or None, "kind": kind or None}
         found = await queries.jobs(page.tx, tenant_id=visit.tenant_id, page=Slice(ROWS, after), given=given)
@@ -82,7 +83,7 @@ async def replay_kind(visit: Visiting) -> Response:
         count = await jobs.replay_dead(
             page.tx,
             tenant_id=visit.tenant_id,
-            kind=_plain(fields.get("kind", ""))[:100],
+            kind=printable(fields.get("kind", ""))[:100],
             actor=visit.actor,
             reason="replayed from the dashboard",
         )
@@ -95,7 +96,7 @@ async def replay(visit: Visiting, job: str) -> Response:
     """Have one job done again."""
     job_id = ids.parse(ids.JOB, job)
     fields = await visit.form()
-    reason = _plain(fields.get("reason", ""))[:_REASON_MAX] or "replayed from the dashboard"
+    reason = printable(fields.get("reason", ""))[:_REASON_MAX] or "replayed from the dashboard"
     async with visit.open() as page:
         await queries.job_story(page.tx, tenant_id=visit.tenant_id, job_id=job_id)
         await jobs.replay(page.tx, tenant_id=visit.tenant_id, job_id=job_id, actor=visit.actor, reason=reason)
@@ -117,8 +118,3 @@ def _rows(counted: queries.JobCounts) -> list[KindRow]:
 
 def _names(counted: queries.JobCounts) -> Iterable[str]:
     return sorted({count.kind for count in counted.jobs} | {count.kind for count in counted.ended})
-
-
-def _plain(text: str) -> str:
-    """Return text as the database can keep it."""
-    return "".join(c for c in text if c.isprintable()).strip()

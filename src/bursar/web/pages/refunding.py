@@ -14,6 +14,7 @@ from bursar.money.refunding import ask_refund
 from bursar.web.pages.browsing import PaymentNotFound
 from bursar.web.pages.reads.payment import Payment, payment
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Page, Visiting, to
 
 _DIGITS_MAX: Final = 15
@@ -106,4 +107,4 @@ def _amount(fields: dict[str, str], left: Money) -> int:
 
 
 def _reason(fields: dict[str, str]) -> str | None:
-    return "".join(c for c in fields.get("reason", "") if c.isprintable()).strip()[:_REASON_MAX] or None
+    return printable(fields.get("reason", ""))[:_REASON_MAX] or None

@@ -26,6 +26,11 @@ def visible(text: object) -> str:
     return str(text).translate(_SHOWN)
 
 
+def printable(text: str) -> str:
+    """Return what a person typed as it can be kept and looked for: without what cannot be seen, and trimmed."""
+    return "".join(c for c in text if c.isprintable()).strip()
+
+
 def clipped(text: object, length: int = CLIPPED_AT) -> str:
     """Return at most `length` characters of a text, with an ellipsis where it was cut."""
     whole = str(text)

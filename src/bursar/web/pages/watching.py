@@ -17,6 +17,7 @@ from bursar.money.trail import audit_record, audit_records
 from bursar.money.trail.tried import counts_by_kind, security_events
 from bursar.web.pages.paging import ROWS, before
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting
 
 SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -50,7 +51,7 @@ async def audit_page(  # noqa: PLR0917 - the filters of a page
     before_id: Before = None,
 ) -> Response:
     """Show who did what, newest first."""
-    asked = {"actor": _plain(actor), "action": _plain(action), "subject": _plain(subject)}
+    asked = {"actor": printable(actor), "action": printable(action), "subject": printable(subject)}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value}
     if since:
         given["since"] = visit.now - SINCE[since]
@@ -85,7 +86,7 @@ async def security_page(
     visit: Visiting, kind: Text = "", actor: Text = "", address: Text = "", before_id: Before = None
 ) -> Response:
     """Show what was tried that should not have been, by kind, and the newest."""
-    asked = {"kind": kind if kind in KINDS else "", "actor": _plain(actor), "address": _plain(address)}
+    asked = {"kind": kind if kind in KINDS else "", "actor": printable(actor), "address": printable(address)}
     given = {name: value for name, value in asked.items() if value}
     page_wanted = Slice(ROWS, before(ids.SECURITY_EVENT, before_id) if before_id else None)
     async with visit.open() as page:
@@ -99,10 +100,6 @@ async def security_page(
             kinds=KINDS,
             is_newest=before_id is None,
         )
-
-
-def _plain(text: str) -> str:
-    return text.replace("\0", "").strip()
 
 
 def _changes(changes: Mapping[str, Any]) -> list[Change]:
