@@ -22,6 +22,7 @@ KINDS = {
     "key": ids.API_KEY,
     "circuit": ids.CIRCUIT,
     "payment_ref": ids.PAYMENT,
+    "subscription_ref": ids.SUBSCRIPTION,
     "job": ids.JOB,
     "gateway_account": ids.GATEWAY_ACCOUNT,
 }

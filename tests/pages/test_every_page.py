@@ -14,6 +14,7 @@ from stage import event, intent
 LISTS = [
     "/",
     "/payments",
+    "/subscriptions",
     "/customers",
     "/unmatched",
     "/events",
@@ -33,7 +34,7 @@ LISTS = [
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",
-    "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed",
+    "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed", "/subscriptions?status=active",
     "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned", "/jobs?state=dead&kind=tests.nothing",
     "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1",
     "/reports?first_day=2025-10-01&last_day=2025-10-31", "/reports/refunds?first_day=2025-10-01&last_day=2025-10-31",
@@ -64,7 +65,7 @@ async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_s
         assert len(seen) < 1000
 
     kinds = {re.sub(r"[a-z]{2,4}_[0-9a-z]{26}", "…", path.partition("?")[0]) for path in seen}
-    assert kinds >= {*LISTS, "/events/…", "/payments/…", "/customers/…", "/unmatched/…", "/audit/…"}
+    assert kinds >= {*LISTS, "/events/…", "/payments/…", "/subscriptions/…", "/customers/…", "/unmatched/…", "/audit/…"}
 
 
 def _is_sound(text: str) -> Markup:

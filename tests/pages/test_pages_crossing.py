@@ -9,6 +9,7 @@ _OBJECTS = {
     "/payments/{}": ("pay", "select id from payment where gateway_ref = 'pi_1'"),
     "/payments?customer={}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
     "/customers/{}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
+    "/subscriptions/{}": ("sub", "select id from subscription where gateway_ref = 'sub_1'"),
     "/jobs/{}": ("job", "select id from job where state = 'dead'"),
     "/unmatched/{}": ("pur", "select id from purchase where is_paid and unmatched_reason is not null"),
 }
@@ -35,6 +36,7 @@ async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor)
         "/",
         "/events",
         "/payments",
+        "/subscriptions",
         "/customers",
         "/dead",
         "/unmatched",

@@ -78,6 +78,7 @@ class Counting:
         ("/", 10),
         ("/events", 4),
         ("/payments", 2),
+        ("/subscriptions", 3),
         ("/customers", 3),
         ("/unmatched", 2),
         ("/dead", 3),

@@ -19,12 +19,13 @@ from bursar.money.changing.asking import (
     ask_change,
     cancel,
     extend_trial,
+    is_asked,
     pause,
     reactivate,
     resume,
 )
-from bursar.money.changing.guarding import SubscriptionStateRefuses
-from bursar.money.changing.previewing import Preview, preview
+from bursar.money.changing.guarding import SubscriptionStateRefuses, Wish, possible
+from bursar.money.changing.previewing import Preview, preview, prorations
 from bursar.money.changing.queries import (
     SubscriptionChange,
     SubscriptionChangeNotFound,
@@ -42,11 +43,15 @@ __all__ = [
     "SubscriptionChangeNotFound",
     "SubscriptionChangeOpen",
     "SubscriptionStateRefuses",
+    "Wish",
     "ask_change",
     "cancel",
     "extend_trial",
+    "is_asked",
     "pause",
+    "possible",
     "preview",
+    "prorations",
     "reactivate",
     "resume",
     "subscription_change",

@@ -106,9 +106,11 @@ from price p where p.tenant_id = $1 and p.id = $2
 _WRITE = """
 insert into subscription_change (tenant_id, id, subscription_id, call_id, kind, actor, price_id, quantity, proration, at, trial_end)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-on conflict (tenant_id, subscription_id) where is_open do nothing
+on conflict do nothing
 returning id
 """
+
+_ASKED = "select kind from subscription_change where tenant_id = $1 and subscription_id = $2 and id = $3"
 
 _OPEN = "select call_id from subscription_change where tenant_id = $1 and subscription_id = $2 and is_open"
 
@@ -148,9 +150,23 @@ async def sold_at(tx: Transaction, *, tenant_id: UUID, target: Target, price: st
     return Sold(price_id, row["ref"])
 
 
-async def ask_change(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, change: Change, actor: str) -> UUID:
+async def is_asked(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, change_id: UUID) -> bool:
+    """Tell whether this change of this subscription was asked for: whoever repeats a form learns it before any rule is judged."""
+    return await tx.fetchval(_ASKED, tenant_id, subscription_id, change_id) is not None
+
+
+async def ask_change(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    subscription_id: UUID,
+    change: Change,
+    actor: str,
+    change_id: UUID | None = None,
+) -> UUID:
     """Ask for another price or quantity; return the change. From then on the subscription says what it sells now.
 
+    change_id: a fresh id that makes a repeat harmless, here and in what follows.
     Raises SubscriptionNotFound, SubscriptionStateRefuses, SubscriptionChangeOpen, GatewayKeyMissing, OperationUnsupported,
     PriceNotFound, PriceDeleted, PriceNotRecurring, PriceNotAtGateway.
     """
@@ -166,25 +182,46 @@ async def ask_change(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID,
         claim=Claim(price=ids.show(ids.PRICE, sold.price_id), quantity=str(change.quantity)),
     )
     said = _Said(sold.price_id, change.quantity, change.proration.value)
-    return await _ask(tx, tenant_id, target, "change", call, said=said, actor=actor)
+    return await _ask(tx, tenant_id, target, "change", call, said=said, actor=actor, change_id=change_id)
 
 
-async def pause(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+async def pause(
+    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str, change_id: UUID | None = None
+) -> UUID:
     """Ask for a pause of service and billing; return the change. Raises as `ask_change`, but for the price."""
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
     guard(target, "pause")
-    return await _ask(tx, tenant_id, target, "pause", PauseSubscription(subscription=target.ref), actor=actor)
+    return await _ask(
+        tx, tenant_id, target, "pause", PauseSubscription(subscription=target.ref), actor=actor, change_id=change_id
+    )
 
 
-async def resume(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+async def resume(
+    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str, change_id: UUID | None = None
+) -> UUID:
     """Ask for a pause's end; return the change. Raises as `pause`."""
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
     guard(target, "resumption")
-    return await _ask(tx, tenant_id, target, "resumption", ResumeSubscription(subscription=target.ref), actor=actor)
+    return await _ask(
+        tx,
+        tenant_id,
+        target,
+        "resumption",
+        ResumeSubscription(subscription=target.ref),
+        actor=actor,
+        change_id=change_id,
+    )
 
 
 async def cancel(
-    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, is_at_once: bool, comment: str | None, actor: str
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    subscription_id: UUID,
+    is_at_once: bool,
+    comment: str | None,
+    actor: str,
+    change_id: UUID | None = None,
 ) -> UUID:
     """Ask for the end, at once or with the period; return the change. comment: for the gateway. Raises as `pause`."""
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
@@ -192,25 +229,43 @@ async def cancel(
     kind = CancelSubscriptionNow if is_at_once else CancelSubscriptionAtPeriodEnd
     call: AnyCall = kind(subscription=target.ref, comment=comment)
     said = _Said(at="now" if is_at_once else "period_end")
-    return await _ask(tx, tenant_id, target, "cancellation", call, said=said, actor=actor)
+    return await _ask(tx, tenant_id, target, "cancellation", call, said=said, actor=actor, change_id=change_id)
 
 
-async def reactivate(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str) -> UUID:
+async def reactivate(
+    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str, change_id: UUID | None = None
+) -> UUID:
     """Ask that it does not end with its period; return the change. Raises as `pause`."""
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
     guard(target, "reactivation")
     call = ReactivateSubscription(subscription=target.ref)
-    return await _ask(tx, tenant_id, target, "reactivation", call, actor=actor)
+    return await _ask(tx, tenant_id, target, "reactivation", call, actor=actor, change_id=change_id)
 
 
 async def extend_trial(
-    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, trial_end: datetime, actor: str, now: datetime
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    subscription_id: UUID,
+    trial_end: datetime,
+    actor: str,
+    now: datetime,
+    change_id: UUID | None = None,
 ) -> UUID:
     """Ask for a longer trial; return the change. Raises as `pause`."""
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
     guard_trial(target, trial_end=trial_end, now=now)
     call = ExtendTrial(subscription=target.ref, trial_end=trial_end)
-    return await _ask(tx, tenant_id, target, "trial_extension", call, said=_Said(trial_end=trial_end), actor=actor)
+    return await _ask(
+        tx,
+        tenant_id,
+        target,
+        "trial_extension",
+        call,
+        said=_Said(trial_end=trial_end),
+        actor=actor,
+        change_id=change_id,
+    )
 
 
 async def _ask(
@@ -222,11 +277,12 @@ async def _ask(
     *,
     actor: str,
     said: _Said = _NOTHING_MORE,
+    change_id: UUID | None = None,
 ) -> UUID:
     """Write down the change and its call."""
     require_key(target)
     check(target.gateway, call)
-    change_id, subscription = ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
+    change_id, subscription = change_id or ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
     shown = ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
     call_id = await calls.ask(
         tx,
@@ -253,6 +309,8 @@ async def _ask(
         said.trial_end,
     )
     if written is None:
+        if await is_asked(tx, tenant_id=tenant_id, subscription_id=target.id, change_id=change_id):
+            return change_id
         raise await _is_open(tx, tenant_id, target)
     changes = said.shown | {"change": shown}
     action = f"subscription.{wish}_asked"

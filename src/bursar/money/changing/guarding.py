@@ -51,6 +51,12 @@ class Target:
     trial_end: datetime | None
 
 
+def possible(status: str, *, is_ending: bool) -> frozenset[Wish]:
+    """Return what can be asked in a state. is_ending: it ends with its period."""
+    may = frozenset(wish for wish, states in _MAY.items() if status in states)
+    return may if is_ending else may - {"reactivation"}
+
+
 def guard(target: Target, wish: Wish) -> None:
     """Return if the subscription's state allows the wish. Raises SubscriptionStateRefuses."""
     if target.status == "canceled":

@@ -1,5 +1,6 @@
 """What a change would cost, as the gateway reckons it now. Nothing is written."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from bursar.kernel.seal import Seal
 from bursar.money.calls import Outside, read_now
 from bursar.money.changing.asking import Change, require_key, sold_at, target_of
 from bursar.money.changing.guarding import guard
-from bursar.money.gateways.calls import PreviewSubscriptionChange
+from bursar.money.gateways.callers import check
+from bursar.money.gateways.calling import OperationUnsupported
+from bursar.money.gateways.calls import PreviewSubscriptionChange, Proration
 
 
 class PreviewLine(BaseModel):
@@ -34,6 +37,16 @@ class Preview(BaseModel):
     tax_minor: int | None
     lines: list[PreviewLine]
     proration_at: datetime | None = Field(description="As of when it was reckoned. Pass it with the change.")
+
+
+def prorations(gateway: str) -> tuple[Proration, ...]:
+    """Return the ways in which a gateway can bill a change within a period."""
+    found = []
+    for way in Proration:
+        with suppress(OperationUnsupported):
+            check(gateway, PreviewSubscriptionChange(subscription="", price="", proration=way))
+            found.append(way)
+    return tuple(found)
 
 
 async def preview(

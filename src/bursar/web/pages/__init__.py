@@ -30,6 +30,7 @@ from bursar.web.pages import (
     refunding,
     reports,
     second_steps,
+    subscribing,
     unmatched,
     watching,
 )
@@ -49,6 +50,7 @@ for _part in (
     jobs,
     circuits,
     refunding,
+    subscribing,
     unmatched,
     browsing,
     watching,

@@ -27,6 +27,7 @@ _NEEDED = {
     "customers": "customers:read",
     "events": "events:read",
     "catalog": "catalog:read",
+    "subscriptions": "subscriptions:read",
 }
 """What the pages need that a search may lead to."""
 

@@ -29,6 +29,7 @@ _MENU: Final = (
         "Money",
         (
             Entry("/payments", "Payments", "payments:read"),
+            Entry("/subscriptions", "Subscriptions", "subscriptions:read"),
             Entry("/customers", "Customers", "customers:read"),
             Entry("/unmatched", "Unmatched", "payments:read", "overdue", "overdue"),
             Entry("/reports", "Reports", "payments:read"),

@@ -47,6 +47,7 @@ def _environment() -> Environment:
         size=_size,
         took=_took,
         exact=texts.exact,
+        local=texts.local,
         device=device,
     )
     environment.globals.update(when=_when, static=_static, tone=tone_of, money=Money)

@@ -4,6 +4,7 @@ Escaping is the templates' business (autoescape); this is about text that deceiv
 """
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 CLIPPED_AT = 200
 
@@ -59,6 +60,11 @@ def duration(span: timedelta) -> str:
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
     return f"{int(seconds // _MINUTE)} min"
+
+
+def local(at: datetime, zone: ZoneInfo) -> str:
+    """Return an instant to the minute in a zone, with the zone's own short name."""
+    return f"{at.astimezone(zone):%d %b %Y, %H:%M %Z}".lstrip("0")
 
 
 def exact(at: datetime) -> str:

@@ -109,6 +109,7 @@ class Payment:
     description: str | None
     unmatched_reason: str | None
     heir_id: str | None
+    subscription_id: str | None
     customer_id: str | None
     customer: str | None
     created_at: datetime
@@ -135,6 +136,8 @@ select p.id, p.purchase_id, p.gateway_account_id, p.gateway_ref, p.charge_ref, l
   p.amount_minor, p.currency, p.refunded_minor, p.promised_minor, p.is_disputed, left(coalesce(p.failure_message, p.failure_code), 500) as failure,
   left(p.description, 500) as description, p.superseded_by, p.created_at, p.updated_at,
   case when u.is_paid then left(u.unmatched_reason, 300) end as unmatched_reason, u.subscription_ref,
+  (select s.id from subscription s where s.tenant_id = p.tenant_id and s.gateway_account_id = p.gateway_account_id
+     and s.gateway_ref = u.subscription_ref) as subscription_id,
   c.id as customer_id, left(coalesce(c.name, c.email, c.gateway_ref), 100) as customer
 from payment p
 join purchase u on u.tenant_id = p.tenant_id and u.id = p.purchase_id
@@ -238,6 +241,7 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
         failure=row["failure"],
         description=row["description"],
         unmatched_reason=row["unmatched_reason"],
+        subscription_id=ids.show(ids.SUBSCRIPTION, row["subscription_id"]) if row["subscription_id"] else None,
         heir_id=ids.show(ids.PAYMENT, row["superseded_by"]) if row["superseded_by"] else None,
         customer_id=ids.show(ids.CUSTOMER, row["customer_id"]) if row["customer_id"] else None,
         customer=row["customer"],
@@ -250,7 +254,7 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
         calls=tuple(_call(c) for c in calls),
         left=_left(row),
         bought=tuple(_bought(b) for b in bought),
-        grants=tuple(_grant(g) for g in grants),
+        grants=tuple(grant_of_row(g) for g in grants),
         ledger=_ledger(ledger),
         told_by=_told_by(told_by),
     )
@@ -285,7 +289,8 @@ def _bought(row: Any) -> BoughtRow:
     return BoughtRow(ids.show(ids.PRICE, row["id"]), row["product"], row["quantity"], money, row["is_standing"])
 
 
-def _grant(row: Any) -> GrantRow:
+def grant_of_row(row: Any) -> GrantRow:
+    """Return a grant in words. row: of `_GRANTS`, here or of whatever else it came from."""
     given = row["name"] or row["kind"]
     if row["granted"] is not None:
         given = f"{row['granted']:,} {row['pool'] or ''} credits".replace("  ", " ")

@@ -35,7 +35,7 @@ _KINDS = {
         "select id from payment where tenant_id = $1 and purchase_id = $2 order by superseded_by nulls first, id limit 1",
     ),
     ids.INVOICE: ("invoice", _OF_INVOICE),
-    ids.SUBSCRIPTION: ("subscription", "select customer_id as id from subscription where tenant_id = $1 and id = $2"),
+    ids.SUBSCRIPTION: ("subscription", "select id from subscription where tenant_id = $1 and id = $2"),
     ids.GRANT: ("grant", "select customer_id as id from fulfilment_grant where tenant_id = $1 and id = $2"),
     ids.LOT: ("credit lot", "select customer_id as id from credit_lot where tenant_id = $1 and id = $2"),
     ids.ENTITLEMENT: ("entitlement", "select customer_id as id from entitlement where tenant_id = $1 and id = $2"),
@@ -47,8 +47,12 @@ _KINDS = {
 }
 """What our own ids lead to: the row whose page shows it."""
 
-_OF_CUSTOMERS = (ids.SUBSCRIPTION, ids.GRANT, ids.LOT, ids.ENTITLEMENT, ids.LICENCE, ids.CUSTOMER)
-_OF_EVENTS = (ids.EVENT, ids.LEDGER_TRANSACTION)
+_SHOWN_AS = {
+    **dict.fromkeys((ids.GRANT, ids.LOT, ids.ENTITLEMENT, ids.LICENCE, ids.CUSTOMER), "customer"),
+    **dict.fromkeys((ids.EVENT, ids.LEDGER_TRANSACTION), "event"),
+    ids.SUBSCRIPTION: "subscription",
+}
+"""Whose page shows what an id leads to, where it is not a payment's."""
 
 _BY_REF = """
 with account as materialized (select id from gateway_account where tenant_id = $1)
@@ -64,8 +68,7 @@ union all
 union all
 (select 'dispute', payment_id, gateway_ref from dispute where tenant_id = $1 and gateway_ref = $2 limit 5)
 union all
-(select 'subscription', customer_id, gateway_ref from subscription
- where tenant_id = $1 and gateway_ref = $2 and customer_id is not null limit 5)
+(select 'subscription', id, gateway_ref from subscription where tenant_id = $1 and gateway_ref = $2 limit 5)
 union all
 (select 'licence', customer_id, key from licence where tenant_id = $1 and key = upper($2) and customer_id is not null limit 5)
 union all
@@ -120,16 +123,14 @@ async def _own(tx: Transaction, *, tenant_id: UUID, text: str) -> Found | None:
     row_id = await tx.fetchval(statement, tenant_id, value)
     if row_id is None:
         return None
-    if prefix in _OF_CUSTOMERS:
-        return Found(kind, text, f"/customers/{ids.show(ids.CUSTOMER, row_id)}")
-    if prefix in _OF_EVENTS:
-        return Found(kind, text, f"/events/{ids.show(ids.EVENT, row_id)}")
-    return Found(kind, text, f"/payments/{ids.show(ids.PAYMENT, row_id)}")
+    return Found(kind, text, _page(_SHOWN_AS.get(prefix, ""), row_id))
 
 
 def _page(kind: str, row_id: UUID) -> str:
     match kind:
-        case "customer" | "subscription" | "licence":
+        case "subscription":
+            return f"/subscriptions/{ids.show(ids.SUBSCRIPTION, row_id)}"
+        case "customer" | "licence":
             return f"/customers/{ids.show(ids.CUSTOMER, row_id)}"
         case "event":
             return f"/events/{ids.show(ids.EVENT, row_id)}"
