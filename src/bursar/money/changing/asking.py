@@ -10,6 +10,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
+from bursar.money.catalog.offers import offers
 from bursar.money.catalog.queries import price_named
 from bursar.money.changing.guarding import Target, Wish, guard, guard_cancellation, guard_trial
 from bursar.money.gateways.callers import check
@@ -97,12 +98,6 @@ from subscription s join gateway_account a on a.tenant_id = s.tenant_id and a.id
 where s.tenant_id = $1 and s.id = $2
 """
 
-_SOLD = """
-select p.interval, (select min(r.ref) from price_gateway_ref r
-  where r.tenant_id = p.tenant_id and r.price_id = p.id and r.gateway_account_id = $3) as ref
-from price p where p.tenant_id = $1 and p.id = $2
-"""
-
 _WRITE = """
 insert into subscription_change (tenant_id, id, subscription_id, call_id, kind, actor, price_id, quantity, proration, at, trial_end)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -138,16 +133,16 @@ def require_key(target: Target) -> None:
 async def sold_at(tx: Transaction, *, tenant_id: UUID, target: Target, price: str) -> Sold:
     """Return how the subscription's gateway knows a price. Raises PriceNotFound, PriceNotRecurring, PriceNotAtGateway."""
     price_id = await price_named(tx, tenant_id=tenant_id, name=price)
-    row = await tx.fetchrow(_SOLD, tenant_id, price_id, target.account_id)
+    offer = (await offers(tx, tenant_id=tenant_id, account_id=target.account_id, price_ids=[price_id]))[price_id]
     shown = ids.show(ids.PRICE, price_id)
-    if row["interval"] is None:
+    if offer.interval is None:
         raise PriceNotRecurring(f"{shown} is paid once", hint="Name a price with an interval.")
-    if row["ref"] is None:
+    if offer.ref is None:
         raise PriceNotAtGateway(
             f"{shown} has no reference at {ids.show(ids.GATEWAY_ACCOUNT, target.account_id)}",
             hint=f"Make the price at the gateway too, and name it: POST /v1/prices/{shown}/gateway-refs.",
         )
-    return Sold(price_id, row["ref"])
+    return Sold(price_id, offer.ref)
 
 
 async def is_asked(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, change_id: UUID) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.money import calls
+from bursar.money.catalog.offers import Offer, offers
 from bursar.money.customers import require_customer
 from bursar.money.desk.orders import place_order
 from bursar.money.gateways.callers import check
@@ -60,14 +61,6 @@ class Wanted:
 _ACCOUNTS = """
 select id, gateway from gateway_account
 where tenant_id = $1 and is_active and api_key is not null and ($2::uuid is null or id = $2) order by id limit 2
-"""
-
-_PRICES = """
-select p.id, p.amount_minor, p.currency, p.interval, p.interval_count, d.name,
-  (select min(r.ref) from price_gateway_ref r
-    where r.tenant_id = p.tenant_id and r.price_id = p.id and r.gateway_account_id = $3) as ref
-from price p join product d on d.tenant_id = p.tenant_id and d.id = p.product_id
-where p.tenant_id = $1 and p.id = any($2::uuid[])
 """
 
 _CUSTOMER = "select gateway_account_id, gateway_ref, email from customer where tenant_id = $1 and id = $2"
@@ -133,28 +126,27 @@ async def _account(tx: Transaction, *, tenant_id: UUID, account_id: UUID | None)
 
 @dataclass(frozen=True, slots=True)
 class _Sold:
-    """A price, how many, and its name at this gateway, if it has one."""
+    """A price as this gateway can sell it, and how many."""
 
-    price_id: UUID
+    offer: Offer
     quantity: int
-    ref: str | None
-    amount_minor: int
-    currency: str
-    interval: str | None
-    interval_count: int
-    name: str
+
+    @property
+    def is_recurring(self) -> bool:
+        return self.offer.interval is not None
 
     @property
     def line(self) -> CheckoutLine:
-        if self.ref:
-            return CheckoutLine(price=self.ref, quantity=self.quantity)
+        offer = self.offer
+        if offer.ref:
+            return CheckoutLine(price=offer.ref, quantity=self.quantity)
         return CheckoutLine(
             quantity=self.quantity,
-            amount_minor=self.amount_minor,
-            currency=self.currency,
-            name=self.name,
-            interval=Interval(self.interval) if self.interval else None,
-            interval_count=self.interval_count,
+            amount_minor=offer.amount_minor,
+            currency=offer.currency,
+            name=offer.name,
+            interval=Interval(offer.interval) if offer.interval else None,
+            interval_count=offer.interval_count,
         )
 
 
@@ -162,15 +154,13 @@ async def _sold(
     tx: Transaction, *, tenant_id: UUID, account_id: UUID, order_lines: Sequence[tuple[UUID, int]]
 ) -> list[_Sold]:
     """Return what is sold. Raises CheckoutMixed."""
-    found = {
-        row["id"]: row for row in await tx.fetch(_PRICES, tenant_id, [price for price, _ in order_lines], account_id)
-    }
-    sold = [_of_row(found[price], quantity) for price, quantity in order_lines]
-    if len({each.currency for each in sold}) > 1:
+    found = await offers(tx, tenant_id=tenant_id, account_id=account_id, price_ids=[price for price, _ in order_lines])
+    sold = [_Sold(found[price], quantity) for price, quantity in order_lines]
+    recurring = [each.offer for each in sold if each.is_recurring]
+    if len({each.offer.currency for each in sold}) > 1:
         raise CheckoutMixed("the prices have several currencies", hint="Sell each currency in a checkout of its own.")
-    if len({(each.interval, each.interval_count) for each in sold if each.interval}) > 1:
+    if len({(each.interval, each.interval_count) for each in recurring}) > 1:
         raise CheckoutMixed("the prices recur in several rhythms", hint="Sell each rhythm in a checkout of its own.")
-    recurring = [each for each in sold if each.interval]
     if len(recurring) > 1 and not all(each.ref for each in recurring):
         # A renewal names what it is for by the gateway's prices; a subscription can name only one of ours in their place.
         raise CheckoutMixed(
@@ -178,19 +168,6 @@ async def _sold(
             hint="Add their gateway_refs, or sell each in a checkout of its own.",
         )
     return sold
-
-
-def _of_row(row: Any, quantity: int) -> _Sold:
-    return _Sold(
-        row["id"],
-        quantity,
-        row["ref"],
-        row["amount_minor"],
-        row["currency"],
-        row["interval"],
-        row["interval_count"],
-        row["name"],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +187,7 @@ async def _customer(tx: Transaction, *, tenant_id: UUID, account_id: UUID, wante
 
 
 def _call(wanted: Wanted, sold: Sequence[_Sold], *, order: str, customer: _Customer) -> CreateCheckout:
-    recurring = [each for each in sold if each.interval]
+    recurring = [each for each in sold if each.is_recurring]
     return CreateCheckout(
         mode=CheckoutMode.subscription if recurring else CheckoutMode.payment,
         success_url=wanted.success_url,
@@ -230,7 +207,7 @@ def _claim(recurring: Sequence[_Sold], order: str) -> Claim:
 
     A subscription lives longer than its order: where the gateway does not know its price by a name of ours, the price is named.
     """
-    if len(recurring) == 1 and recurring[0].ref is None:
+    if len(recurring) == 1 and recurring[0].offer.ref is None:
         only = recurring[0]
-        return Claim(order=order, price=ids.show(ids.PRICE, only.price_id), quantity=str(only.quantity))
+        return Claim(order=order, price=ids.show(ids.PRICE, only.offer.price_id), quantity=str(only.quantity))
     return Claim(order=order)
