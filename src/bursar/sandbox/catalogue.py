@@ -32,12 +32,7 @@ def create_product(work: Work, params: Params) -> Json:
 def update_product(work: Work, params: Params, ref: str) -> Json:
     """POST /v1/products/{id}"""
     found = work.need("product", ref)
-    changes: Json = {name: params.text(name) for name in ("name", "description") if params.has(name)}
-    if params.has("active"):
-        changes["active"] = params.flag("active")
-    if params.has("metadata"):
-        changes["metadata"] = merged(found["metadata"], params.mapping("metadata"))
-    return work.change("product.updated", found, updated=work.now, **changes)
+    return work.change("product.updated", found, updated=work.now, **_changes(params, found, "name", "description"))
 
 
 def create_price(work: Work, params: Params) -> Json:
@@ -68,12 +63,7 @@ def create_price(work: Work, params: Params) -> Json:
 def update_price(work: Work, params: Params, ref: str) -> Json:
     """POST /v1/prices/{id}"""
     found = work.need("price", ref)
-    changes: Json = {name: params.text(name) for name in ("nickname", "lookup_key") if params.has(name)}
-    if params.has("active"):
-        changes["active"] = params.flag("active")
-    if params.has("metadata"):
-        changes["metadata"] = merged(found["metadata"], params.mapping("metadata"))
-    return work.change("price.updated", found, **changes)
+    return work.change("price.updated", found, **_changes(params, found, "nickname", "lookup_key"))
 
 
 def price_of(work: Work, item: Params) -> Json:
@@ -115,6 +105,16 @@ def plan_of(price: Json) -> Json | None:
         "trial_period_days": None,
         "usage_type": "licensed",
     }
+
+
+def _changes(params: Params, found: Json, *texts: str) -> Json:
+    """Return what is to be changed of a product or a price."""
+    changes: Json = {name: params.text(name) for name in texts if params.has(name)}
+    if params.has("active"):
+        changes["active"] = params.flag("active")
+    if params.has("metadata"):
+        changes["metadata"] = merged(found["metadata"], params.mapping("metadata"))
+    return changes
 
 
 def _price(work: Work, params: Params, product: str) -> Json:

@@ -13,57 +13,33 @@ def run(work: Work, kind: str, subject: str) -> None:
     _KINDS[kind](work, subject)
 
 
-def _expire_session(work: Work, ref: str) -> None:
-    session = work.find("checkout.session", ref)
-    if session and session["status"] == "open":
-        checkouts.end(work, session)
+def _of(kind: str, act: Callable[[Work, Json], object], **state: object) -> Callable[[Work, str], None]:
+    """Return what acts on an object of a kind, if it is there and in that state."""
+
+    def acting(work: Work, ref: str) -> None:
+        found = work.find(kind, ref)
+        if found and all(found[name] == value for name, value in state.items()):
+            act(work, found)
+
+    return acting
 
 
-def _settle_payment(work: Work, ref: str) -> None:
-    intent = work.find("payment_intent", ref)
-    if intent and intent["status"] == "processing":
-        payments.settle(work, intent)
-        consequences.follow(work, ref)
-
-
-def _succeed_refund(work: Work, ref: str) -> None:
-    refund = work.find("refund", ref)
-    if refund and refund["status"] == "pending":
-        refunds.succeed(work, refund)
-
-
-def _fail_refund(work: Work, ref: str) -> None:
-    refund = work.find("refund", ref)
-    if refund and refund["status"] == "succeeded":
-        refunds.fail(work, refund)
-
-
-def _dispute(act: Callable[[Work, Json], object]) -> Callable[[Work, str], None]:
-    def disputing(work: Work, ref: str) -> None:
-        dispute = work.find("dispute", ref)
-        if dispute:
-            act(work, dispute)
-
-    return disputing
-
-
-def _open_dispute(work: Work, ref: str) -> None:
-    charged = work.find("charge", ref)
-    if charged and not charged["disputed"]:
-        disputes.open_for(work, charged)
+def _settle(work: Work, intent: Json) -> None:
+    payments.settle(work, intent)
+    consequences.follow(work, intent["id"])
 
 
 _KINDS: Final[dict[str, Callable[[Work, str], None]]] = {
-    "session.expire": _expire_session,
-    "payment.settle": _settle_payment,
-    "refund.succeed": _succeed_refund,
-    "refund.fail": _fail_refund,
+    "session.expire": _of("checkout.session", checkouts.end, status="open"),
+    "payment.settle": _of("payment_intent", _settle, status="processing"),
+    "refund.succeed": _of("refund", refunds.succeed, status="pending"),
+    "refund.fail": _of("refund", refunds.fail, status="succeeded"),
     "subscription.renew": cycles.renew,
     "subscription.abandon": cycles.abandon,
     "trial.warn": cycles.warn_of_trial_end,
     "invoice.finalize": cycles.finalize,
     "invoice.retry": cycles.retry,
-    "dispute.open": _open_dispute,
-    "dispute.overdue": _dispute(disputes.overdue),
-    "dispute.decide": _dispute(disputes.decide),
+    "dispute.open": _of("charge", disputes.open_for, disputed=False),
+    "dispute.overdue": _of("dispute", disputes.overdue),
+    "dispute.decide": _of("dispute", disputes.decide),
 }
