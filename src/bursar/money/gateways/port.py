@@ -9,7 +9,6 @@ from bursar.kernel.errors import Invalid
 from bursar.money.gateways.calls import Kind
 from bursar.money.gateways.facts import AnyFact
 
-TYPE_LENGTH_MAX = 255
 ID_LENGTH_MAX = 255
 
 
