@@ -8,39 +8,19 @@ import asyncio
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.kernel.postgres import Cluster
 from bursar.money.intake.partitions import ensure_partitions
-
-TEMPLATE = "bursar_template"
+from databases import TEMPLATE, administer, end_cluster, fresh_database, opened, start_cluster, url_of
 
 _started: list[tuple[Cluster, Path]] = []
-
-
-def start_cluster(*, durable: bool = False, **options: str) -> tuple[Cluster, Path]:
-    """Start a server in a new directory, which PostgreSQL's user can reach although pytest's own are private."""
-    directory = Path(tempfile.mkdtemp(prefix="bursar-test-"))
-    cluster = Cluster(directory, durable=durable, options={"max_connections": "300", **options})
-    cluster.start()
-    return cluster, directory
-
-
-def end_cluster(cluster: Cluster, directory: Path) -> None:
-    cluster.stop("immediate")
-    shutil.rmtree(directory)
-
-
-def url_of(url: str, database: str) -> str:
-    return urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
 def _shared() -> dict[str, str]:
@@ -53,20 +33,9 @@ def _shared() -> dict[str, str]:
 
 
 def _make_template(cluster: Cluster) -> None:
-    _administer(cluster.admin_url, f"create database {TEMPLATE}")
+    administer(cluster.admin_url, f"create database {TEMPLATE}")
     asyncio.run(migrations.migrate(url_of(cluster.admin_url, TEMPLATE), login="bursar_app", hooks=[ensure_partitions]))
-    _administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
-
-
-def _administer(url: str, statement: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url_of(url, "postgres"))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
+    administer(cluster.admin_url, f"alter database {TEMPLATE} with is_template true allow_connections false")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,10 +72,15 @@ def cluster(request: pytest.FixtureRequest) -> dict[str, str]:
 @pytest.fixture
 def admin_url(cluster: dict[str, str]) -> Iterator[str]:
     """The superuser's address of a fresh, migrated database of this test alone."""
-    name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
-    _administer(cluster["admin"], f"create database {name} template {TEMPLATE} strategy file_copy")
-    yield url_of(cluster["admin"], name)
-    _administer(cluster["admin"], f"drop database {name} with (force)")
+    with fresh_database(cluster) as database:
+        yield database["admin"]
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(cluster: dict[str, str]) -> Iterator[str]:
+    """bursar_app's address of a fresh, migrated database for all tests of a file."""
+    with fresh_database(cluster) as database:
+        yield database["app"]
 
 
 @pytest.fixture
@@ -118,18 +92,17 @@ def database_url(cluster: dict[str, str], admin_url: str) -> str:
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """The same database, opened."""
-    database = await Database.open(database_url, size=10)
-    yield database
-    await database.close()
+    async with opened(database_url) as database:
+        yield database
 
 
 @pytest.fixture
 def empty_url(cluster: dict[str, str]) -> Iterator[str]:
     """The superuser's address of a database without any schema."""
     name = f"empty_{os.getpid()}_{secrets.token_hex(4)}"
-    _administer(cluster["admin"], f"create database {name}")
+    administer(cluster["admin"], f"create database {name}")
     yield url_of(cluster["admin"], name)
-    _administer(cluster["admin"], f"drop database {name} with (force)")
+    administer(cluster["admin"], f"drop database {name} with (force)")
 
 
 @pytest.fixture

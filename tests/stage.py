@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +16,24 @@ from bursar.kernel.settings import Settings
 from bursar.money.gateways import gateway
 from bursar.money.intake.filing import Filing, file_events, file_own_event
 from bursar.money.trail import check_chain, seal_tenant
-from bursar.worker.applier import Applier
+from bursar.worker.applier import Applier, open_session
 
 PACK = "pack-10"
 MEMBERSHIP = "membership"
 COURSE = "course"
+
+_SESSIONS: dict[Database, list[Any]] = {}
+
+
+@contextmanager
+def keeping_sessions(db: Database) -> Iterator[None]:
+    """Let the stages of a database apply in one session until the end of this."""
+    _SESSIONS[db] = []
+    try:
+        yield
+    finally:
+        for session in _SESSIONS.pop(db):
+            session.terminate()
 
 
 @dataclass
@@ -66,11 +81,24 @@ class Stage:
             )
 
     async def apply(self, **settings: Any) -> int:
-        applier = await Applier.open(settings=Settings(database_url=self.url, **settings), registry=registry())
+        """Work the queue empty. The session is kept for the next time, as a worker's is: a new one plans everything anew."""
+        chosen = Settings(database_url=self.url, **settings)
+        kept = _SESSIONS.get(self.db)
+        session = kept.pop() if kept else None
+        if session is None or session.is_closed():
+            session = await open_session(chosen)
+        applier = Applier(session, settings=chosen, registry=registry())
         done = 0
-        while count := await applier.work():
-            done += count
-        applier.terminate()
+        try:
+            while count := await applier.work():
+                done += count
+        except BaseException:
+            session.terminate()
+            raise
+        if kept is None:
+            session.terminate()
+        else:
+            kept.append(session)
         return done
 
     async def tell(self, *events: dict[str, Any]) -> None:

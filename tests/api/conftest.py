@@ -14,6 +14,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 from bursar.web.app import Application, create_app
+from databases import opened
 from serving import KEY
 from stage import Stage, charge, event, intent, invoice, refund, session, set_stage, subscription
 
@@ -119,21 +120,38 @@ async def lived(stage: Stage) -> None:
     await stage.apply(retries_max=1)
 
 
+@asynccontextmanager
+async def two_businesses(db: Database, url: str) -> AsyncIterator[World]:
+    async with running(url) as (app, http):
+        mine = await caller_of(await set_stage(db, url, name="Mine"), http)
+        theirs = await caller_of(await set_stage(db, url, name="Theirs"), http)
+        yield World(app, http, mine, theirs)
+
+
+async def lived_by_both(world: World) -> World:
+    await lived(world.mine.stage)
+    await lived(world.theirs.stage)
+    return world
+
+
 @pytest.fixture
 async def world(db: Database, database_url: str) -> AsyncIterator[World]:
     """Two empty businesses with a catalogue each."""
-    async with running(database_url) as (app, http):
-        mine = await caller_of(await set_stage(db, database_url, name="Mine"), http)
-        theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
-        yield World(app, http, mine, theirs)
+    async with two_businesses(db, database_url) as world:
+        yield world
 
 
 @pytest.fixture
 async def lived_world(world: World) -> World:
     """Two businesses with the same history: the same gateway ids on both sides."""
-    await lived(world.mine.stage)
-    await lived(world.theirs.stage)
-    return world
+    return await lived_by_both(world)
+
+
+@pytest.fixture(scope="module")
+async def shared_world(shared_database_url: str) -> AsyncIterator[World]:
+    """The same for all tests of a file that change nothing which another of them looks at."""
+    async with opened(shared_database_url) as db, two_businesses(db, shared_database_url) as world:
+        yield await lived_by_both(world)
 
 
 def public(prefix: str, value: Any) -> str:

@@ -35,6 +35,7 @@ class Operation:
     parameters: tuple[str, ...]
     query: dict[str, dict[str, Any]]
     body: dict[str, Any] | None
+    permission: str
 
     @property
     def name(self) -> str:
@@ -59,9 +60,20 @@ def operations(document: dict[str, Any]) -> list[Operation]:
                     tuple(p["name"] for p in told.get("parameters", ()) if p["in"] == "path"),
                     {p["name"]: p["schema"] for p in told.get("parameters", ()) if p["in"] == "query"},
                     content,
+                    told["x-permission"],
                 )
             )
     return found
+
+
+_described: list[Operation] = []
+
+
+async def every_operation(http: Any) -> list[Operation]:
+    """Return the operations of the running application, described once for all tests of this process."""
+    if not _described:
+        _described.extend(operations((await http.get("/openapi.json")).json()))
+    return list(_described)
 
 
 # Prefix of the id that a name stands for, in paths, queries and bodies.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.operations import UNKNOWN, Operation, bodies, furnished, operations
+from api.operations import UNKNOWN, Operation, bodies, every_operation, furnished
 
 pytestmark = pytest.mark.anyio
 
@@ -69,11 +69,15 @@ IN_A_PATH = [
 ]
 
 
-@pytest.fixture
-async def lone(lived_world):
+async def alone(world):
     """One furnished tenant, its ids, and every operation."""
-    mine = await furnished(lived_world.mine)
-    return lived_world.mine, mine, operations((await lived_world.http.get("/openapi.json")).json())
+    return world.mine, await furnished(world.mine), await every_operation(world.http)
+
+
+@pytest.fixture(scope="module")
+async def lone(shared_world):
+    """What is refused changes nothing, so the tests share it."""
+    return await alone(shared_world)
 
 
 async def rows(caller) -> dict[str, int]:
@@ -196,8 +200,8 @@ async def test_what_a_field_does_not_take_is_refused_and_nothing_is_written(lone
     assert await rows(caller) == before
 
 
-async def test_texts_may_say_anything_printable_and_never_break(lone):
-    caller, mine, every = lone
+async def test_texts_may_say_anything_printable_and_never_break(lived_world):
+    caller, mine, every = await alone(lived_world)
 
     for operation in every:
         if not operation.body:
@@ -210,8 +214,8 @@ async def test_texts_may_say_anything_printable_and_never_break(lone):
                     assert answer.status_code < 500, f"{operation.name} {path} = {value!r}: {answer.text[:500]}"
 
 
-async def test_a_field_that_is_missing_or_unknown_is_refused(lone):
-    caller, mine, every = lone
+async def test_a_field_that_is_missing_or_unknown_is_refused(lived_world):
+    caller, mine, every = await alone(lived_world)
     tried = 0
 
     for operation in every:

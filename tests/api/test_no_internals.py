@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.operations import PREFIXES, UNKNOWN, bodies, furnished, operations
+from api.operations import PREFIXES, UNKNOWN, bodies, every_operation, furnished
 from bursar.kernel.db import Database
 
 pytestmark = pytest.mark.anyio
@@ -57,13 +57,13 @@ async def theirs(caller: Any) -> set[str]:
     return {*ids.values(), caller.key, str(caller.stage.tenant_id), "Theirs"}
 
 
-@pytest.fixture
-async def ready(lived_world) -> AsyncIterator[Any]:
-    others = await theirs(lived_world.theirs)
-    mine = await furnished(lived_world.mine)
-    every = operations((await lived_world.http.get("/openapi.json")).json())
+@pytest.fixture(scope="module")
+async def ready(shared_world) -> Any:
+    others = await theirs(shared_world.theirs)
+    mine = await furnished(shared_world.mine)
+    every = await every_operation(shared_world.http)
     # A word that both tenants chose alike is no secret of the other's.
-    yield lived_world, mine, every, (others - set(mine.values())) | class_names()
+    return shared_world, mine, every, (others - set(mine.values())) | class_names()
 
 
 async def test_the_search_finds_what_it_is_to_find(ready):

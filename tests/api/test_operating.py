@@ -1,6 +1,8 @@
 """Routes for those who run Bursar: alive, ready, healthy, figures, and the API's own description."""
 
+import asyncio
 import re
+import time
 
 import asyncpg
 import pytest
@@ -92,6 +94,26 @@ async def test_figures_count_events_by_state(world):
     assert 'bursar_gateway_events{status="received"} 1.0' in text
     assert 'bursar_gateway_events{status="dead"} 0.0' in text
     assert "bursar_database_up 1.0" in text
+
+
+async def test_others_are_served_while_the_description_is_written(world):
+    gaps = [0.0]
+
+    async def tick() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - began)
+
+    ticking = asyncio.create_task(tick())
+    began = time.perf_counter()
+    first, second = await asyncio.gather(*(world.http.get("/openapi.json") for _ in range(2)))
+    took = time.perf_counter() - began
+    ticking.cancel()
+
+    assert first.content == second.content
+    assert (await world.http.get("/docs")).status_code == 200
+    assert max(gaps) < took / 3, "the loop stood still"
 
 
 async def test_the_description_names_every_route_and_its_refusals(world):

@@ -9,6 +9,13 @@ from stage import event, intent, invoice, session, subscription
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def lived_world(shared_world):
+    """Reading changes nothing."""
+    return shared_world
+
+
 SHAPES = {
     "gateway-events": "id gateway_account gateway_event_id type status attempts error occurred_at received_at applied_at",
     "payments": "id customer gateway_ref status amount_minor currency refunded_minor disputed created_at",

@@ -104,6 +104,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
         title="Bursar",
         version=__version__,
         summary="Takes the money and delivers what was paid for, exactly once, and can prove it.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,  # type: ignore[arg-type]

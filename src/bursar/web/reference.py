@@ -1,5 +1,7 @@
 """The API's reference: `/openapi.json`, and `/docs`, one page drawn here that asks no other host for anything."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +25,51 @@ _pages = Environment(
 )
 
 
+class _Reference:
+    """The description and its page, each written once. Writing takes about a second, which nobody else is to wait."""
+
+    def __init__(self, api: FastAPI) -> None:
+        self._api = api
+        self._writing = asyncio.Lock()
+        self._document = b""
+        self._page = ""
+
+    def described(self) -> dict[str, Any]:
+        if not self._api.openapi_schema:
+            self._api.openapi_schema = _described(self._api)
+        return self._api.openapi_schema
+
+    async def document(self) -> bytes:
+        await self._written()
+        return self._document
+
+    async def page(self) -> str:
+        await self._written()
+        return self._page
+
+    async def _written(self) -> None:
+        async with self._writing:
+            if not self._document:
+                await asyncio.to_thread(self._write)
+
+    def _write(self) -> None:
+        told = self.described()
+        self._page = _pages.get_template("reference.html").render(_outline(told))
+        self._document = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def install(api: FastAPI) -> None:
     """Give the API its description and the page that shows it."""
+    reference = _Reference(api)
+    api.openapi = reference.described  # type: ignore[method-assign]
 
-    def described() -> dict[str, Any]:
-        if not api.openapi_schema:
-            api.openapi_schema = _described(api)
-        return api.openapi_schema
-
-    api.openapi = described  # type: ignore[method-assign]
+    @api.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(await reference.document(), media_type="application/json")
 
     @api.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(_pages.get_template("reference.html").render(_outline(described())))
+        return HTMLResponse(await reference.page())
 
     style = (_HERE / "reference.css").read_text(encoding="utf-8")
 

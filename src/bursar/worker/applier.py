@@ -63,6 +63,15 @@ SESSION_SETTINGS = {
 }
 
 
+async def open_session(settings: Settings) -> Any:
+    """Connect as an applier does, past any pooler. Raises OSError, asyncpg.PostgresError."""
+    url = settings.database_direct_url or settings.database_url
+    connection = await asyncpg.connect(url, server_settings=SESSION_SETTINGS, timeout=5, command_timeout=40)
+    await connection.execute("select set_config('role', 'bursar_engine', false)")
+    tracing.watch(connection)
+    return connection
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """Due events of one account. said: what each of them says, or why nobody can tell."""
@@ -91,12 +100,8 @@ class Applier:
 
     @classmethod
     async def open(cls, *, settings: Settings, registry: Registry) -> "Applier":
-        """Connect past any pooler. Raises OSError, asyncpg.PostgresError."""
-        url = settings.database_direct_url or settings.database_url
-        connection = await asyncpg.connect(url, server_settings=SESSION_SETTINGS, timeout=5, command_timeout=40)
-        await connection.execute("select set_config('role', 'bursar_engine', false)")
-        tracing.watch(connection)
-        return cls(connection, settings=settings, registry=registry)
+        """Begin with a session of its own. Raises OSError, asyncpg.PostgresError."""
+        return cls(await open_session(settings), settings=settings, registry=registry)
 
     def terminate(self) -> None:
         """Drop the session: its locks are free and nothing of it can commit."""

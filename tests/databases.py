@@ -1,0 +1,64 @@
+"""Servers and databases of tests: a server without fsync, and databases copied from a template that was migrated once."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from bursar.kernel.db import Database
+from bursar.kernel.postgres import Cluster
+from stage import keeping_sessions
+
+TEMPLATE = "bursar_template"
+
+
+def start_cluster(*, durable: bool = False, **options: str) -> tuple[Cluster, Path]:
+    """Start a server in a new directory, which PostgreSQL's user can reach although pytest's own are private."""
+    directory = Path(tempfile.mkdtemp(prefix="bursar-test-"))
+    cluster = Cluster(directory, durable=durable, options={"max_connections": "300", **options})
+    cluster.start()
+    return cluster, directory
+
+
+def end_cluster(cluster: Cluster, directory: Path) -> None:
+    cluster.stop("immediate")
+    shutil.rmtree(directory)
+
+
+def url_of(url: str, database: str) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def administer(url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url_of(url, "postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def fresh_database(cluster: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Make a migrated database; its addresses are those of the cluster, with its name."""
+    name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
+    administer(cluster["admin"], f"create database {name} template {TEMPLATE} strategy file_copy")
+    yield {role: url_of(url, name) for role, url in cluster.items()}
+    administer(cluster["admin"], f"drop database {name} with (force)")
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = await Database.open(url, size=10)
+    with keeping_sessions(database):
+        yield database
+    await database.close()
