@@ -160,7 +160,7 @@ _STRIPE: dict[Kind, dict[str, Any]] = {
     },
 }
 
-_STRIPE_ROUTES = {
+STRIPE_ROUTES = {
     "POST /v1/checkout/sessions*": Kind.session,
     "GET /v1/checkout/sessions*": Kind.session,
     "POST /v1/customers*": Kind.customer,
@@ -277,7 +277,7 @@ def answers_of(name: str, server: Double) -> Double:
         return server.on("GET /refunds", answer(200, {"items": [_DODO_REFUND]})).on(
             "GET /payments", answer(200, {"items": [DODO["GET /payments/pi_1"]]})
         )
-    for route, kind in _STRIPE_ROUTES.items():
+    for route, kind in STRIPE_ROUTES.items():
         server.on(route, answer(200, stripe_object(kind), request_id="req_1"))
     return server
 

@@ -5,12 +5,14 @@ import logging
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from calling_examples import EXAMPLES, KEY, NOON, SECRET, answers_of, stripe_object
+from calling_examples import DODO, EXAMPLES, KEY, NOON, SECRET, STRIPE_ROUTES, answers_of, stripe_object
+from hostile_json import ruined
 from wire_double import (
     Double,
     answer,
@@ -552,6 +554,48 @@ async def test_a_preview_says_what_is_due_now(setting, name):
     assert told.preview.tax_minor == (160 if name == "dodo" else 200)
     assert [line.amount_minor for line in told.preview.lines] == ([1000] if name == "dodo" else [-500, 1300])
     assert "idempotency-key" not in setting.server.asked[-1].headers or name == "stripe"
+
+
+@pytest.mark.parametrize("name", ["stripe", "dodo"])
+@pytest.mark.parametrize("bad", [[], {"id": []}, 10**30, "x\x00"], ids=["list", "object", "number", "nul"])
+async def test_an_answer_of_hostile_values_is_an_answer_or_its_failure(setting, name, bad):
+    held = DODO if name == "dodo" else {route: stripe_object(kind) for route, kind in STRIPE_ROUTES.items()}
+    for route, body in held.items():
+        setting.server.on(route, answer(200, ruined(body, bad)))
+    listed = {"items": [{"refund_id": bad, "metadata": bad}], "refunds": [{"refund_id": bad}], "data": [{"id": bad}]}
+    asked = 0
+
+    for bodies in ({}, {"metadata": bad, "status": bad} | listed):
+        for route in held if bodies else ():
+            setting.server.on(route, answer(200, bodies))
+        for call in EXAMPLES:
+            for ask in (setting.execute, setting.find):
+                with suppress(CallFailed, OperationUnsupported):
+                    assert isinstance(await ask(call), Answer | None)
+                asked += 1
+
+    assert asked == 4 * len(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+async def test_a_subscription_whose_line_has_no_name_is_not_changed(setting):
+    line = {"price": {"id": "price_1"}, "quantity": 1}
+    whole = stripe_object(Kind.subscription, items={"data": [line]})
+    setting.server.on("GET /v1/subscriptions*", answer(200, whole))
+
+    with pytest.raises(GatewayRefused) as refused:
+        await setting.execute(calls.ChangeSubscription(subscription="sub_1", price="price_2"))
+
+    assert refused.value.code == "item_ambiguous"
+    assert [asked.method for asked in setting.server.asked] == ["GET"]
+
+
+@pytest.mark.parametrize("name", ["stripe"])
+async def test_a_list_that_could_not_be_continued_is_none(setting):
+    setting.server.on("GET /v1/refunds*", answer(200, {"data": [{"id": ""}], "has_more": True}))
+
+    with pytest.raises(OutcomeUnknown):
+        await setting.caller.objects(Kind.refund, credentials=setting.credentials)
 
 
 def dodo_preview(line: str, total: str = "1000") -> bytes:

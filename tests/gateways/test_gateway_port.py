@@ -1,12 +1,12 @@
 """The promises of the port, held by every adapter: hostile bytes raise the allowed refusals and nothing else."""
 
 import json
-import math
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from gateway_material import MATERIAL, dodo_events, needs_material, stripe_events
+from hostile_json import JSON, spoiled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,17 +170,6 @@ def test_hostile_bytes_give_an_envelope_or_are_unreadable(name, body):
     assert 1 <= len(found.event_id) <= 255
 
 
-KEYS = """
-    id data object amount currency status customer metadata refunds lines items price period charge dispute payments
-    parent total quantity payment_id total_amount product_cart subscription_id dispute_id refund_id method ref mode
-""".split()  # noqa: SIM905
-WORDS = ["usd", "jpy", "in_1", "succeeded", "paid", "active", "2026-01-01T00:00:00Z", "ord_1", "\ud800", "x\x00"]
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.sampled_from(WORDS)
-JSON = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=8),
-    max_leaves=25,
-)
 SOUND = {
     "id": "x",
     "currency": "usd",
@@ -206,38 +195,6 @@ def test_hostile_objects_are_translated_or_refused_by_field(name, choice, item):
             assert is_storable(found.facts)
 
 
-HOSTILE = [
-    None,
-    True,
-    -1,
-    0,
-    1.5,
-    math.nan,
-    math.inf,
-    2**53,
-    10**30,
-    "",
-    "x\x00y",
-    "\ud800",
-    "ü" * 300,
-    [],
-    [None],
-    {},
-    {"id": 7},
-]
-
-
-def _spoiled(item):
-    """Yield the object with one value after another replaced, two levels deep, by each hostile value."""
-    for key, value in item.items():
-        for bad in HOSTILE:
-            yield item | {key: bad}
-        if isinstance(value, dict):
-            for inner in value:
-                for bad in HOSTILE:
-                    yield item | {key: value | {inner: bad}}
-
-
 @needs_material
 @pytest.mark.parametrize(
     ("name", "events", "where"),
@@ -252,7 +209,7 @@ def test_real_event_with_any_field_spoiled_is_translated_or_refused_by_field(nam
             continue
         seen.add(event["type"])
         item = event["data"][where] if where else event["data"]
-        for bad in _spoiled(item):
+        for bad in spoiled(item):
             data = event["data"] | {where: bad} if where else bad
             try:
                 found = adapter.translate(type=event["type"], payload=event | {"data": data})

@@ -16,7 +16,7 @@ import msgspec
 
 from bursar.money.gateways import own_events
 from bursar.money.gateways.calls import Kind
-from bursar.money.gateways.fields import Json
+from bursar.money.gateways.fields import Json, word
 from bursar.money.gateways.own_events import OBJECT, OwnEvent
 from bursar.money.gateways.port import FieldMissing, Gateway, Translation
 
@@ -51,7 +51,7 @@ def report_event(*, kind: Kind, object: Json, at: datetime, source: Source) -> O
 def translate_report(adapter: Gateway, event: Json) -> Translation:
     """Return the facts of a reported object, as the adapter of its account reads it. Raises FieldMissing."""
     data = own_events.data_of(event)
-    kind, item = data.get("kind"), data.get("object")
+    kind, item = word(data, "kind"), data.get("object")
     if not isinstance(item, dict):
         raise FieldMissing(f"{OBJECT}.object", "an object")
     if kind not in _KINDS:

@@ -212,13 +212,14 @@ class DodoCaller:
     ) -> Answer | None:
         payment = await self._fetch(Kind.payment, call.payment or "", credentials, attempt)
         listed = children(payment.object, "refunds") if payment else []
-        for item in listed[:_REFUNDS_MAX]:
-            shown = await self._fetch(Kind.refund, _text(item, "refund_id") or "", credentials, attempt)
+        refs = [ref for item in listed[:_REFUNDS_MAX] if (ref := ref_of(item.get("refund_id")))]
+        for ref in refs:
+            shown = await self._fetch(Kind.refund, ref, credentials, attempt)
             metadata = child(shown.object, "metadata") if shown else {}
             if shown and (metadata.get(REFUND_MARK) == call.refund or metadata.get(MARK) == mark):
                 return shown
-        if len(listed) > _REFUNDS_MAX:
-            raise OutcomeUnknown(f"not among the first {_REFUNDS_MAX} refunds of the payment; look by hand")
+        if len(listed) > len(refs):
+            raise OutcomeUnknown(f"not among the first {len(refs)} refunds of the payment; look by hand")
         return None
 
     async def _detached(

@@ -19,7 +19,7 @@ from bursar.money.gateways.calling import (
 )
 from bursar.money.gateways.calls import CheckoutMode, Kind, Proration
 from bursar.money.gateways.facts import Claim
-from bursar.money.gateways.fields import children, ref_of
+from bursar.money.gateways.fields import child, children, ref_of
 
 _PRORATION: Final = {
     Proration.bill_now: "prorated_immediately_keep_cycle",
@@ -199,7 +199,7 @@ def _change(call: calls.ChangeSubscription, mark: str, known: Json) -> Request:
 
 def _replaced(claim: Claim, known: Json, *, mark: str) -> Json | None:
     """Return the metadata that a change leaves, which Dodo takes whole: what others wrote is kept, what was sold is not."""
-    metadata: Json = known.get("metadata") or {}
+    metadata = child(known, "metadata")
     if claim == Claim():
         return {**metadata, MARK: mark} if metadata else None
     kept = {name: told for name, told in metadata.items() if name not in _CLAIM}

@@ -189,10 +189,12 @@ class StripeCaller:
             return call
         found = await self._fetch(Kind.subscription, call.subscription, credentials, attempt)
         items = children(found.object, "items") if found else []
-        if found is None or len(items) != 1:
+        # Without the name of its line, Stripe would sell the price beside what is sold already.
+        item = ref_of(items[0]) if len(items) == 1 else None
+        if item is None:
             told = "there is no such subscription" if found is None else f"the subscription has {len(items)} lines"
             raise GatewayRefused(told, code="resource_missing" if found is None else "item_ambiguous", param="item")
-        return msgspec.structs.replace(call, item=ref_of(items[0]))
+        return msgspec.structs.replace(call, item=item)
 
     async def _as_it_is(self, answer: Answer, credentials: Credentials) -> Answer:
         """Return the object of a repeated answer as it is now: the answer shows it as it was then."""
@@ -225,6 +227,8 @@ class StripeCaller:
         body, _ = await self._send(replace(listed, params=params), credentials, attempt)
         found = children(body, "data")
         answers = tuple(_answer(listed.kind, item, attempt) for item in found)
+        if not all(answer.ref for answer in answers):
+            raise OutcomeUnknown("the list holds an object without an id", status=attempt.status)
         return Page(answers, answers[-1].ref if answers and body.get("has_more") is True else None)
 
     async def _ask(
