@@ -164,9 +164,7 @@ async def test_one_tenants_mark_is_not_anothers(db, admin_url, database_url):
 def test_an_id_range_is_a_time_range():
     at = datetime.now(UTC)
 
-    assert (
-        changes.first_id_at(at - timedelta(milliseconds=2)) < ids.new() < changes.first_id_at(at + timedelta(minutes=1))
-    )
+    assert ids.least_at(at - timedelta(milliseconds=2)) < ids.new() < ids.least_at(at + timedelta(minutes=1))
 
 
 # ---------------------------------------------------------------- what it costs
@@ -258,9 +256,7 @@ async def test_every_statement_reads_what_changed_and_not_the_tables(db, admin_u
     grow = [f"insert into {table} {rows}" for table, rows in _ROWS.items()]
     await do_wrong(admin_url, _GROW.format(many=_MANY), *grow, "analyze")
     low, high = soon(-1), soon(0)
-    asked = {
-        name: (getattr(changes, name), [changes.first_id_at(low), changes.first_id_at(high), 5], 5) for name in _CHANGED
-    }
+    asked = {name: (getattr(changes, name), [ids.least_at(low), ids.least_at(high), 5], 5) for name in _CHANGED}
     asked["_PURCHASES"] = (changes._PURCHASES, [low - timedelta(hours=1), high, 5], 5)
     asked |= {name: (getattr(changes, name), [ids_of(Scope.purchase, 5)], 5) for name in _RELATED}
     for invariant in INVARIANTS:
@@ -305,7 +301,7 @@ async def test_finding_the_tenants_with_changes_probes_an_index_for_each(db, adm
 
     async with connected(database_url) as connection, connection.transaction():
         await connection.execute("select set_config('role', 'bursar_engine', true)")
-        given = (changes.first_id_at(soon(-3)), soon(-1))
+        given = (ids.least_at(soon(-3)), soon(-1))
         plan = json.loads(await connection.fetchval("explain (format json) " + looking._DUE, *given))[0]["Plan"]
 
     assert "gateway_event" not in scanned(plan)

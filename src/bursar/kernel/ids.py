@@ -4,6 +4,7 @@ The text form is `<prefix>_` and 26 characters of Crockford base 32 (lower case)
 sort by the time they were made. Parse at the edge; a wrong prefix is `Invalid`.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
@@ -70,6 +71,12 @@ def new() -> UUID:
     # The class that rows carry too; it is made and hashed many times as fast as the standard one, which it extends.
     made: UUID = pgproto.UUID(uuid_utils.uuid7().bytes)
     return made
+
+
+def least_at(at: datetime) -> UUID:
+    """Return the least UUIDv7 that may have been made at an instant."""
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def encode(value: UUID) -> str:

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
+from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError, Invalid, NotFound
 
@@ -135,16 +136,10 @@ def _bounds(listing: Listing, asked: Mapping[str, Any]) -> dict[str, UUID]:
     bounds = {}
     if listing.stamped_by and "since" in asked:
         # Something that a gateway dates into the future was heard of by now.
-        bounds["since_id"] = first_id(min(asked["since"], datetime.now(UTC)) - _CLOCKS_APART)
+        bounds["since_id"] = ids.least_at(min(asked["since"], datetime.now(UTC)) - _CLOCKS_APART)
     if listing.stamped_by == "us" and "until" in asked:
-        bounds["until_id"] = first_id(asked["until"] + _CLOCKS_APART)
+        bounds["until_id"] = ids.least_at(asked["until"] + _CLOCKS_APART)
     return bounds
-
-
-def first_id(at: datetime) -> UUID:
-    """Return the least UUIDv7 that may have been made at an instant."""
-    milliseconds = int(at.timestamp() * 1000)
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def existence(table: str) -> str:

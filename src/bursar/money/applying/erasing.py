@@ -11,7 +11,6 @@ from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.kernel.listing import first_id
 from bursar.money.applying.redacting import known_marks, mark, marks_of_names, redact_events, which_are_marked
 from bursar.money.applying.translation import Translated
 from bursar.money.gateways.operator import CUSTOMER_ERASED
@@ -184,7 +183,7 @@ async def _with_newcomers(
     tenant_id = account.tenant_id
     emails = {row["email"] for row in await tx.fetch(_ADDRESSES, tenant_id, asked)}
     await mark(tx, tenant_id=tenant_id, marks={marks.of_email(e) for e in emails if not is_pseudonym(e)})
-    rows = await tx.fetch(_NEWCOMERS, tenant_id, account.id, first_id(since - CLOCKS_APART))
+    rows = await tx.fetch(_NEWCOMERS, tenant_id, account.id, ids.least_at(since - CLOCKS_APART))
     own = {row["id"]: marks.of_email(row["email"]) for row in rows}
     marked = await which_are_marked(tx, tenant_id=tenant_id, marks=set(own.values()))
     return [

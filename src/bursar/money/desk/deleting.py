@@ -12,7 +12,6 @@ from uuid import UUID
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, NotFound
-from bursar.kernel.listing import first_id
 from bursar.money.catalog.queries import PriceNotFound, ProductDeleted, ProductNotFound
 from bursar.money.customers import CustomerNotFound
 
@@ -125,7 +124,7 @@ async def delete_price(tx: Transaction, *, tenant_id: UUID, price_id: UUID, dele
             context={"subscriptions": count},
         )
     since = deletion.now - ORDER_IS_OPEN_FOR
-    if count := await tx.fetchval(_ORDERED, tenant_id, first_id(since), since, ids.show(ids.PRICE, price_id)):
+    if count := await tx.fetchval(_ORDERED, tenant_id, ids.least_at(since), since, ids.show(ids.PRICE, price_id)):
         raise PriceHasOrders(
             f"{count} orders of the last day name this price and may still be paid",
             hint="Try again tomorrow.",

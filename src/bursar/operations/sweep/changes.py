@@ -132,7 +132,7 @@ class _Span:
         return self._cut(await self._tx.fetch(_PURCHASES, self._tenant_id, self._since, self.until, self._limit))
 
     async def added(self, statement: str) -> list[Any]:
-        low, high = first_id_at(self._since), first_id_at(self.until)
+        low, high = ids.least_at(self._since), ids.least_at(self.until)
         return self._cut(await self._tx.fetch(statement, self._tenant_id, low, high, self._limit))
 
     def within(self, rows: list[Any]) -> list[Any]:
@@ -142,11 +142,6 @@ class _Span:
         if len(rows) == self._limit:
             self.until = min(self.until, _time_of(rows[-1]))
         return rows
-
-
-def first_id_at(at: datetime) -> UUID:
-    """Return the least UUIDv7 of an instant's millisecond."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def _time_of(row: Any) -> datetime:

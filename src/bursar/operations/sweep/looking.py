@@ -14,7 +14,7 @@ import structlog
 from bursar.kernel import ids
 from bursar.kernel.db import Database, Transaction
 from bursar.operations.invariants import INVARIANTS, Invariant, Scope
-from bursar.operations.sweep.changes import Changes, changes_between, first_id_at
+from bursar.operations.sweep.changes import Changes, changes_between
 from bursar.operations.verify import OFFENDING_MAX, Finding, found
 
 LOCK_CLASS = 72_002
@@ -116,7 +116,7 @@ async def sweep(db: Database, *, standing_kinds: Sequence[str], now: datetime) -
     """
     deadline = time.monotonic() + BUDGET_S
     async with db.engine() as tx:
-        rows = await tx.fetch(_DUE, first_id_at(now - OVERLAP - EVERY * 2), now - EVERY)
+        rows = await tx.fetch(_DUE, ids.least_at(now - OVERLAP - EVERY * 2), now - EVERY)
     urgent = [row["tenant_id"] for row in rows if row["is_urgent"]]
     others = [row["tenant_id"] for row in rows if not row["is_urgent"]]
     done = Swept()

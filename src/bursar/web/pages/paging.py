@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -32,9 +31,3 @@ def sliced(rows: Sequence[Row], cursors: Sequence[str], *, limit: int = ROWS) ->
 def before(prefix: str, cursor: str | None) -> UUID:
     """Return the id below which a page begins. Raises IdInvalid."""
     return ids.parse(prefix, cursor) if cursor else NEWEST
-
-
-def floor_id(at: datetime) -> UUID:
-    """Return the least UUIDv7 that was made at or after an instant."""
-    milliseconds = min(max(int(at.timestamp() * 1000), 0), 2**48 - 1)
-    return UUID(int=milliseconds << 80)

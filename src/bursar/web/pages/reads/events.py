@@ -9,7 +9,7 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
-from bursar.web.pages.paging import OLDEST, ROWS, Slice, floor_id, sliced
+from bursar.web.pages.paging import OLDEST, ROWS, Slice, sliced
 
 STATUSES: Final = ("received", "applied", "ignored", "failed", "dead")
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ async def events(
 ) -> Slice[EventRow]:
     """Return a page of events below an id."""
     since = wanted.since
-    values: list[Any] = [below, floor_id(since - _SLACK) if since else OLDEST, since or _EVER, limit + 1]
+    values: list[Any] = [below, ids.least_at(since - _SLACK) if since else OLDEST, since or _EVER, limit + 1]
     if wanted.type:
         values.append(wanted.type)
     rows = await tx.fetch(list_statement(wanted.status, has_type=bool(wanted.type)), tenant_id, *values)

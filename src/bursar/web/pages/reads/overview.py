@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.web.pages.drawing import Bar, Chart, Part, bar_chart
-from bursar.web.pages.paging import floor_id
 
 DAYS = 7
 MINUTES = 60
@@ -130,7 +130,7 @@ async def takings(tx: Transaction, *, tenant_id: UUID, now: datetime) -> tuple[T
     days = [today - timedelta(days=n) for n in reversed(range(DAYS))]
     since = datetime.combine(days[0], datetime.min.time(), UTC)
     found: dict[tuple[bool, str], dict[date, tuple[int, int]]] = defaultdict(dict)
-    for row in await tx.fetch(_TAKINGS, tenant_id, floor_id(since - _SLACK), since):
+    for row in await tx.fetch(_TAKINGS, tenant_id, ids.least_at(since - _SLACK), since):
         found[row["is_sandbox"], row["currency"]][row["day"]] = (row["payments"], int(Decimal(row["amount_minor"])))
     return tuple(
         _takings(currency, by_day, days=days, is_sandbox=is_sandbox)
@@ -141,7 +141,7 @@ async def takings(tx: Transaction, *, tenant_id: UUID, now: datetime) -> tuple[T
 async def arrivals(tx: Transaction, *, tenant_id: UUID, now: datetime) -> Arrivals:
     """Return the events of the last hour, minute by minute."""
     since = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
-    floor = floor_id(since - _SLACK)
+    floor = ids.least_at(since - _SLACK)
     by_minute: dict[datetime, dict[str, int]] = defaultdict(dict)
     by_status: dict[str, int] = defaultdict(int)
     for row in await tx.fetch(_ARRIVALS, tenant_id, floor, since):

@@ -11,7 +11,6 @@ from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.web.pages.bodies import SHOWN_BYTES, Body, shown
-from bursar.web.pages.paging import floor_id
 from bursar.web.pages.reads.events import status_of
 from bursar.web.pages.texts import duration
 
@@ -322,4 +321,4 @@ def _headers(text: str) -> tuple[tuple[str, str], ...]:
 def _spans(made: list[UUID]) -> tuple[list[UUID], list[UUID]]:
     """Return the ranges of ids that were made around the given ones."""
     at = [datetime.fromtimestamp((value.int >> 80) / 1000, UTC) for value in made]
-    return [floor_id(moment - _APART) for moment in at], [floor_id(moment + _APART) for moment in at]
+    return [ids.least_at(moment - _APART) for moment in at], [ids.least_at(moment + _APART) for moment in at]
