@@ -1,9 +1,6 @@
 """`bursar user` and `bursar operator`: people added and let in again where there is no mail and nobody signed in yet."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +9,7 @@ from bursar.kernel import ids
 from bursar.kernel.identity.choosing import choose_by_link
 from bursar.kernel.identity.passwords import Passwords
 from bursar.kernel.identity.people import Device
+from commanding import command, installation
 from stage import Stage, set_stage
 
 pytestmark = pytest.mark.anyio
@@ -23,25 +21,13 @@ class Line:
     """The command line of an installation."""
 
     def __init__(self, stage: Stage, admin_url: str) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
         self.stage = stage
-        self.environment = clean | {
-            "BURSAR_DATABASE_URL": stage.url,
-            "BURSAR_DATABASE_ADMIN_URL": admin_url,
-            "BURSAR_SECRET_KEY": "A" * 43,
-            "BURSAR_PUBLIC_URL": "https://pay.example.org",
-        }
+        self.environment = installation(stage.url, admin_url) | {"BURSAR_PUBLIC_URL": "https://pay.example.org"}
 
     def say(self, *arguments: str) -> tuple[int, dict]:
-        done = subprocess.run(
-            [sys.executable, "-m", "bursar", *arguments, "--json"],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            check=False,
-        )
-        told = json.loads(done.stdout)
-        return done.returncode, told.get("error", told)
+        done = command(*arguments, "--json", **self.environment)
+        told = json.loads(done.out)
+        return done.code, told.get("error", told)
 
     def user(self, command: str, *arguments: str) -> tuple[int, dict]:
         return self.say("user", command, "--tenant", ids.show(ids.TENANT, self.stage.tenant_id), *arguments)

@@ -1,9 +1,6 @@
 """`bursar verify` and `bursar fingerprint`: what they print, and how they exit."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from histories import CHECKOUT
@@ -11,21 +8,14 @@ from scene import play_calmly
 from test_verify import do_wrong
 
 from bursar.kernel import ids
+from commanding import command, installation
 
 pytestmark = pytest.mark.anyio
 
 
 def bursar(database_url: str, admin_url: str, *arguments: str) -> tuple[int, str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    clean |= {
-        "BURSAR_DATABASE_URL": database_url,
-        "BURSAR_DATABASE_ADMIN_URL": admin_url,
-        "BURSAR_SECRET_KEY": "A" * 43,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "bursar", *arguments], capture_output=True, text=True, env=clean, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+    done = command(*arguments, **installation(database_url, admin_url))
+    return done.code, done.out, done.err
 
 
 async def test_verify_says_that_everything_holds(db, database_url, admin_url):
@@ -79,10 +69,10 @@ async def test_fingerprint_prints_every_table(db, database_url, admin_url):
 
 
 async def test_an_unknown_tenant_is_refused(database_url, admin_url):
-    for command in ("verify", "fingerprint"):
+    for name in ("verify", "fingerprint"):
         stranger = ids.show(ids.TENANT, ids.new())
 
-        code, said, _ = bursar(database_url, admin_url, command, "--tenant", stranger, "--json")
+        code, said, _ = bursar(database_url, admin_url, name, "--tenant", stranger, "--json")
 
         assert code == 1
         assert json.loads(said)["error"]["code"] == "tenant_not_found"

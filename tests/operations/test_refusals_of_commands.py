@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 from urllib.parse import urlsplit
 
@@ -11,6 +9,7 @@ import asyncpg
 import pytest
 
 from bursar import cli
+from commanding import command
 
 COMMANDS = [
     ("migrate",),
@@ -24,18 +23,10 @@ NOT_ADDRESSES = ("hello", "mysql://root@localhost/x", "postgresql://a@127.0.0.1:
 
 
 def refused(directory, *arguments: str, **environment: str) -> tuple[dict, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "bursar", *arguments, "--data", str(directory), "--json"],
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout), done.stderr
+    done = command(*arguments, "--data", str(directory), "--json", **environment)
+    assert done.code == 1, done.out + done.err
+    assert "Traceback" not in done.err
+    return json.loads(done.out), done.err
 
 
 @pytest.mark.parametrize("address", NOT_ADDRESSES)

@@ -2,25 +2,17 @@
 
 import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from bursar.kernel.files import write_private_json
+from commanding import command
 from sandboxing import SECRET, TOKEN, inbox, sandbox_at
 
 
 async def run(*arguments: str, data: Path, **environment: str) -> tuple[int, dict[str, Any]]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bursar", "sandbox", *arguments, "--data", str(data), "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**clean, **environment},
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, json.loads(said)
+    done = await asyncio.to_thread(command, "sandbox", *arguments, "--data", str(data), "--json", **environment)
+    return done.code, json.loads(done.out)
 
 
 async def test_the_commands_move_the_clock_turn_switches_and_list_deliveries(tmp_path: Path) -> None:

@@ -3,9 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -14,6 +11,7 @@ import pytest
 
 from bursar.kernel import audit, ids
 from bursar.money.trail import check_chain, continue_numbering, export_lines, seal_all, seal_tenant, sealing
+from commanding import command, installation
 from stage import set_stage
 
 pytestmark = pytest.mark.anyio
@@ -275,16 +273,8 @@ async def test_an_export_can_be_checked_without_us(stage):
 
 
 def bursar(database_url: str, admin_url: str, *arguments: str) -> tuple[int, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    clean |= {
-        "BURSAR_DATABASE_URL": database_url,
-        "BURSAR_DATABASE_ADMIN_URL": admin_url,
-        "BURSAR_SECRET_KEY": "A" * 43,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "bursar", *arguments], capture_output=True, text=True, env=clean, check=False
-    )
-    return done.returncode, done.stdout
+    done = command(*arguments, **installation(database_url, admin_url))
+    return done.code, done.out
 
 
 async def test_the_commands_say_so_and_exit_with_one(stage, database_url, admin_url):
