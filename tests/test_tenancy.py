@@ -73,6 +73,7 @@ _NEVER_CHANGED = {
     "checkout",
     "credit_movement",
     "customer_order",
+    "dispute_reminder",
     "erased_mark",
     "erasure",
     "gateway_event",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.kernel.resources import utc_now
-from bursar.money import calls, changing, refunding
+from bursar.money import calls, changing, disputing, refunding
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
 
-ASKERS = (refunding.ASKER, changing.ASKER)
+ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER)
 """Who asks something of gateways and hears what came of it."""
 
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
@@ -35,6 +35,7 @@ APIS = (
     "bursar.money.customers.api",
     "bursar.money.payments.api",
     "bursar.money.refunding.api",
+    "bursar.money.disputing.api",
     "bursar.money.checkouts.api",
     "bursar.money.subscriptions.api",
     "bursar.money.changing.api",

@@ -211,6 +211,13 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/subscriptions/{subscription}/previews": _CHANGE | {"price": mine["recurring"]},
         "/v1/subscriptions/{subscription}/cancellations": {"at": "period_end", "comment": "moved away"},
         "/v1/subscriptions/{subscription}/trial-extensions": {"trial_end": "2099-01-01T00:00:00Z"},
+        "/v1/disputes/{dispute}/evidence": {
+            "texts": {"product_description": "Ten classes"},
+            "files": {
+                "receipt": {"filename": "receipt.pdf", "content_type": "application/pdf", "content": "JVBERi0xLjcK"}
+            },
+            "is_final": False,
+        },
         "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
@@ -299,6 +306,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["keyed"] = await _keyed(caller)
     mine["checkout"] = await _started(caller, mine["keyed"])
     mine["subscription_change"] = await _changed(caller.stage)
+    await _answered(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -407,6 +415,28 @@ async def _changed(stage: Stage) -> str:
             change_id,
         )
     return ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
+
+
+async def _answered(stage: Stage) -> None:
+    """Let a dispute have been answered with a file, after it was told that it is due."""
+    answer_id = ids.new()
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(
+            """insert into dispute_answer (tenant_id, id, dispute_id, kind, is_final, of_inquiry, texts, is_open, ended_at, actor)
+            select $1, $2, d.id, 'evidence', false, true, '{"customer_name": "Bob"}', false, now(), 'operator' from dispute d limit 1""",
+            stage.tenant_id,
+            answer_id,
+        )
+        await tx.execute(
+            """insert into dispute_answer_file (tenant_id, answer_id, name, filename, content_type, size_bytes, sha256, call_id)
+            select $1, $2, 'receipt', 'bob.pdf', 'application/pdf', 5, sha256('x'), c.id from gateway_call c limit 1""",
+            stage.tenant_id,
+            answer_id,
+        )
+        await tx.execute(
+            "insert into dispute_reminder (tenant_id, dispute_id, due_by) select $1, id, due_by from dispute limit 1",
+            stage.tenant_id,
+        )
 
 
 async def _met(caller: Any) -> UUID:

@@ -11,7 +11,13 @@ from bursar.kernel.listing import cursor
 
 pytestmark = pytest.mark.anyio
 
-GUARDED = {"customer_has_credits", "price_has_orders", "price_has_subscriptions", "product_has_prices"} | {
+GUARDED = {
+    "customer_has_credits",
+    "dispute_overdue",
+    "price_has_orders",
+    "price_has_subscriptions",
+    "product_has_prices",
+} | {
     "gateway_key_missing",
     "subscription_state_refuses",
 }

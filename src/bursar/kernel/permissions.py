@@ -37,6 +37,7 @@ WRITES: Final = frozenset(
         "credits:write",
         "customers:erase",
         "customers:write",
+        "disputes:write",
         "events:replay",
         "gateways:write",
         "jobs:write",
@@ -68,7 +69,14 @@ _DAILY: Final = frozenset(
     }
 )
 _MONEY: Final = frozenset(
-    {"payments:write", "refunds:write", "orders:write", "reconciliation:write", "subscriptions:write"}
+    {
+        "disputes:write",
+        "orders:write",
+        "payments:write",
+        "reconciliation:write",
+        "refunds:write",
+        "subscriptions:write",
+    }
 )
 
 ROLES: Final = {

@@ -62,10 +62,11 @@ class Once:
         takes_body: bool,
         retention: Retention,
         finish: Finish | None = None,
+        is_kept: bool = True,
     ) -> Response:
         """Return the stored answer to a key, or do the work and store it.
 
-        finish: makes the final answer of one of 202, after the commit; it takes the other's place.
+        finish: makes the final answer of one of 202, after the commit; it takes the other's place if it is to be kept.
         Raises IdempotencyRunning, IdempotencyKeyReused, IdempotencyAnswerNotKept, and what the route raises.
         """
         principal: Principal = request.state.principal
@@ -83,7 +84,7 @@ class Once:
             except _TakenBack as taken_back:
                 return taken_back.answer
             final = answer if finish is None else await finish(answer)
-            if final is not answer:
+            if final is not answer and is_kept:
                 await _replace(request, keyed, final)
             return final
 

@@ -24,6 +24,7 @@ from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
+from bursar.kernel.http.bodies import BODY_BYTES_MAX
 from bursar.kernel.http.revalidation import is_revalidated, told_once
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
@@ -69,13 +70,17 @@ class Policy:
     """What a route asks of its callers. permission: one of `permissions.ALL`, or of a page's words for none of them.
 
     rate: the class whose limits count. outcome: how an answer of 202 becomes final after the commit.
-    is_read: nothing is written, whatever the method: an Idempotency-Key has nothing to keep, and opens no transaction.
+    is_secret: the final answer opens something and is told, not kept: a repetition asks again what the outcome is.
+    is_read: nothing is written, or nothing that a repeat would write again, whatever the method: an Idempotency-Key has nothing to keep, and
+    opens no transaction. bytes_max: of the body.
     """
 
     permission: str
     rate: RateClass = GENERAL
     outcome: Outcome | None = None
+    is_secret: bool = False
     is_read: bool = False
+    bytes_max: int = BODY_BYTES_MAX
 
     @property
     def retention_class(self) -> RetentionClass:
@@ -94,17 +99,23 @@ class Policy:
 
 
 def needs(
-    permission: str, *, rate: RateClass = GENERAL, outcome: Outcome | None = None, is_read: bool = False
+    permission: str,
+    *,
+    rate: RateClass = GENERAL,
+    outcome: Outcome | None = None,
+    is_secret: bool = False,
+    is_read: bool = False,
+    bytes_max: int = BODY_BYTES_MAX,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare what a route needs; stands between the router's decorator and the function.
 
     outcome: given, the route answers 202 with the `id` of an intent, and 201 as soon as its outcome is known.
-    is_read: of a POST that asks only.
+    is_secret: the 201 is not kept with an Idempotency-Key. is_read: of a POST that asks only.
     """
     assert permission in permissions.ALL, permission
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _POLICY, Policy(permission, rate, outcome, is_read))
+        setattr(endpoint, _POLICY, Policy(permission, rate, outcome, is_secret, is_read, bytes_max))
         return endpoint
 
     return declare
@@ -149,6 +160,7 @@ class TenantRoute(StrictRoute):
             others = [told for told in extra.get("parameters", ()) if told["name"] != idempotency.HEADER]
             extra["parameters"] = [*others, _KEY_PARAMETER]
         super().__init__(path, endpoint, openapi_extra=extra, **given)
+        self.bytes_max = self.policy.bytes_max
         self._once = Once(self.path_format)
         self._is_revalidated = is_revalidated(endpoint)
 
@@ -162,7 +174,13 @@ class TenantRoute(StrictRoute):
             return answer if finish is None else await finish(answer)
         retention = self.policy.retention_of(resources_of(request).settings)
         return await self._once.answer(
-            request, handle, key=key, takes_body=self.takes_body, retention=retention, finish=finish
+            request,
+            handle,
+            key=key,
+            takes_body=self.takes_body,
+            retention=retention,
+            finish=finish,
+            is_kept=not self.policy.is_secret,
         )
 
     def _finish_of(self, request: Request) -> Finish | None:

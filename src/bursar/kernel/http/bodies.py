@@ -57,18 +57,21 @@ class MediaTypeUnsupported(Invalid):
 
 
 class StrictRequest(Request):
-    """A request whose body is read by the rules above."""
+    """A request whose body is read by the rules above. bytes_max: of its body; a larger one has longer to arrive."""
+
+    bytes_max = BODY_BYTES_MAX
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
             declared = self.headers.get("content-length", "0")
-            if declared.isascii() and declared.isdigit() and int(declared[:20]) > BODY_BYTES_MAX:
-                raise _too_large()
+            if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.bytes_max:
+                raise _too_large(self.bytes_max)
+            timeout_s = BODY_TIMEOUT_S * math.ceil(self.bytes_max / BODY_BYTES_MAX)
             try:
-                async with asyncio.timeout(BODY_TIMEOUT_S):
+                async with asyncio.timeout(timeout_s):
                     self._body = await self._bounded()
             except TimeoutError as error:
-                raise BodyTooSlow(f"the body did not arrive within {BODY_TIMEOUT_S} s") from error
+                raise BodyTooSlow(f"the body did not arrive within {timeout_s} s") from error
             except ClientDisconnect as error:
                 raise BodyIncomplete("the body did not arrive whole") from error
         return self._body
@@ -77,8 +80,8 @@ class StrictRequest(Request):
         parts = bytearray()
         async for part in self.stream():
             parts += part
-            if len(parts) > BODY_BYTES_MAX:
-                raise _too_large()
+            if len(parts) > self.bytes_max:
+                raise _too_large(self.bytes_max)
         return bytes(parts)
 
     async def json(self) -> Any:
@@ -151,5 +154,5 @@ def _too_deep() -> JsonInvalid:
     return JsonInvalid(f"the body is nested more than {DEPTH_MAX} deep")
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", context={"bytes_max": BODY_BYTES_MAX})
+def _too_large(bytes_max: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {bytes_max} bytes", context={"bytes_max": bytes_max})

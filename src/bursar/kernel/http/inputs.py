@@ -45,7 +45,8 @@ def _plain(text: str) -> str:
     return text
 
 
-def _lines(text: str) -> str:
+def lines(text: str) -> str:
+    """Return a text that has no control characters but line breaks; for an `AfterValidator`."""
     if _CONTROL_BUT_LINES.search(text) or _SURROGATE.search(text):
         raise PydanticCustomError("control_character", "Text must have no control characters but line breaks")
     return text
@@ -89,7 +90,7 @@ def _day(value: Any) -> Any:
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain), AfterValidator(_not_blank)]
 Key = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable), AfterValidator(_not_blank)]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s]+$"), AfterValidator(_printable)]
-Lines = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+Lines = Annotated[str, Field(max_length=2000), AfterValidator(lines)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain), AfterValidator(_not_blank)]
 Whole = Annotated[int, Field(strict=True, ge=-MINOR_MAX, le=MINOR_MAX)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=MINOR_MAX)]

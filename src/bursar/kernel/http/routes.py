@@ -8,12 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bursar.kernel.errors import DomainError, FieldError, Invalid
-from bursar.kernel.http.bodies import MediaTypeUnsupported, StrictRequest
+from bursar.kernel.http.bodies import BODY_BYTES_MAX, MediaTypeUnsupported, StrictRequest
 from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
 
 
 class StrictRoute(APIRoute):
     """A route that reads its body strictly and refuses query parameters that it does not have."""
+
+    bytes_max = BODY_BYTES_MAX
+    """The largest body that it takes."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -21,6 +24,7 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
+            request.bytes_max = self.bytes_max
             try:
                 await self.admit(request)
                 await self._suspect(request, "address", suspicions_of_address(request.url.path, request.url.query))

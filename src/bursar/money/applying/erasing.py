@@ -20,7 +20,7 @@ from bursar.money.merging import RegisterKey, rewrite
 if TYPE_CHECKING:
     from bursar.money.applying.batch import Account
 
-ANSWERS_OF: Final = r"/v1/(customers|unmatched-payments|manual-|licence-)"
+ANSWERS_OF: Final = r"/v1/(customers|disputes|portal-sessions|unmatched-payments|manual-|licence-)"
 """Routes whose kept answers may show a person."""
 
 _MAKE_KEY = "insert into erasure_key (tenant_id, key) values ($1, $2) on conflict (tenant_id) do nothing"
@@ -70,6 +70,12 @@ where r.tenant_id = $1 and p.tenant_id = $1 and p.purchase_id = any($2::uuid[]) 
   and (r.reason is not null or r.asked_reason is not null or r.failure is not null)""",
     """update dispute as d set reason = null from payment p
 where d.tenant_id = $1 and p.tenant_id = $1 and p.purchase_id = any($2::uuid[]) and d.payment_id = p.id and d.reason is not null""",
+    # An answer that is under way keeps what it says until it has its outcome; then `disputing` takes it.
+    """update dispute_answer as a set texts = '{}' from dispute d
+where a.tenant_id = $1 and d.tenant_id = $1 and d.purchase_id = any($2::uuid[]) and a.dispute_id = d.id and not a.is_open and a.texts <> '{}'""",
+    """update dispute_answer_file as f set filename = 'erased', sha256 = null from dispute_answer a, dispute d
+where f.tenant_id = $1 and a.tenant_id = $1 and d.tenant_id = $1 and d.purchase_id = any($2::uuid[]) and a.dispute_id = d.id
+  and f.answer_id = a.id and not a.is_open and f.sha256 is not null""",
     """update invoice as i
 set lines = (select jsonb_agg(line - 'description' order by place) from jsonb_array_elements(i.lines) with ordinality as l (line, place))
 where i.tenant_id = $1 and i.purchase_id = any($2::uuid[]) and i.lines <> '[]'""",
@@ -102,6 +108,7 @@ union all select 'subscription', id from subscription where tenant_id = $1 and c
 union all select 'licence', id from licence where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'spend', id from credit_spend where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'lot', id from credit_lot where tenant_id = $1 and customer_id = any($2::uuid[])
+union all select 'dispute', id from dispute where tenant_id = $1 and purchase_id = any($3::uuid[])
 union all select 'event', o.event_id from gateway_object o where o.tenant_id = $1 and o.purchase_id = any($3::uuid[])
 """
 _FORGET_REPLAYS = """
@@ -111,14 +118,15 @@ where r.tenant_id = $1 and exists (select from unnest($2::text[]) as v (word) wh
 # What was asked of the gateway stands there; here it has its outcome and is not sent again.
 _FORGET_CALLS = """
 update gateway_call as c set request = 'erased', url = null, error_message = null
-where c.tenant_id = $1 and c.state in ('succeeded', 'refused') and exists (
+where c.tenant_id = $1 and c.state in ('succeeded', 'refused') and (c.subject = any($3::text[]) or exists (
   select from unnest($2::text[]) as v (word)
-  where strpos(lower(convert_from(c.request, 'UTF8')), v.word) > 0 or strpos(lower(c.error_message), v.word) > 0)
+  where strpos(lower(convert_from(c.request, 'UTF8')), v.word) > 0 or strpos(lower(c.error_message), v.word) > 0))
 """
 _FORGET_ANSWERS = "update idempotency_answer set body = null where tenant_id = $1 and body is not null and route ~ $2"
 
 _PREFIX: Final = {
     "payment": ids.PAYMENT,
+    "dispute": ids.DISPUTE,
     "subscription": ids.SUBSCRIPTION,
     "licence": ids.LICENCE,
     "spend": ids.SPEND,
@@ -230,7 +238,7 @@ async def _forget_words(
     telling = sorted({word.lower() for word in words if len(word) >= _WORD_LENGTH_MIN})
     await tx.execute(_FORGET_NOTES, tenant_id, sorted(subjects), telling)
     await tx.execute(_FORGET_REPLAYS, tenant_id, telling)
-    await tx.execute(_FORGET_CALLS, tenant_id, telling)
+    await tx.execute(_FORGET_CALLS, tenant_id, telling, sorted(subjects))
 
 
 async def _redact_customers(

@@ -10,6 +10,7 @@ from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Conflict, NotFound
 from bursar.kernel.logs import correlation_id
 from bursar.money.calls.models import EXECUTE, CallState
+from bursar.money.calls.writing import let_go
 from bursar.money.gateways.calls import AnyCall, encode
 
 _LOOK_EVERY_S: Final = 0.05
@@ -76,7 +77,8 @@ async def ask(
     )
     if made is None:
         earlier = await tx.fetchrow(_ASKED, tenant_id, key)
-        if (earlier["gateway_account_id"], bytes(earlier["request"])) != (account_id, request):
+        is_same = bytes(earlier["request"]) in (request, let_go(request))
+        if earlier["gateway_account_id"] != account_id or not is_same:
             raise CallKeyReused("this key was used for another call", hint="Give every call a key of its own.")
         return UUID(int=earlier["id"].int)
     await _enqueue(tx, tenant_id, call_id, lane or subject)

@@ -30,6 +30,7 @@ from bursar.money.gateways.calling import (
     StillRunning,
 )
 from bursar.money.gateways.calls import AnyCall, CallUnreadable
+from bursar.money.gateways.calls import Kind as ObjectKind
 from bursar.money.gateways.reports import Source, report_event
 from bursar.money.intake import file_written
 from bursar.money.intake.accounts import credentials
@@ -41,6 +42,8 @@ _BUSY_AGAIN: Final = timedelta(seconds=5)
 _KEYLESS_AGAIN: Final = timedelta(seconds=60)
 _CREDENTIALS_AGAIN: Final = timedelta(minutes=10)
 _UNREADABLE_AGAIN: Final = timedelta(minutes=1)
+_UNTOLD: Final = frozenset({ObjectKind.file, ObjectKind.portal_session})
+"""Answers that report nothing: a file's name, which may be a person's, and a link, which opens something."""
 
 Ask = Callable[..., Awaitable[Answer | None]]
 
@@ -201,11 +204,20 @@ class Executor:
     async def _succeeded(self, way: _Way, answer: Answer) -> None:
         it, seal = way.intent, way.work.resources.seal
         url = seal.seal(answer.url, purpose=url_purpose(work_id=way.work.job.key)) if answer.url else None
-        event = report_event(kind=answer.kind, object=answer.object, at=answer.at, source=Source.call)
         async with way.work.finish() as tx:
-            event_id = await file_written(tx, tenant_id=it.tenant_id, account_id=it.account_id, event=event)
+            event_id = None
+            if answer.kind not in _UNTOLD:
+                event = report_event(kind=answer.kind, object=answer.object, at=answer.at, source=Source.call)
+                event_id = await file_written(tx, tenant_id=it.tenant_id, account_id=it.account_id, event=event)
             is_first = await writing.succeeded(
-                tx, it, kind=answer.kind, ref=answer.ref, url=url, event_id=event_id, now=self._outside.now()
+                tx,
+                it,
+                kind=answer.kind,
+                ref=answer.ref,
+                url=url,
+                event_id=event_id,
+                now=self._outside.now(),
+                is_let_go=way.call.is_let_go,
             )
             if is_first:
                 told = _ended(it, way.call, object_kind=answer.kind, ref=answer.ref, object=answer.object)
@@ -226,7 +238,15 @@ class Executor:
     ) -> None:
         now = self._outside.now()
         if await writing.ended(
-            tx, it, state="refused", kind="refused", code=code, message=why, now=now, event_id=event_id
+            tx,
+            it,
+            state="refused",
+            kind="refused",
+            code=code,
+            message=why,
+            now=now,
+            event_id=event_id,
+            is_let_go=call.is_let_go,
         ):
             await self._asker(it).on_refused(tx, _ended(it, call, code=code, message=why))
 

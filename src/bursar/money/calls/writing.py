@@ -1,6 +1,7 @@
 """What is written of a call: that it is sent, what went wrong, and its outcome. Each statement is guarded by its state."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -39,13 +40,14 @@ returning key_number
 
 _SUCCEEDED = """
 update gateway_call set state = 'succeeded', object_kind = $3, ref = $4, url = $5, event_id = $6, in_doubt = false, must_look = false,
-  error_kind = null, error_code = null, error_message = null, ended_at = $7
+  error_kind = null, error_code = null, error_message = null, ended_at = $7, request = coalesce($8, request)
 where tenant_id = $1 and id = $2 and state = 'asked'
 returning id
 """
 
 _ENDED = """
-update gateway_call set state = $3, error_kind = $4, error_code = $5, error_message = $6, event_id = $7, ended_at = $8
+update gateway_call set state = $3, error_kind = $4, error_code = $5, error_message = $6, event_id = $7, ended_at = $8,
+  request = coalesce($9, request)
 where tenant_id = $1 and id = $2 and state = 'asked'
 returning id
 """
@@ -76,10 +78,19 @@ async def new_key(tx: Transaction, it: Intent) -> bool:
 
 
 async def succeeded(
-    tx: Transaction, it: Intent, *, kind: str, ref: str, url: bytes | None, event_id: UUID | None, now: datetime
+    tx: Transaction,
+    it: Intent,
+    *,
+    kind: str,
+    ref: str,
+    url: bytes | None,
+    event_id: UUID | None,
+    now: datetime,
+    is_let_go: bool = False,
 ) -> bool:
-    """Write the outcome; False when there is one already."""
-    return await tx.fetchval(_SUCCEEDED, it.tenant_id, it.id, kind, ref, url, event_id, now) is not None
+    """Write the outcome; False when there is one already. is_let_go: what was carried is not kept."""
+    kept = let_go(it.request) if is_let_go else None
+    return await tx.fetchval(_SUCCEEDED, it.tenant_id, it.id, kind, ref, url, event_id, now, kept) is not None
 
 
 async def ended(
@@ -92,8 +103,16 @@ async def ended(
     message: str,
     now: datetime,
     event_id: UUID | None = None,
+    is_let_go: bool = False,
 ) -> bool:
     """Write that it was refused, or that nobody can tell; False when there is an outcome already."""
+    kept = let_go(it.request) if is_let_go else None
     told_code = code and storable(code, length_max=_CODE_MAX)
     told = storable(message, length_max=_MESSAGE_MAX)
-    return await tx.fetchval(_ENDED, it.tenant_id, it.id, state, kind, told_code, told, event_id, now) is not None
+    ending = (state, kind, told_code, told, event_id, now, kept)
+    return await tx.fetchval(_ENDED, it.tenant_id, it.id, *ending) is not None
+
+
+def let_go(request: bytes) -> bytes:
+    """Return what stands in the place of bytes that are not kept: enough to tell whether others are the same."""
+    return b"let go: sha256 " + sha256(request).hexdigest().encode()

@@ -29,6 +29,7 @@ _PREFIXES: Final = {
     "gateway_account_id": ids.GATEWAY_ACCOUNT,
     "purchase_id": ids.PURCHASE,
     "payment_id": ids.PAYMENT,
+    "dispute_id": ids.DISPUTE,
     "price_id": ids.PRICE,
     "grant_id": ids.GRANT,
     "lot_id": ids.LOT,
@@ -58,9 +59,21 @@ _DEVICES = f"""select x.id, x.licence_id, x.fingerprint, x.name, x.created_at
 from licence_activation x join licence l on l.tenant_id = x.tenant_id and l.id = x.licence_id
 where x.tenant_id = $1 and l.customer_id = any($2::uuid[]) {_PAGE}"""
 
+# What is in a file is here only while it is on its way to the gateway.
+_ANSWERS = f"""select x.id, x.dispute_id, x.kind, x.is_final, x.texts::text as texts, x.created_at, (
+  select coalesce(jsonb_agg(jsonb_build_object('name', f.name, 'filename', f.filename, 'content_type', f.content_type, 'size_bytes', f.size_bytes,
+    'content', case when g.state in ('asked', 'unknown') then convert_from(g.request, 'UTF8')::jsonb ->> 'content' end) order by f.name), '[]')
+  from dispute_answer_file f join gateway_call g on g.tenant_id = f.tenant_id and g.id = f.call_id
+  where f.tenant_id = x.tenant_id and f.answer_id = x.id)::text as files
+from dispute_answer x join dispute d on d.tenant_id = x.tenant_id and d.id = x.dispute_id
+join payment p on p.tenant_id = d.tenant_id and p.id = d.payment_id
+where x.tenant_id = $1 and p.customer_id = any($2::uuid[]) {_PAGE}"""
+
 _SUBJECTS = """
 select 'customer' as kind, c.id from customer c where c.tenant_id = $1 and c.id = any($2::uuid[])
 union all select 'payment', p.id from payment p where p.tenant_id = $1 and p.customer_id = any($2::uuid[])
+union all select 'dispute', d.id from dispute d join payment p on p.tenant_id = d.tenant_id and p.id = d.payment_id
+where d.tenant_id = $1 and p.customer_id = any($2::uuid[])
 union all select 'subscription', s.id from subscription s where s.tenant_id = $1 and s.customer_id = any($2::uuid[])
 union all select 'licence', l.id from licence l where l.tenant_id = $1 and l.customer_id = any($2::uuid[])
 union all select 'spend', s.id from credit_spend s where s.tenant_id = $1 and s.customer_id = any($2::uuid[])
@@ -70,6 +83,7 @@ union all select 'order', o.id from customer_order o where o.tenant_id = $1 and 
 _SUBJECT_PREFIXES: Final = {
     "customer": ids.CUSTOMER,
     "payment": ids.PAYMENT,
+    "dispute": ids.DISPUTE,
     "subscription": ids.SUBSCRIPTION,
     "licence": ids.LICENCE,
     "spend": ids.SPEND,
@@ -111,6 +125,7 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
             "x.payment_id, x.gateway_ref, x.status, x.amount_minor, x.currency, x.reason, x.due_by, x.created_at",
         ),
     ),
+    "dispute_answers": (ids.DISPUTE_ANSWER, _ANSWERS),
     "invoices": (
         ids.INVOICE,
         _of_customer(
@@ -187,7 +202,7 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
 STATEMENTS: Final = tuple(statement for _, statement in SECTIONS.values())
 """For the test that prepares every statement."""
 
-_JSON_COLUMNS: Final = ("lines", "spec", "changes")
+_JSON_COLUMNS: Final = ("lines", "spec", "changes", "texts", "files")
 
 _NAMES = """
 select c.gateway_account_id as account_id, c.gateway_ref as ref, c.email from customer c

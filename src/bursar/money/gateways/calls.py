@@ -130,9 +130,13 @@ class CheckoutLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Call(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="operation"
 ):
-    """One thing to ask of a gateway. is_read: it changes nothing there, so it may be repeated and forgotten."""
+    """One thing to ask of a gateway. is_read: it changes nothing there, so it may be repeated and forgotten.
+
+    is_let_go: what it carries is not kept once it has its outcome.
+    """
 
     is_read: ClassVar[bool] = False
+    is_let_go: ClassVar[bool] = False
 
     @property
     def operation(self) -> str:
@@ -265,6 +269,7 @@ class CreateRefund(Call, frozen=True, kw_only=True, omit_defaults=True, tag="cre
 class UploadFile(Call, frozen=True, kw_only=True, omit_defaults=True, tag="upload_file"):
     """Lay a file of evidence before the gateway. The answer's `ref` names it. At most FILE_BYTES_MAX."""
 
+    is_let_go: ClassVar[bool] = True
     filename: str
     content_type: str
     content: bytes

@@ -1,4 +1,4 @@
-"""Routes of payments, refunds, disputes and invoices."""
+"""Routes of payments, refunds and invoices."""
 
 from typing import Annotated
 
@@ -6,13 +6,11 @@ from fastapi import APIRouter, Path, Query
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Currency, Instant, Key, Page, PageFilters, page_of
-from bursar.kernel.http.identifiers import AccountId, CustomerId, DisputeId, InvoiceId, PaymentId, RefundId
+from bursar.kernel.http.identifiers import AccountId, CustomerId, InvoiceId, PaymentId, RefundId
 from bursar.kernel.http.revalidation import revalidated
 from bursar.money.customers import require_customer
 from bursar.money.payments import queries
 from bursar.money.payments.schemas import (
-    Dispute,
-    DisputeState,
     Invoice,
     InvoiceState,
     Payment,
@@ -48,11 +46,6 @@ class OwnPaymentFilters(PageFilters):
 class RefundFilters(_Filters):
     payment: PaymentId | None = None
     status: RefundState | None = None
-
-
-class DisputeFilters(_Filters):
-    payment: PaymentId | None = None
-    status: DisputeState | None = None
 
 
 class InvoiceFilters(_Filters):
@@ -102,22 +95,6 @@ async def get_refund(caller: CallerOf, refund: Annotated[RefundId, Path()]) -> R
     """Return one refund."""
     async with caller.transaction() as tx:
         return await queries.refund(tx, tenant_id=caller.tenant_id, refund_id=refund)
-
-
-@router.get("/disputes")
-@needs("disputes:read")
-async def list_disputes(caller: CallerOf, filters: Annotated[DisputeFilters, Query()]) -> Page[Dispute]:
-    """List disputes, newest first."""
-    async with caller.transaction() as tx:
-        return page_of(await queries.disputes(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
-
-
-@router.get("/disputes/{dispute}")
-@needs("disputes:read")
-async def get_dispute(caller: CallerOf, dispute: Annotated[DisputeId, Path()]) -> Dispute:
-    """Return one dispute."""
-    async with caller.transaction() as tx:
-        return await queries.dispute(tx, tenant_id=caller.tenant_id, dispute_id=dispute)
 
 
 @router.get("/invoices")

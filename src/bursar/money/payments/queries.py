@@ -117,7 +117,7 @@ DISPUTES = Listing(
     select=_DISPUTE,
     tenant="d.tenant_id",
     key="d.id",
-    filters=_filters("d", customer="p.customer_id = {}", payment="d.payment_id = {}"),
+    filters=_filters("d", customer="p.customer_id = {}", payment="d.payment_id = {}", due_before="d.due_by < {}"),
     refers=_REFERS,
     stamped_by="gateway",
 )
