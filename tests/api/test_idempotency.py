@@ -234,7 +234,9 @@ async def test_old_answers_are_cleaned_in_batches_and_young_ones_stay(db, databa
             now,
         )
 
-    await Chores(db, security_kept=timedelta(days=90)).run(now=now + timedelta(minutes=90))
+    await Chores(db, security_kept=timedelta(days=90), jobs_kept=timedelta(days=90)).run(
+        now=now + timedelta(minutes=90)
+    )
 
     for each in (stage, other):
         assert await each.value("select count(*) from idempotency_answer") == 2500

@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     security_event_days: int = Field(
         default=90, ge=1, le=3650, description="How long counts of security events are kept, in days."
     )
+    job_days: int = Field(
+        default=90,
+        ge=8,
+        le=3650,
+        description="How long jobs that were given up rest, and how long it is counted how jobs ended, in days.",
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @property

@@ -1,5 +1,5 @@
 """What a worker does once a minute: look whether the books still hold, let expired credits expire, forget old answers,
-sessions and security events, go on with erasures.
+sessions, security events and jobs that were given up, go on with erasures.
 
 Expiry is a policy, not a rule of use (that is judged at the time of use): it is enough that it happens
 soon. So the tenants are visited in turn, a slice of them each minute.
@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from bursar.bootstrap import registry
-from bursar.kernel import idempotency, security
+from bursar.kernel import idempotency, jobs, security
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
 from bursar.money.applying.sweeping import sweep_bodies
@@ -33,9 +33,10 @@ log = structlog.get_logger(__name__)
 class Chores:
     """The chores of one worker, which remembers whom it visited last. Any number of workers may do them."""
 
-    def __init__(self, db: Database, *, security_kept: timedelta) -> None:
+    def __init__(self, db: Database, *, security_kept: timedelta, jobs_kept: timedelta) -> None:
         self._db = db
         self._security_kept = security_kept
+        self._jobs_kept = jobs_kept
         self._visited = _NO_TENANT
 
     async def run(self, *, now: datetime) -> None:
@@ -45,6 +46,7 @@ class Chores:
         expired = forgotten = erased = 0
         tenants = await self._next_tenants()
         await security.forget(self._db, tenants, before=now - self._security_kept)
+        await jobs.forget(self._db, [jobs.INSTALLATION, *tenants], before=now - self._jobs_kept)
         for tenant_id in tenants:
             expired += await self._expire(tenant_id, now=now)
             forgotten += await self._forget(tenant_id, now=now)

@@ -88,7 +88,11 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
         try:
             db = await Database.open(settings.database_url, size=2)
             try:
-                chores = Chores(db, security_kept=timedelta(days=settings.security_event_days))
+                chores = Chores(
+                    db,
+                    security_kept=timedelta(days=settings.security_event_days),
+                    jobs_kept=timedelta(days=settings.job_days),
+                )
                 while not stopping.is_set():
                     await chores.run(now=datetime.now(UTC))
                     await pause(stopping, EVERY.total_seconds())

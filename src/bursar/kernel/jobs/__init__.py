@@ -10,12 +10,14 @@ Invariants:
 - an attempt counts when it begins, so that a job that kills its worker ends as dead as well;
 - tenants take turns: nobody's hundred thousand jobs keep another's one waiting;
 - a tick of a schedule is enqueued once, however many workers look at the clock;
-- a job of a kind that no worker here knows stays where it is.
+- a job of a kind that no worker here knows stays where it is;
+- one that was given up rests for its time and is then forgotten; one whose outcome is unknown rests until it is known.
 """
 
 from bursar.kernel.jobs.backoff import Backoff
 from bursar.kernel.jobs.engine import Engine
 from bursar.kernel.jobs.enqueuing import JobInvalid, NewJob, enqueue, enqueue_all
+from bursar.kernel.jobs.forgetting import forget
 from bursar.kernel.jobs.models import (
     INSTALLATION,
     Ambiguous,
@@ -54,6 +56,7 @@ __all__ = [
     "Work",
     "enqueue",
     "enqueue_all",
+    "forget",
     "replay",
     "replay_dead",
     "settle",

@@ -1,0 +1,1 @@
+revoke delete on job_tally from bursar_engine;
