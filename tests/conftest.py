@@ -18,7 +18,16 @@ from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.kernel.postgres import Cluster
 from bursar.money.intake.partitions import ensure_partitions
-from databases import TEMPLATE, administer, end_cluster, fresh_database, opened, start_cluster, url_of
+from databases import (
+    TEMPLATE,
+    administer,
+    check_passwords_fast,
+    end_cluster,
+    fresh_database,
+    opened,
+    start_cluster,
+    url_of,
+)
 
 _started: list[tuple[Cluster, Path]] = []
 
@@ -27,6 +36,7 @@ def _shared() -> dict[str, str]:
     """Start the run's server and make its template."""
     if not _started:
         _started.append(start_cluster())
+        check_passwords_fast(_started[0][0])
         _make_template(_started[0][0])
     cluster = _started[0][0]
     return {"admin": cluster.admin_url, "app": cluster.app_url}
