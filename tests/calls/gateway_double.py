@@ -83,9 +83,10 @@ class Double:
         return self._answer(self.effects[idempotency_key], is_replayed=is_replayed)
 
     async def find(
-        self, call: AnyCall, *, credentials: Credentials, idempotency_key: str, deadline_s: float = 23
+        self, call: AnyCall, *, credentials: Credentials, idempotency_key: str, since: datetime, deadline_s: float = 23
     ) -> Answer | None:
         del call, credentials, deadline_s
+        assert since < self.clock()
         self.looked.append(idempotency_key)
         if self.down:
             raise self.down

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -38,6 +39,8 @@ from bursar.money.intake.accounts import credentials
 KEY_TRUSTED: Final = timedelta(hours=20)
 """How long a key is repeated without looking first. Stripe may forget one after 24 h."""
 TRIED_FOR: Final = timedelta(hours=72)
+CLOCKS_APART: Final = timedelta(hours=1)
+"""How far a gateway's clock may be behind ours: its effects are looked for from so much before the call."""
 _BUSY_AGAIN: Final = timedelta(seconds=5)
 _KEYLESS_AGAIN: Final = timedelta(seconds=60)
 _CREDENTIALS_AGAIN: Final = timedelta(minutes=10)
@@ -108,7 +111,8 @@ class Executor:
                 if not way.adapter.finds(way.call):
                     await self._unknown(way, "the gateway keeps no mark by which it could be looked for")
                     return
-                found = await self._within(way, way.adapter.find, attempt=it.attempts, before=True)
+                find = partial(way.adapter.find, since=it.created_at - CLOCKS_APART)
+                found = await self._within(way, find, attempt=it.attempts, before=True)
                 if found is not None:
                     await self._succeeded(way, found)
                     return
