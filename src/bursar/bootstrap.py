@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.kernel.resources import utc_now
-from bursar.money import calls, changing, disputing, refunding
+from bursar.money import calls, changing, disputing, refunding, sagas
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
 
-ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER)
+ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, sagas.ASKER)
 """Who asks something of gateways and hears what came of it."""
 
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
 """The way out of this process: connections to gateways, and the circuits before them."""
 
-JOBS: tuple[Kind, ...] = (calls.execution(OUTSIDE, ASKERS), *reconciliation_jobs.kinds(OUTSIDE))
+JOBS: tuple[Kind, ...] = (
+    calls.execution(OUTSIDE, ASKERS),
+    calls.lookup(OUTSIDE, ASKERS),
+    *reconciliation_jobs.kinds(OUTSIDE),
+)
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
 SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES,)
@@ -50,6 +54,7 @@ APIS = (
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
     "bursar.money.calls.api",
+    "bursar.money.sagas.api",
     "bursar.money.reconciliation.api",
     "bursar.money.trail.api",
     "bursar.kernel.jobs.api",

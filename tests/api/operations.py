@@ -101,6 +101,7 @@ PREFIXES = {
     "reconciliation": ids.RECONCILIATION,
     "refund": ids.REFUND,
     "role": ids.ROLE,
+    "saga": ids.SAGA,
     "session": ids.SESSION,
     "spend": ids.SPEND,
     "subscription": ids.SUBSCRIPTION,
@@ -210,6 +211,17 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/subscriptions/{subscription}/changes": _CHANGE | {"price": mine["recurring"]},
         "/v1/subscriptions/{subscription}/previews": _CHANGE | {"price": mine["recurring"]},
         "/v1/subscriptions/{subscription}/cancellations": {"at": "period_end", "comment": "moved away"},
+        "/v1/subscriptions/{subscription}/refunded-changes": {
+            "price": mine["recurring"],
+            "quantity": 1,
+            "refund_minor": 1,
+            "proration_at": "2025-10-20T00:00:00Z",
+        },
+        "/v1/subscriptions/{subscription}/refunded-cancellations": {
+            "refund_minor": 1,
+            "proration_at": "2025-10-20T00:00:00Z",
+        },
+        "/v1/sagas/{saga}/settlements": {"note": "refunded in the dashboard"},
         "/v1/subscriptions/{subscription}/trial-extensions": {"trial_end": "2099-01-01T00:00:00Z"},
         "/v1/disputes/{dispute}/evidence": {
             "texts": {"product_description": "Ten classes"},
@@ -307,6 +319,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["checkout"] = await _started(caller, mine["keyed"])
     mine["subscription_change"] = await _changed(caller.stage)
     await _answered(caller.stage)
+    mine["saga"] = await half_done(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -437,6 +450,34 @@ async def _answered(stage: Stage) -> None:
             "insert into dispute_reminder (tenant_id, dispute_id, due_by) select $1, id, due_by from dispute limit 1",
             stage.tenant_id,
         )
+
+
+async def half_done(stage: Stage) -> str:
+    """Let money have gone back for a subscription that then could not be ended; return the saga."""
+    saga_id, tenant_id = ids.new(), stage.tenant_id
+    plan = """{"subscription": "sub_1", "subscription_ref": "sub_1", "payment": "pay_1", "payment_ref": "pi_1", "is_ending": true}"""
+    async with stage.db.tenant(tenant_id) as tx:
+        await tx.execute(
+            """insert into saga (tenant_id, id, kind, state, gateway_account_id, subject, plan, amount_minor, currency, actor)
+            values ($1, $2, 'subscriptions.cancel_and_refund', 'needs_hands', $3, 'sub_1', $4::text::jsonb, 1, 'EUR', 'operator')""",
+            tenant_id,
+            saga_id,
+            stage.account_id,
+            plan,
+        )
+        await tx.execute(
+            """insert into saga_step (tenant_id, saga_id, number, name, state, call_id, ended_at)
+            select $1, $2, 2, 'refund', 'done', id, now() from gateway_call limit 1""",
+            tenant_id,
+            saga_id,
+        )
+        await tx.execute(
+            """insert into saga_step (tenant_id, saga_id, number, name, state, error_code, error, ended_at)
+            values ($1, $2, 3, 'cancel_now', 'refused', 'resource_missing', 'no such subscription', now())""",
+            tenant_id,
+            saga_id,
+        )
+    return ids.show(ids.SAGA, saga_id)
 
 
 async def _met(caller: Any) -> UUID:

@@ -163,8 +163,21 @@ async def become_engine(connection: Any) -> None:
 
 
 @asynccontextmanager
+async def attempt(tx: Transaction) -> AsyncIterator[None]:
+    """Take back what is written within, if something is raised; the transaction can go on, for whoever catches it."""
+    await tx.execute("savepoint attempt")
+    try:
+        yield
+    except BaseException:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            await tx.execute("rollback to savepoint attempt")
+        raise
+    await tx.execute("release savepoint attempt")
+
+
+@asynccontextmanager
 async def _transaction(connection: Any, role: str) -> AsyncIterator[None]:
-    """Begin and take a role in one round trip, and commit. There are no savepoints: one request or job, one transaction."""
+    """Begin and take a role in one round trip, and commit. Within, only `attempt` takes a part back: one request or job, one transaction."""
     await connection.execute(f"begin; {role}")
     try:
         yield

@@ -6,18 +6,20 @@ with the report of what the gateway answered. What it is not: it merges nothing,
 Invariants:
 - the same key is the same call: asking twice is asking once, and asking something else under it is refused;
 - bytes and idempotency key stand before the first byte is sent; a new key is used only when the old one surely did nothing;
-- a call whose outcome cannot be told is `unknown`, shown, and never repeated blindly;
+- a call whose outcome cannot be told is `unknown`, shown, and never repeated blindly; it is looked for, and settled where the
+  gateway shows its effect, or surely has none; where that proves nothing either, it stays for a person;
 - every call has an outcome or an open job;
 - outcome, report, word to whoever asked, and the end of the job are one transaction, which only the job's holder commits.
 """
 
-from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, waited
-from bursar.money.calls.executing import execution
-from bursar.money.calls.models import EXECUTE, Asker, CallState, Ended
+from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, tell_too, waited
+from bursar.money.calls.executing import execution, lookup
+from bursar.money.calls.models import EXECUTE, LOOK, Asker, CallState, Ended
 from bursar.money.calls.outside import Outside, Place, read_now
 
 __all__ = [
     "EXECUTE",
+    "LOOK",
     "Asker",
     "CallKeyReused",
     "CallNotFound",
@@ -28,6 +30,8 @@ __all__ = [
     "ask",
     "execution",
     "look_again",
+    "lookup",
     "read_now",
+    "tell_too",
     "waited",
 ]

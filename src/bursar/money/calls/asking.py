@@ -45,6 +45,11 @@ _ASKED = "select id, gateway_account_id, request from gateway_call where tenant_
 
 _STATE = "select state from gateway_call where tenant_id = $1 and id = $2"
 
+_TELL_TOO = """
+update gateway_call set asker = case when asker = '' then $3 else asker || ' ' || $3 end
+where tenant_id = $1 and key = $2 and state = 'asked' returning id
+"""
+
 _REOPEN = """
 update gateway_call set state = 'asked', ended_at = null, must_look = true
 where tenant_id = $1 and id = $2 and state = 'unknown' returning subject
@@ -82,6 +87,16 @@ async def ask(
             raise CallKeyReused("this key was used for another call", hint="Give every call a key of its own.")
         return UUID(int=earlier["id"].int)
     await _enqueue(tx, tenant_id, call_id, lane or subject)
+    return call_id
+
+
+async def tell_too(tx: Transaction, *, tenant_id: UUID, key: str, asker: str) -> UUID:
+    """Let one more be told what comes of a call, after those who are told already; return the call.
+
+    In the transaction that asked for it, by the key that it was given.
+    """
+    call_id: UUID | None = await tx.fetchval(_TELL_TOO, tenant_id, key, asker)
+    assert call_id is not None, f"nothing is asked for under {key}"
     return call_id
 
 

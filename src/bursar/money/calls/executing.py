@@ -9,13 +9,13 @@ from uuid import UUID
 
 import structlog
 
-from bursar.kernel import ids, tracing
+from bursar.kernel import ids, jobs, tracing
 from bursar.kernel.circuits import Admission, Refused
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.jobs import Backoff, GivenUp, Job, Kind, Postponed, Retry, Work
 from bursar.money.calls import writing
-from bursar.money.calls.models import EXECUTE, Asker, Ended, Intent
+from bursar.money.calls.models import EXECUTE, LOOK, Asker, Ended, Hear, Intent
 from bursar.money.calls.outside import Outside, Place
 from bursar.money.gateways.calling import (
     Answer,
@@ -30,7 +30,7 @@ from bursar.money.gateways.calling import (
     OutcomeUnknown,
     StillRunning,
 )
-from bursar.money.gateways.calls import AnyCall, CallUnreadable
+from bursar.money.gateways.calls import AnyCall, CallUnreadable, CreateCustomer, CreatePayment, CreateRefund
 from bursar.money.gateways.calls import Kind as ObjectKind
 from bursar.money.gateways.reports import Source, report_event
 from bursar.money.intake import file_written
@@ -41,6 +41,11 @@ KEY_TRUSTED: Final = timedelta(hours=20)
 TRIED_FOR: Final = timedelta(hours=72)
 CLOCKS_APART: Final = timedelta(hours=1)
 """How far a gateway's clock may be behind ours: its effects are looked for from so much before the call."""
+LOOKED_AFTER: Final = timedelta(minutes=5)
+"""When an unknown call is looked for first: later than any answer, and than gateways' lists are behind."""
+LOOKS_MAX: Final = 12
+MAKES: Final = (CreateRefund, CreatePayment, CreateCustomer)
+"""Calls whose effect carries our mark for good. Where there is no mark, nothing was done; of others that is no proof."""
 _BUSY_AGAIN: Final = timedelta(seconds=5)
 _KEYLESS_AGAIN: Final = timedelta(seconds=60)
 _CREDENTIALS_AGAIN: Final = timedelta(minutes=10)
@@ -72,6 +77,13 @@ def execution(outside: Outside, askers: Iterable[Asker], *, lease_s: float = 60.
     return Kind(EXECUTE, executor.execute, attempts_max=12, lease_s=lease_s, backoff=backoff, on_dead=executor.dead)
 
 
+def lookup(outside: Outside, askers: Iterable[Asker]) -> Kind:
+    """Return the kind of job that looks for calls whose outcome is unknown: within some four days, ever more rarely."""
+    executor = Executor(outside, {asker.name: asker for asker in askers})
+    backoff = Backoff(first_s=LOOKED_AFTER.total_seconds(), factor=2.0, max_s=86_400.0)
+    return Kind(LOOK, executor.look, attempts_max=LOOKS_MAX, backoff=backoff)
+
+
 class Executor:
     """Makes calls. It keeps nothing but the way out."""
 
@@ -87,7 +99,7 @@ class Executor:
             it = await writing.intent(tx, tenant_id=tenant_id, call_id=call_id)
         if it is None or it.state != "asked":
             return  # It has its outcome: the job was repeated.
-        if self._outside.now() - it.created_at > TRIED_FOR:
+        if self._outside.now() - it.created_at > TRIED_FOR and not it.must_look:
             raise GivenUp(f"tried for {TRIED_FOR.days} days")
         call = _call_of(it)
         leave = await self._outside.leave(db, _place(it))
@@ -225,7 +237,7 @@ class Executor:
             )
             if is_first:
                 told = _ended(it, way.call, object_kind=answer.kind, ref=answer.ref, object=answer.object)
-                await self._asker(it).on_succeeded(tx, told)
+                await self._tell(tx, it, "on_succeeded", told)
 
     async def _refused(self, way: _Way, refusal: GatewayRefused) -> None:
         it, event_id = way.intent, None
@@ -252,14 +264,21 @@ class Executor:
             event_id=event_id,
             is_let_go=call.is_let_go,
         ):
-            await self._asker(it).on_refused(tx, _ended(it, call, code=code, message=why))
+            await self._tell(tx, it, "on_refused", _ended(it, call, code=code, message=why))
 
     async def _unknown(self, way: _Way, why: str) -> None:
         async with way.work.finish() as tx:
-            await writing.ended(
-                tx, way.intent, state="unknown", kind="unknown", code=None, message=why, now=self._outside.now()
-            )
-        _log.error("gateway_call_unknown", operation=way.intent.operation, subject=way.intent.subject, why=why)
+            await self._tell_unknown(tx, way.intent, why=why)
+
+    async def _tell_unknown(self, tx: Transaction, it: Intent, *, why: str) -> None:
+        """Write that nobody can tell, and have it looked for later."""
+        now = self._outside.now()
+        if not await writing.ended(tx, it, state="unknown", kind="unknown", code=None, message=why, now=now):
+            return
+        shown = ids.show(ids.GATEWAY_CALL, it.id)
+        await jobs.enqueue(tx, tenant_id=it.tenant_id, kind=LOOK, key=shown, run_at=now + LOOKED_AFTER)
+        await self._tell(tx, it, "on_unknown", _ended(it, it.call, message=why))
+        _log.error("gateway_call_unknown", operation=it.operation, subject=it.subject, why=why)
 
     async def dead(self, tx: Transaction, job: Job) -> None:
         """Write what is known when no attempt is left: nothing was done, so it is refused; or nobody can tell."""
@@ -269,14 +288,62 @@ class Executor:
             return
         why = job.error or "no attempt is left"
         if it.in_doubt:
-            await writing.ended(
-                tx, it, state="unknown", kind="unknown", code=None, message=why, now=self._outside.now()
-            )
+            await self._tell_unknown(tx, it, why=why)
         else:
             await self._tell_refused(tx, it, it.call, code="gateway_unreachable", why=why)
 
-    def _asker(self, it: Intent) -> Asker:
-        return self._askers.get(it.asker) or Asker(it.asker)
+    async def look(self, work: Work) -> None:
+        """Look what became of a call of which nobody can tell, and settle it where that is proven. Nothing is sent.
+
+        Where it cannot be proven within the attempts, it stays as it is, for a person.
+        """
+        call_id = ids.parse(ids.GATEWAY_CALL, work.job.key)
+        async with work.resources.db.tenant(work.job.tenant_id) as tx:
+            it = await writing.intent(tx, tenant_id=work.job.tenant_id, call_id=call_id)
+        if it is None or it.state != "unknown":
+            return
+        leave = await self._outside.leave(work.resources.db, _place(it))
+        if isinstance(leave, Refused):
+            raise self._postponed("its circuit is open", leave)
+        name, opened = await self._opened(work, it)
+        way = _Way(work, it, _call_of(it), self._outside.caller_of(name), opened, leave)
+        try:
+            found = await self._looked(way)
+        except CallFailed as failure:
+            await self._heard(way, failure)
+            self._later(work, failure.message)
+            return
+        if found is not None:
+            await self._succeeded(way, found)
+        elif isinstance(way.call, MAKES):
+            await self._refused(way, GatewayRefused("the gateway has nothing of it", code="not_done"))
+        else:
+            self._later(work, "the gateway does not show it, and it may have been done and undone")
+
+    async def _looked(self, way: _Way) -> Answer | None:
+        if not way.adapter.finds(way.call):
+            raise OutcomeUnknown("the gateway keeps no mark by which it could be looked for")
+        found = await way.adapter.find(
+            way.call,
+            credentials=way.opened,
+            idempotency_key=way.intent.idempotency_key,
+            since=way.intent.created_at - CLOCKS_APART,
+            deadline_s=self._outside.deadline_s,
+        )
+        await self._heard(way, None)
+        return found
+
+    def _later(self, work: Work, why: str) -> None:
+        if work.job.attempt < LOOKS_MAX:
+            raise Retry(why)
+        _log.error("gateway_call_stays_unknown", gateway_call=work.job.key, why=why)
+
+    async def _tell(self, tx: Transaction, it: Intent, hook: str, ended: Ended) -> None:
+        """Tell whoever asked, in the order in which they asked to be told."""
+        for name in it.asker.split():
+            if name in self._askers:
+                hear: Hear = getattr(self._askers[name], hook)
+                await hear(tx, ended)
 
 
 def url_purpose(*, work_id: str) -> str:

@@ -15,6 +15,8 @@ CallState = Literal["asked", "succeeded", "refused", "unknown"]
 
 EXECUTE: Final = "gateways.execute_call"
 """The kind of job that sends a call. Its key is the call's id."""
+LOOK: Final = "gateways.look_for_call"
+"""The kind of job that looks what became of a call whose outcome is unknown. It sends nothing. Its key is the call's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,12 @@ async def _nothing(_tx: Transaction, _ended: Ended) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who is told outcomes, in the transactions that write them. name: permanent; a call carries it."""
+    """Who is told outcomes, in the transactions that write them. name: permanent, one word; a call carries those of all its askers.
+
+    on_unknown: may be followed by one of the others, when somebody has looked.
+    """
 
     name: str
     on_succeeded: Hear = _nothing
     on_refused: Hear = _nothing
+    on_unknown: Hear = _nothing

@@ -41,14 +41,14 @@ returning key_number
 _SUCCEEDED = """
 update gateway_call set state = 'succeeded', object_kind = $3, ref = $4, url = $5, event_id = $6, in_doubt = false, must_look = false,
   error_kind = null, error_code = null, error_message = null, ended_at = $7, request = coalesce($8, request)
-where tenant_id = $1 and id = $2 and state = 'asked'
+where tenant_id = $1 and id = $2 and state = $9
 returning id
 """
 
 _ENDED = """
 update gateway_call set state = $3, error_kind = $4, error_code = $5, error_message = $6, event_id = $7, ended_at = $8,
   request = coalesce($9, request)
-where tenant_id = $1 and id = $2 and state = 'asked'
+where tenant_id = $1 and id = $2 and state = $10
 returning id
 """
 
@@ -88,9 +88,13 @@ async def succeeded(
     now: datetime,
     is_let_go: bool = False,
 ) -> bool:
-    """Write the outcome; False when there is one already. is_let_go: what was carried is not kept."""
+    """Write the outcome; False when it is not in the state any more in which its sender found it.
+
+    is_let_go: what was carried is not kept.
+    """
     kept = let_go(it.request) if is_let_go else None
-    return await tx.fetchval(_SUCCEEDED, it.tenant_id, it.id, kind, ref, url, event_id, now, kept) is not None
+    told = (kind, ref, url, event_id, now, kept, it.state)
+    return await tx.fetchval(_SUCCEEDED, it.tenant_id, it.id, *told) is not None
 
 
 async def ended(
@@ -105,11 +109,11 @@ async def ended(
     event_id: UUID | None = None,
     is_let_go: bool = False,
 ) -> bool:
-    """Write that it was refused, or that nobody can tell; False when there is an outcome already."""
+    """Write that it was refused, or that nobody can tell; False when it is not in the state any more in which it was found."""
     kept = let_go(it.request) if is_let_go else None
     told_code = code and storable(code, length_max=_CODE_MAX)
     told = storable(message, length_max=_MESSAGE_MAX)
-    ending = (state, kind, told_code, told, event_id, now, kept)
+    ending = (state, kind, told_code, told, event_id, now, kept, it.state)
     return await tx.fetchval(_ENDED, it.tenant_id, it.id, *ending) is not None
 
 

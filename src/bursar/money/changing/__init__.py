@@ -23,6 +23,8 @@ from bursar.money.changing.asking import (
     pause,
     reactivate,
     resume,
+    sold_at,
+    target_of,
 )
 from bursar.money.changing.guarding import SubscriptionStateRefuses, Wish, possible
 from bursar.money.changing.previewing import Preview, preview, prorations
@@ -54,6 +56,8 @@ __all__ = [
     "prorations",
     "reactivate",
     "resume",
+    "sold_at",
     "subscription_change",
     "subscription_changes",
+    "target_of",
 ]

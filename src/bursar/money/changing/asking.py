@@ -1,6 +1,6 @@
 """Ask for a change of a subscription: one transaction writes what is wanted and the call that does it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -228,10 +228,20 @@ async def cancel(
 
 
 async def reactivate(
-    tx: Transaction, *, tenant_id: UUID, subscription_id: UUID, actor: str, change_id: UUID | None = None
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    subscription_id: UUID,
+    actor: str,
+    change_id: UUID | None = None,
+    is_known_ending: bool = False,
 ) -> UUID:
-    """Ask that it does not end with its period; return the change. Raises as `pause`."""
+    """Ask that it does not end with its period; return the change. Raises as `pause`.
+
+    is_known_ending: the gateway has confirmed that it ends, and its report may not be applied yet.
+    """
     target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
+    target = replace(target, is_ending=target.is_ending or is_known_ending)
     guard(target, "reactivation")
     call = ReactivateSubscription(subscription=target.ref)
     return await _ask(tx, tenant_id, target, "reactivation", call, actor=actor, change_id=change_id)

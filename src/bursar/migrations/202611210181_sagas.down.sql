@@ -1,0 +1,2 @@
+drop table saga_step;
+drop table saga;
