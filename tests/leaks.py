@@ -8,6 +8,8 @@ from typing import Any
 APP, ENGINE = "bursar_app", "bursar_engine"
 
 NOT_TENANTS = (
+    "backup_canary",
+    "backup_standing",
     "bursar_migration",
     "operator",
     "operator_link",

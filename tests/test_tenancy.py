@@ -42,6 +42,7 @@ where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attg
 
 # What each role may do, table by table: the contract of the migration, said a second time.
 _MAY_ENGINE = {
+    "backup_standing": {"select"},
     "bursar_migration": {"select"},
     "gateway_account": {"select"},
     "gateway_event": {"select", "insert"},

@@ -82,6 +82,8 @@ _PURPOSES = {
     "licence": "Licence keys: issued with an entitlement, or by the gateway itself.",
     "licence_activation": "Devices counted in on a licence.",
     "mail_queue": "Letters that are still to be sent.",
+    "backup_canary": "One row, written again every few seconds, to be found again after a restore.",
+    "backup_standing": "How backups stand: how far the log is kept, when the newest was taken, what failed.",
     "operator": "People who run the installation. They belong to no business.",
     "operator_link": "The addresses by which operators choose a password, each good once.",
     "operator_session": "Browsers in which an operator is signed in, acting for nobody yet.",

@@ -22,7 +22,10 @@ _GRACE_S = 8.0
 
 
 class Child:
-    """One process and its restarts. once: it may end, and is not started again. beats: it says that it works."""
+    """One process and its restarts. once: it may end, and is not started again. beats: it says that it works.
+
+    needed: the installation is of no use without it.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,10 @@ class Child:
         pass_fds: Sequence[int] = (),
         once: bool = False,
         beats: bool = False,
+        needed: bool = True,
     ) -> None:
         self.name = name
+        self.needed = needed
         self.once = once
         self._beats = beats
         self._pulse: Pulse | None = None

@@ -21,6 +21,8 @@ COMMANDS = {
     "issuer": Command("issuers", "add, list and remove the identity providers whose tokens are accepted"),
     "user": Command("users", "invite people of a business, give them roles, let them in again"),
     "operator": Command("operators", "add and list the people who run the installation"),
+    "backup": Command("backups", "back up: now, list, verify, prune, and the key that seals"),
+    "restore": Command("restore", "restore a backup into a new directory, to a point in time or the end"),
     "customer": Command("customers", "export everything about a person, erase a person"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
     "reports": Command("reports", "make the sums that reports read again from the payments"),

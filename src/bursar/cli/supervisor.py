@@ -14,6 +14,7 @@ import socket
 import time
 from contextlib import ExitStack
 
+from bursar.cli.backup_store import begin as begin_backups
 from bursar.cli.children import Child, end_all, end_leftovers
 from bursar.cli.commands import COMMANDS
 from bursar.cli.connection import ADDRESSES, cluster_of, of_cluster, of_external
@@ -97,6 +98,8 @@ class Supervisor:
             self._settings = of_cluster(self._settings, self._cluster)
         if not self._stop.is_asked:
             asyncio.run(migrate(self._settings))
+        if not self._stop.is_asked and (self._cluster or self._settings.backup_store):
+            begin_backups(self._settings)
 
     def _close_database(self) -> None:
         assert self._cluster is not None
@@ -111,6 +114,8 @@ class Supervisor:
         if self._sandbox:
             fd = self._sandbox.fileno()
             self._children.append(Child("sandbox", ("sandbox", "serve", "--fd", str(fd)), pass_fds=(fd,)))
+        if self._settings.backup_store:
+            self._children.append(Child("backups", ("backup", "run"), needed=False))
         stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
@@ -143,7 +148,9 @@ class Supervisor:
                 self._caller.hear()
                 return
             self._keep_running()
-            broken = next((child for child in self._children if child.early_deaths >= _EARLY_DEATHS_MAX), None)
+            broken = next(
+                (child for child in self._children if child.needed and child.early_deaths >= _EARLY_DEATHS_MAX), None
+            )
             if broken:
                 raise NotReady(f"the {broken.name} process ends as soon as it starts", hint="The lines above say why.")
             if time.monotonic() > deadline:
@@ -172,6 +179,7 @@ class Supervisor:
             "sandbox_url": self._sandbox_url(),
             "sandbox_pid": next((child.pid for child in self._children if child.name == "sandbox"), None),
             "worker_pids": [child.pid for child in self._children if child.name.startswith("worker")],
+            "backups_pid": next((child.pid for child in self._children if child.name == "backups"), None),
             "postgres_pid": self._cluster.pid if self._cluster else None,
         }
 

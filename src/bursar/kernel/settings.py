@@ -132,6 +132,33 @@ class Settings(BaseSettings):
         le=3650,
         description="How long jobs that were given up rest, and how long it is counted how jobs ended, in days.",
     )
+    backup_store: str = Field(
+        default="",
+        description="Directory for backups, on another machine's disk at best. Empty: none are made.",
+    )
+    backup_key_file: str = Field(
+        default="",
+        description="The keys that seal backups, made by `bursar backup key`. Never in the store. Empty: backup.keys under `data`.",
+    )
+    backup_mark_s: float = Field(
+        default=2.0,
+        ge=0.5,
+        le=60,
+        description="How often a mark is written and the log up to it brought to the store: about what a disaster may cost, in seconds.",
+    )
+    backup_full_hours: int = Field(default=24, ge=1, le=744, description="How often a full backup is taken.")
+    backup_incremental_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=44_640,
+        description="How often an incremental one is taken between them (PostgreSQL 17+). 0: never.",
+    )
+    backup_keep_hours: int = Field(
+        default=168, ge=1, description="How long every backup is kept, and the log that leads to any moment since."
+    )
+    backup_keep_days: int = Field(default=14, ge=0, description="Then the newest full backup of each of so many days.")
+    backup_keep_weeks: int = Field(default=8, ge=0, description="And of so many weeks.")
+    backup_keep_months: int = Field(default=12, ge=0, description="And of so many months.")
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @property

@@ -12,14 +12,19 @@ Invariants:
 from bursar.kernel.postgres.binaries import Binaries, BinariesMissing, wheel_bin
 from bursar.kernel.postgres.cluster import Cluster, DataMissing, ServerFailed, VersionDiffers
 from bursar.kernel.postgres.place import NoPlace
+from bursar.kernel.postgres.recovering import DirectoryTaken, Recovery
+from bursar.kernel.postgres.tools import Tools
 
 __all__ = [
     "Binaries",
     "BinariesMissing",
     "Cluster",
     "DataMissing",
+    "DirectoryTaken",
     "NoPlace",
+    "Recovery",
     "ServerFailed",
+    "Tools",
     "VersionDiffers",
     "wheel_bin",
 ]

@@ -1,0 +1,81 @@
+"""Backups of the whole database, and the way back: base backups, the log streamed beside them, restores to a point.
+
+It is not a replica and not an export: nothing here can be read without the keys and PostgreSQL's own programs. It
+knows nothing of money. Base backups are made, checked and put together by the server's own tools.
+
+Invariants:
+- an object that was changed, cut off, exchanged or sealed with an unknown key does not open, and is named;
+- a backup is listed when all of it was read again and every file found as the server's manifest says;
+- a restore proves everything it needs before it writes, goes to a point, and finds the mark that belongs to it;
+- the log has no gap that a restore does not refuse: at its start, in its middle, at its end;
+- nothing is pruned that the newest backup which still proves right needs, nor that any kept one needs.
+"""
+
+from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing, Catalogue, list_backups
+from bursar.backups.due import Rhythm
+from bursar.backups.envelope import BackupDamaged
+from bursar.backups.keys import (
+    BackupKeyExists,
+    BackupKeyInvalid,
+    BackupKeyMissing,
+    BackupKeyUnknown,
+    Keyring,
+    add_key,
+    read_keyring,
+)
+from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
+from bursar.backups.proving import prove_backup
+from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
+from bursar.backups.restoring import Restored, RestoreIncomplete, restore
+from bursar.backups.source import BackupUnderWay
+from bursar.backups.standing import LogProven, prove_log
+from bursar.backups.store import BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
+from bursar.backups.streaming import LogBehind, Manner, ReceiverEnded, Stream
+from bursar.backups.taking import BackupFailed, Place, take
+from bursar.backups.vault import BackupStoreOfAnother, Vault
+
+__all__ = [
+    "Backup",
+    "BackupDamaged",
+    "BackupFailed",
+    "BackupKeyExists",
+    "BackupKeyInvalid",
+    "BackupKeyMissing",
+    "BackupKeyUnknown",
+    "BackupNotFound",
+    "BackupObjectMissing",
+    "BackupParentMissing",
+    "BackupStoreFailed",
+    "BackupStoreOfAnother",
+    "BackupUnderWay",
+    "Catalogue",
+    "DirectoryStore",
+    "Keeping",
+    "Keyring",
+    "LogBehind",
+    "LogProven",
+    "Manner",
+    "NothingProven",
+    "Place",
+    "Plan",
+    "Pruned",
+    "ReceiverEnded",
+    "RestoreImpossible",
+    "RestoreIncomplete",
+    "RestoreTargetInvalid",
+    "Restored",
+    "Rhythm",
+    "Store",
+    "Stream",
+    "Vault",
+    "add_key",
+    "list_backups",
+    "plan",
+    "prove",
+    "prove_backup",
+    "prove_log",
+    "prune",
+    "read_keyring",
+    "restore",
+    "take",
+]

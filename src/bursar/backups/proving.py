@@ -1,0 +1,136 @@
+"""Whether what lies in the store is what was written, read to the end and held against the server's own manifest."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from bursar.backups.catalogue import Backup
+from bursar.backups.envelope import BackupDamaged
+from bursar.backups.vault import Vault
+
+SERVER_MANIFEST = "backup_manifest"
+_MANIFEST_BYTES_MAX = 512 * 1024 * 1024
+_PIECE = 1024 * 1024
+
+
+class _Flow(io.RawIOBase):
+    """Pieces, read like a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or directory of a base backup. content: None for a directory; to be read before the next entry."""
+
+    path: str
+    content: Iterator[bytes] | None
+
+
+def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
+    """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
+    flow = io.BufferedReader(_Flow(pieces), _PIECE)
+    try:
+        with tarfile.open(fileobj=flow, mode="r|") as archive:
+            for member in archive:
+                archive.members = []  # type: ignore[attr-defined]  # or it would remember every file of the database
+                path = member.name.removeprefix("./")
+                if path.startswith("/") or ".." in path.split("/"):
+                    raise BackupDamaged(f"{name} holds a path that leads out of it: {path}")
+                if member.isdir():
+                    yield Entry(path, None)
+                elif member.isfile():
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield Entry(path, iter(lambda read=file.read: read(_PIECE), b""))  # type: ignore[misc]
+                else:
+                    raise BackupDamaged(
+                        f"{name} holds {path}, which is neither a file nor a directory",
+                        hint="Tablespaces outside of the data directory are not backed up.",
+                    )
+    except tarfile.TarError as error:
+        raise BackupDamaged(f"{name} cannot be unpacked: {error}") from None
+    while flow.read(_PIECE):
+        pass
+
+
+def prove_base(vault: Vault, name: str) -> tuple[bytes, int]:
+    """Read a base backup and hold every file of it against the manifest the server wrote into it.
+
+    Return that manifest, and the bytes of all files. Raises: BackupDamaged and what `Vault.open` raises.
+    """
+    seen: dict[str, tuple[int, str]] = {}
+    manifest = b""
+    with vault.open(name) as opened:
+        for entry in entries(name, opened.content()):
+            if entry.content is None:
+                continue
+            if entry.path == SERVER_MANIFEST:
+                manifest = b"".join(entry.content)
+                continue
+            digest, size = hashlib.sha256(), 0
+            for piece in entry.content:
+                digest.update(piece)
+                size += len(piece)
+            seen[entry.path] = (size, digest.hexdigest())
+    for path, expected in _promised(name, manifest).items():
+        if seen.get(path) != expected:
+            raise BackupDamaged(f"{name} holds {path} not as the server's manifest says")
+    return manifest, sum(size for size, _ in seen.values())
+
+
+def prove_backup(vault: Vault, backup: Backup) -> None:
+    """Prove every object of a backup. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
+    prove_kept(vault, backup)
+    manifest, _ = prove_base(vault, backup.base)
+    if manifest != vault.whole(backup.server_manifest):
+        raise BackupDamaged(f"{backup.server_manifest} is not the manifest of {backup.base}")
+
+
+def prove_kept(vault: Vault, backup: Backup) -> None:
+    """Prove that the bytes of every object are those that were written, and read all but the base to their end."""
+    for name, kept in backup.objects.items():
+        if vault.hash_of(name) != (kept["size"], kept["sha256"]):
+            raise BackupDamaged(f"{name} is damaged: its bytes are not those that were written")
+        if name != backup.base:
+            vault.prove(name)
+
+
+def log_range(manifest: bytes) -> tuple[int, str, str]:
+    """Return timeline, start and end of the log that makes a base backup consistent."""
+    ranges = json.loads(manifest)["WAL-Ranges"]
+    return int(ranges[-1]["Timeline"]), str(ranges[0]["Start-LSN"]), str(ranges[-1]["End-LSN"])
+
+
+def _promised(name: str, manifest: bytes) -> dict[str, tuple[int, str]]:
+    if not 0 < len(manifest) < _MANIFEST_BYTES_MAX:
+        raise BackupDamaged(f"{name} lacks the server's manifest")
+    files = json.loads(manifest)["Files"]
+    return {_path(file): (int(file["Size"]), str(file["Checksum"])) for file in files}
+
+
+def _path(file: dict[str, Any]) -> str:
+    if "Path" in file:
+        return str(file["Path"])
+    return bytes.fromhex(unquote(str(file["Encoded-Path"]))).decode(errors="surrogateescape")

@@ -1,0 +1,170 @@
+"""Restore: prove everything first, put the files together, let PostgreSQL recover to the point, look for the mark."""
+
+import asyncio
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from bursar.backups.catalogue import Backup
+from bursar.backups.envelope import BackupDamaged
+from bursar.backups.planning import Plan, prove
+from bursar.backups.proving import entries
+from bursar.backups.source import connected
+from bursar.backups.taking import Tell
+from bursar.backups.vault import Vault
+from bursar.kernel.errors import Conflict
+from bursar.kernel.files import write_private
+from bursar.kernel.postgres import Recovery, Tools
+
+_Found = tuple[int, datetime, Sequence[UUID]]
+
+_TENANTS = "select distinct tenant_id from gateway_account where is_active and api_key is not null order by tenant_id"
+
+_RECOVERY_S = 6 * 3600
+_TOOL_S = 6 * 3600
+
+
+class RestoreIncomplete(Conflict):
+    """The recovered database lacks what the backup or the log said it would have."""
+
+    code = "restore_incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """directory: the instance's. mark, at: the newest mark in it, which is the recovery point that was achieved.
+
+    tenants: those who have a gateway account, whose gateways may know of money since that point.
+    """
+
+    directory: Path
+    mark: int
+    at: datetime
+    tenants: Sequence[UUID]
+    took_s: float
+
+
+def restore(vault: Vault, planned: Plan, *, into: Path, bin_dir: Path | None, tools: Tools, tell: Tell) -> Restored:
+    """Restore into an empty directory, which `bursar up --data` can then use. One that fails leaves it empty.
+
+    Raises: DirectoryTaken, BackupDamaged, BackupObjectMissing, BackupKeyUnknown, ServerFailed, RestoreIncomplete.
+    """
+    began = time.monotonic()
+    recovery = Recovery(into, bin_dir=bin_dir)
+    recovery.refuse_taken()
+    tell(f"proving {len(planned.chain)} backups and {len(planned.pieces)} segments of the log")
+    prove(vault, planned)
+    try:
+        files = recovery.begin()
+        tell("unpacking")
+        _assemble(vault, planned.chain, files, tools)
+        _add_log(vault, planned, files)
+        tell(f"recovering to {planned.point}")
+        found: list[_Found] = []
+        recovery.recover(
+            planned.settings,
+            lambda url: found.append(asyncio.run(_look(url, planned, recovery.statements))),
+            timeout_s=_RECOVERY_S,
+            said=tell,
+        )
+        _keep_secret(vault, planned.newest, recovery.directory)
+    except BaseException:
+        recovery.undo()
+        raise
+    return Restored(recovery.directory, *found[0], time.monotonic() - began)
+
+
+async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
+    """Judge the recovered database, and make it ours."""
+    async with connected(url) as connection:
+        mark, at = await connection.mark()
+        if mark < planned.mark or (planned.is_exact and mark != planned.mark):
+            raise RestoreIncomplete(
+                f"the database has the mark {mark} and should have {planned.mark}",
+                hint="The store is not whole: use another copy of it, or an older backup.",
+            )
+        # From here on its log is kept for the streaming that begins when the instance runs.
+        await connection.add_slot()
+    raw = await asyncpg.connect(url, timeout=10)
+    try:
+        for statement in statements:
+            await raw.execute(statement)
+        tenants = [row["tenant_id"] for row in await raw.fetch(_TENANTS)]
+    finally:
+        await raw.close()
+    return mark, at, tenants
+
+
+def _assemble(vault: Vault, chain: Sequence[Backup], files: Path, tools: Tools) -> None:
+    if len(chain) == 1:
+        _unpack(vault, chain[0], files)
+        _run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
+        return
+    parts = files.with_name("restore-parts")
+    try:
+        for number, backup in enumerate(chain):
+            part = parts / str(number)
+            part.mkdir(parents=True, mode=0o700)
+            _unpack(vault, backup, part)
+        places = [str(parts / str(number)) for number in range(len(chain))]
+        _run(tools, "pg_combinebackup", "--output", str(files), *places)
+        _run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _unpack(vault: Vault, backup: Backup, into: Path) -> None:
+    with vault.open(backup.base) as opened:
+        for entry in entries(backup.base, opened.content()):
+            path = into / entry.path
+            if entry.content is None:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for piece in entry.content:
+                    file.write(piece)
+            path.chmod(0o600)
+
+
+def _add_log(vault: Vault, planned: Plan, files: Path) -> None:
+    log = files / "pg_wal"
+    for piece in planned.pieces:
+        path = log / piece.segment
+        with vault.open(piece.object) as opened, path.open("wb") as file:
+            for part in opened.content():
+                file.write(part)
+            # The newest one is not full yet. PostgreSQL reads it to its last record.
+            file.truncate(planned.newest.segment_bytes)
+        path.chmod(0o600)
+    for name in planned.histories:
+        (log / f"{name.split('/')[1]}.history").write_bytes(vault.whole(name))
+
+
+def _keep_secret(vault: Vault, backup: Backup, directory: Path) -> None:
+    key = vault.said(backup.instance)["secret_key"]
+    if key:
+        write_private(directory / "secret.key", f"{key}\n")
+
+
+def _run(tools: Tools, program: str, *arguments: str) -> None:
+    call = tools.call(program, *arguments)
+    answer = subprocess.run(  # noqa: S603 - PostgreSQL's program, our arguments
+        call.arguments,
+        capture_output=True,
+        text=True,
+        timeout=_TOOL_S,
+        check=False,
+        cwd="/",
+        env=call.environment,
+        start_new_session=True,
+    )
+    if answer.returncode:
+        raise BackupDamaged(f"{program} refuses what was unpacked: {answer.stderr.strip()[-600:]}")

@@ -1,0 +1,183 @@
+"""The database that is backed up: what must be known of it, and the marks written into it. Its superuser's connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from bursar.backups.wal import Mark, lsn_of, point_name
+from bursar.kernel.errors import Conflict
+
+SLOT: Final = "bursar_backups"
+APPLICATION: Final = "bursar_backups"
+INCREMENTAL_SINCE: Final = 170_000
+_LOCK: Final = 0x4255_5253_4142_4B  # one base backup at a time
+_CONNECT_S: Final = 10
+_STATEMENT_S: Final = 30
+
+_SOURCE = """
+select
+  (select system_identifier::text from pg_control_system()) as system,
+  (select setting::bigint from pg_settings where name = 'wal_segment_size') as segment_bytes,
+  current_setting('server_version_num')::int as number,
+  current_setting('server_version') as version,
+  (select timeline_id from pg_control_checkpoint()) as timeline,
+  clock_timestamp() as now,
+  (select number from backup_canary) as mark
+"""
+
+_WRITE_MARK = "update backup_canary set number = number + 1, at = clock_timestamp() returning number, at"
+_NAME_POINT = "select pg_create_restore_point($1)::text"
+_MARK = "select number, at from backup_canary"
+
+_RECEIVED = """
+select write_lsn::text from pg_stat_replication where application_name = $1 order by write_lsn desc nulls last limit 1
+"""
+
+_ADD_SLOT = """
+select pg_create_physical_replication_slot($1, true) where not exists (
+  select from pg_replication_slots where slot_name = $1)
+"""
+
+_DROP_SLOT = """
+select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active
+"""
+
+_BEHIND = """
+select coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint from pg_replication_slots
+where slot_name = $1
+"""
+
+_WANT = "update backup_standing set is_wanted = $1 where is_wanted <> $1"
+_LOG_KEPT = "update backup_standing set log_kept_at = $1"
+_LOG_PROVEN = "update backup_standing set log_proven_at = clock_timestamp()"
+_BACKED_UP = "update backup_standing set backed_up_at = $1"
+_FAILED = "update backup_standing set failure = $1, failed_at = clock_timestamp()"
+_WELL = "update backup_standing set failure = null, failed_at = null where failure is not null"
+_STANDING = """
+select is_wanted, log_kept_at, log_proven_at, backed_up_at, failure, failed_at from backup_standing
+"""
+
+
+class BackupUnderWay(Conflict):
+    """A base backup is being taken already."""
+
+    code = "backup_under_way"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """number: the server's version as a number. mark: the newest mark in it. now: its clock."""
+
+    system: str
+    segment_bytes: int
+    number: int
+    version: str
+    timeline: int
+    now: datetime
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How backups stand, as they last wrote it down."""
+
+    is_wanted: bool
+    log_kept_at: datetime | None
+    log_proven_at: datetime | None
+    backed_up_at: datetime | None
+    failure: str | None
+    failed_at: datetime | None
+
+
+class Connection:
+    """A connection to the database that is backed up, quick to give up."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def source(self) -> Source:
+        return Source(**dict(await self._raw.fetchrow(_SOURCE)))
+
+    async def write_mark(self, timeline: int) -> Mark:
+        """Write a row, commit it, and name the point after it."""
+        row = await self._raw.fetchrow(_WRITE_MARK)
+        at = await self._raw.fetchval(_NAME_POINT, point_name(row["number"]))
+        return Mark(row["number"], row["at"], timeline, lsn_of(at))
+
+    async def mark(self) -> tuple[int, datetime]:
+        """Return number and time of the newest mark that the database has."""
+        row = await self._raw.fetchrow(_MARK)
+        return row["number"], row["at"]
+
+    async def received(self) -> int:
+        """Return how far the receiver of the log says it has written; 0 when it is not connected."""
+        said = await self._raw.fetchval(_RECEIVED, APPLICATION)
+        return lsn_of(said) if said else 0
+
+    async def behind(self) -> int:
+        """Return the bytes of log that the server keeps for us."""
+        return await self._raw.fetchval(_BEHIND, SLOT) or 0
+
+    async def add_slot(self) -> bool:
+        """Let the server keep its log until we have it. Return whether it did not before."""
+        return bool(await self._raw.fetch(_ADD_SLOT, SLOT))
+
+    async def quiet(self) -> None:
+        """Let the names of marks, one every few seconds, not fill the server's log."""
+        await self._raw.execute("set log_min_messages = fatal")
+
+    async def drop_slot(self) -> None:
+        """Let the server forget its log again: nobody reads it any more, and it would fill the disk."""
+        await self._raw.fetch(_DROP_SLOT, SLOT)
+
+    async def summarise(self, number: int) -> None:
+        """Let a server that can do so note which blocks change, which is what incremental backups are made of."""
+        if number >= INCREMENTAL_SINCE and await self._raw.fetchval("select current_setting('summarize_wal')") == "off":
+            await self._raw.execute("alter system set summarize_wal = on")
+            await self._raw.fetchval("select pg_reload_conf()")
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Let no other base backup be taken meanwhile. Raises: BackupUnderWay."""
+        if not await self._raw.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+            raise BackupUnderWay("a base backup is being taken already", hint="Wait until it has finished.")
+        try:
+            yield
+        finally:
+            await self._raw.execute("select pg_advisory_unlock_all()")
+
+    async def want(self, *, is_wanted: bool) -> None:
+        await self._raw.execute(_WANT, is_wanted)
+
+    async def log_kept(self, at: datetime) -> None:
+        await self._raw.execute(_LOG_KEPT, at)
+
+    async def log_proven(self) -> None:
+        await self._raw.execute(_LOG_PROVEN)
+
+    async def backed_up(self, at: datetime) -> None:
+        await self._raw.execute(_BACKED_UP, at)
+
+    async def failed(self, why: str) -> None:
+        await self._raw.execute(_FAILED, why[:500])
+
+    async def well(self) -> None:
+        await self._raw.execute(_WELL)
+
+    async def standing(self) -> Standing:
+        return Standing(**dict(await self._raw.fetchrow(_STANDING)))
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    """Connect as the superuser."""
+    raw = await asyncpg.connect(url, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+    try:
+        yield Connection(raw)
+    finally:
+        await asyncio.shield(raw.close(timeout=5))

@@ -1,0 +1,259 @@
+"""Bring the log to the store as it is written, and take base backups when they are due. One process does this.
+
+`pg_receivewal` writes the log into a directory of ours, through a slot, so that the server keeps what has not come yet.
+Every few seconds a mark is written into the database; once the receiver has it, finished segments and the part of the
+newest one go to the store, and with that part the mark: up to there a restore must come, or it is refused.
+"""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from bursar.backups.catalogue import list_backups
+from bursar.backups.due import Rhythm, due
+from bursar.backups.pruning import Keeping, prune
+from bursar.backups.source import APPLICATION, INCREMENTAL_SINCE, SLOT, Connection, Source, connected
+from bursar.backups.standing import log_begins, prove_log
+from bursar.backups.taking import Place, take_or_full
+from bursar.backups.wal import (
+    HISTORY,
+    SEGMENT,
+    Mark,
+    begins_object,
+    history_object,
+    segment_name,
+    segment_number,
+    segment_object,
+    tail_object,
+)
+from bursar.kernel import processes
+from bursar.kernel.errors import DomainError, Unavailable
+
+log = structlog.get_logger(__name__)
+
+MARKS_KEPT: Final = 1000
+PROVE_EVERY_S: Final = 300.0
+LOOK_EVERY_S: Final = 5.0
+_RECEIVED_MAX_S: Final = 10.0
+_POLL_S: Final = 0.1
+_PARTIAL: Final = ".partial"
+
+
+class LogBehind(Unavailable):
+    """What was written into the database has not come through the stream."""
+
+    code = "backup_log_behind"
+
+
+class ReceiverEnded(Unavailable):
+    """The program that receives the log has ended."""
+
+    code = "backup_receiver_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How backups are made. spool: a directory of this process alone. mark_s: seconds from mark to mark."""
+
+    spool: Path
+    mark_s: float
+    rhythm: Rhythm
+    keeping: Keeping
+
+
+class Stream:
+    """One run of the process that keeps the log and takes backups."""
+
+    def __init__(self, place: Place, manner: Manner) -> None:
+        self._place = place
+        self._manner = manner
+        self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
+        self._kept: set[str] = set()
+        self._is_new = False
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop. Raises what the supervisor shall start it again for."""
+        async with connected(self._place.url) as connection:
+            source = await connection.source()
+            await asyncio.to_thread(self._place.vault.belongs_to, source.system)
+            await connection.want(is_wanted=True)
+            await connection.summarise(source.number)
+            await connection.quiet()
+            self._is_new = await connection.add_slot()
+            if self._is_new:
+                # What came before is no beginning of what comes now.
+                shutil.rmtree(self._manner.spool, ignore_errors=True)
+            receiver = self._receive()
+            try:
+                await self._turn(connection, source, receiver, stopping)
+            except (DomainError, OSError) as failure:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await connection.failed(str(failure))
+                raise
+            finally:
+                receiver.terminate()
+                receiver.wait()
+
+    async def _turn(
+        self, connection: Connection, source: Source, receiver: "subprocess.Popen[bytes]", stopping: asyncio.Event
+    ) -> None:
+        """Keep the log, again and again; beside it, take the backups that are due and prove the log."""
+        beside: asyncio.Task[None] | None = None
+        looked_at = -LOOK_EVERY_S
+        try:
+            while not stopping.is_set():
+                began = time.monotonic()
+                if receiver.poll() is not None:
+                    raise ReceiverEnded(
+                        f"pg_receivewal ended with {receiver.returncode}", hint="Its lines stand above."
+                    )
+                mark = await self._bring(connection, source)
+                await connection.log_kept(mark.at)
+                if beside and beside.done():
+                    beside.result()
+                    beside = None
+                if beside is None and time.monotonic() - looked_at >= LOOK_EVERY_S:
+                    looked_at = time.monotonic()
+                    beside = asyncio.create_task(self._look_after(source))
+                with suppress(TimeoutError):
+                    left = self._manner.mark_s - (time.monotonic() - began)
+                    await asyncio.wait_for(stopping.wait(), max(0.05, left))
+        finally:
+            if beside:
+                beside.cancel()
+                with suppress(asyncio.CancelledError, DomainError, OSError, asyncpg.PostgresError):
+                    await beside
+
+    async def _bring(self, connection: Connection, source: Source) -> Mark:
+        """Write a mark, wait until the receiver has it, and bring everything up to it to the store."""
+        mark = await connection.write_mark(source.timeline)
+        self._marks.append(mark)
+        deadline = time.monotonic() + _RECEIVED_MAX_S
+        while (received := await connection.received()) < mark.lsn:
+            if time.monotonic() > deadline:
+                raise LogBehind(
+                    f"the log has not come for {_RECEIVED_MAX_S:.0f} s; {await connection.behind()} bytes wait in the server",
+                    hint="Is the store or this machine's disk full or slow?",
+                )
+            await asyncio.sleep(_POLL_S)
+        await asyncio.to_thread(self._store, source, mark, received)
+        return mark
+
+    def _store(self, source: Source, mark: Mark, received: int) -> None:
+        """Put finished segments and timelines' histories, then the part of the newest segment with its mark."""
+        vault, size = self._place.vault, source.segment_bytes
+        if self._is_new or not vault.has(begins_object()):
+            vault.put(begins_object(), {"lsn": self._first(size)})
+            self._is_new = False
+        for path in sorted(self._manner.spool.iterdir()):
+            if found := HISTORY.fullmatch(path.name):
+                self._once(path, history_object(int(found[1], 16)), {"timeline": int(found[1], 16)})
+            elif SEGMENT.fullmatch(path.name):
+                ends = (segment_number(path.name, size) + 1) * size
+                said = next((one.said() for one in reversed(self._marks) if one.lsn <= ends), None)
+                self._once(path, segment_object(path.name), {"segment": path.name, "mark": said})
+        number = (mark.lsn - 1) // size
+        name = segment_name(source.timeline, number, size)
+        content = b"" if segment_object(name) in self._kept else self._part(name, received - number * size)
+        vault.put(tail_object(source.timeline), {"segment": name, "mark": mark.said()}, [content])
+        self._tidy()
+
+    def _first(self, size: int) -> int:
+        """Return where the log begins that has come."""
+        names = sorted(path.name.removesuffix(_PARTIAL) for path in self._manner.spool.iterdir())
+        return min(segment_number(name, size) for name in names if SEGMENT.fullmatch(name)) * size
+
+    def _part(self, segment: str, size: int) -> bytes:
+        """Return what has come of a segment, which may have been finished a moment ago."""
+        try:
+            with (self._manner.spool / f"{segment}{_PARTIAL}").open("rb") as file:
+                return file.read(size)
+        except FileNotFoundError:
+            return (self._manner.spool / segment).read_bytes()
+
+    def _once(self, path: Path, name: str, said: dict[str, Any]) -> None:
+        if name in self._kept:
+            return
+        if not self._place.vault.has(name):
+            self._place.vault.put(name, said, iter([path.read_bytes()]))
+        else:
+            self._refuse_other(path, name)
+        self._kept.add(name)
+
+    def _refuse_other(self, path: Path, name: str) -> None:
+        """A segment is kept already after a restart; another installation's of the same name must not pass for it."""
+        if self._place.vault.whole(name) != path.read_bytes():
+            raise LogBehind(
+                f"{name} in the store is another one's",
+                hint="Another copy of this database streams into the same store. Give one of them its own.",
+            )
+
+    def _tidy(self) -> None:
+        """Remove from the spool what is in the store. The newest segment stays: the receiver goes on after it."""
+        done = sorted(path for path in self._manner.spool.iterdir() if SEGMENT.fullmatch(path.name))
+        for path in done[:-1]:
+            if segment_object(path.name) in self._kept:
+                path.unlink()
+                self._kept.remove(segment_object(path.name))
+
+    async def _look_after(self, source: Source) -> None:
+        """Do what is due: a base backup with what follows from it, or a look at the log."""
+        vault = self._place.vault
+        async with connected(self._place.url) as connection:
+            now = (await connection.source()).now
+            catalogue = await asyncio.to_thread(list_backups, vault)
+            can = source.number >= INCREMENTAL_SINCE
+            begins = await asyncio.to_thread(log_begins, vault)
+            mine = [one for one in catalogue.backups if one.timeline == source.timeline and one.start_lsn >= begins]
+            kind = due(mine, self._manner.rhythm, now=now, can_increment=can)
+            standing = await connection.standing()
+            try:
+                if kind:
+                    backup = await take_or_full(
+                        self._place, kind, lambda why: log.warning("backup.full_instead", why=why)
+                    )
+                    log.info("backup.taken", backup=backup.id, bytes=backup.size)
+                    await asyncio.to_thread(prune, vault, self._manner.keeping, now=now, only_shown=False)
+                if (
+                    kind
+                    or standing.log_proven_at is None
+                    or now - standing.log_proven_at > timedelta(seconds=PROVE_EVERY_S)
+                ):
+                    await asyncio.to_thread(prove_log, vault)
+                    await connection.log_proven()
+                await connection.well()
+            except DomainError as refusal:
+                log.warning("backup.failed", code=refusal.code, detail=refusal.message)
+                await connection.failed(refusal.message)
+
+    def _receive(self) -> "subprocess.Popen[bytes]":
+        """Start the receiver. It ends with the thread that starts it, so this is the main one."""
+        self._manner.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        call = self._place.tools.call(
+            "pg_receivewal",
+            f"--directory={self._manner.spool}",
+            f"--slot={SLOT}",
+            "--status-interval=1",
+            "--no-loop",
+            url=self._place.url,
+            application=APPLICATION,
+        )
+        return subprocess.Popen(  # noqa: S603 - PostgreSQL's program, our arguments
+            call.arguments,
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env=call.environment,
+            start_new_session=True,
+            preexec_fn=processes.following(signal.SIGTERM),  # noqa: PLW1509
+        )

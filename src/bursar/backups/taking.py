@@ -1,0 +1,182 @@
+"""Take a base backup: the server's own `pg_basebackup`, sealed on the way, read again, proven, and only then listed."""
+
+import asyncio
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC
+from pathlib import Path
+
+from bursar.backups.catalogue import (
+    Backup,
+    Catalogue,
+    Kind,
+    enter,
+    kept_facts,
+    list_backups,
+    object_of,
+    strike,
+    strike_unfinished,
+)
+from bursar.backups.proving import log_range, prove_base, prove_kept
+from bursar.backups.source import INCREMENTAL_SINCE, Connection, Source, connected
+from bursar.backups.vault import Vault
+from bursar.backups.wal import lsn_of, tail_object
+from bursar.kernel import processes
+from bursar.kernel.errors import DomainError, Unavailable
+from bursar.kernel.postgres import Tools
+
+_PIECE = 1024 * 1024
+
+
+class BackupFailed(Unavailable):
+    """PostgreSQL's program did not make the backup. The message is what it said."""
+
+    code = "backup_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a backup is made of. url: the superuser's. secret_key: kept with it, without which secrets in the database are lost."""
+
+    url: str
+    tools: Tools
+    vault: Vault
+    secret_key: str
+
+
+async def take(place: Place, kind: Kind) -> Backup:
+    """Take one backup. An incremental one builds on the newest of the same timeline.
+
+    Raises: BackupFailed, BackupUnderWay, BackupStoreOfAnother, BackupStoreFailed, BackupDamaged.
+    """
+    async with connected(place.url) as connection, connection.alone():
+        source = await connection.source()
+        await connection.summarise(source.number)
+        await asyncio.to_thread(place.vault.belongs_to, source.system)
+        await asyncio.to_thread(strike_unfinished, place.vault)
+        parent = await asyncio.to_thread(_parent, place.vault, source) if kind == "incremental" else None
+        backup = await asyncio.to_thread(_take, place, source, parent)
+        finished = await _finished(place, connection, backup)
+        await connection.backed_up(finished.ended)
+        return finished
+
+
+def _parent(vault: Vault, source: Source) -> Backup:
+    if source.number < INCREMENTAL_SINCE:
+        raise BackupFailed(f"PostgreSQL {source.version} makes no incremental backups", hint="Take a full one.")
+    catalogue: Catalogue = list_backups(vault)
+    found = [backup for backup in catalogue.backups if backup.timeline == source.timeline]
+    if not found:
+        raise BackupFailed("there is no backup to build on", hint="Take a full one first: bursar backup now")
+    catalogue.chain(found[-1])
+    return found[-1]
+
+
+def _take(place: Place, source: Source, parent: Backup | None) -> Backup:
+    """Write the objects of a backup and prove them. One that fails leaves nothing behind."""
+    kind: Kind = "incremental" if parent else "full"
+    name = f"{source.now.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{kind}"
+    vault = place.vault
+    try:
+        base = vault.put(object_of(name, "base"), {"backup": name}, _base(place, name, parent))
+        manifest, plain_bytes = prove_base(vault, base.name)
+        timeline, start, end = log_range(manifest)
+        server_manifest = vault.put(object_of(name, "server-manifest"), {"backup": name}, [manifest])
+        instance = vault.put(object_of(name, "instance"), {"secret_key": place.secret_key})
+        backup = Backup(
+            id=name,
+            kind=kind,
+            parent=parent.id if parent else None,
+            began_at=source.now.isoformat(),
+            ended_at=source.now.isoformat(),
+            system=source.system,
+            version=source.version,
+            timeline=timeline,
+            start_lsn=lsn_of(start),
+            end_lsn=lsn_of(end),
+            segment_bytes=source.segment_bytes,
+            mark=source.mark,
+            is_streaming=vault.has(tail_object(timeline)),
+            plain_bytes=plain_bytes,
+            objects=kept_facts(base, server_manifest, instance),
+        )
+        prove_kept(vault, backup)
+    except BaseException:
+        strike(vault, name)
+        raise
+    return backup
+
+
+async def _finished(place: Place, connection: Connection, backup: Backup) -> Backup:
+    """List a backup. It ended at the latest now, by the database's clock."""
+    ended = (await connection.source()).now
+    finished = replace(backup, ended_at=ended.isoformat())
+    await asyncio.to_thread(enter, place.vault, finished)
+    return finished
+
+
+def _base(place: Place, name: str, parent: Backup | None) -> Iterator[bytes]:
+    """Give the bytes of `pg_basebackup`: one archive, with the log that makes it consistent and a manifest in it."""
+    with tempfile.TemporaryDirectory(prefix="bursar-backup-") as scratch:
+        given: tuple[str, ...] = ()
+        if parent:
+            file = Path(scratch) / "manifest"
+            file.write_bytes(place.vault.whole(parent.server_manifest))
+            given = (f"--incremental={file}",)
+        call = place.tools.call(
+            "pg_basebackup",
+            "--pgdata=-",
+            "--format=tar",
+            "--wal-method=fetch",
+            "--checkpoint=fast",
+            "--manifest-checksums=SHA256",
+            f"--label=bursar {name}",
+            *given,
+            url=place.url,
+            application="bursar_base_backup",
+        )
+        yield from _output(call.arguments, call.environment, Path(scratch) / "said")
+
+
+def _output(arguments: list[str], environment: dict[str, str], said: Path) -> Iterator[bytes]:
+    """Give what a program writes. Raises BackupFailed when it fails, before the last piece is taken for the end."""
+    with said.open("w+b") as complaints:
+        program = subprocess.Popen(  # noqa: S603 - PostgreSQL's program, our arguments
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+            preexec_fn=processes.following(signal.SIGTERM),  # noqa: PLW1509
+        )
+        assert program.stdout is not None
+        try:
+            yield from iter(lambda: program.stdout.read(_PIECE), b"")  # type: ignore[union-attr]
+            code = program.wait()
+        finally:
+            program.kill()
+            program.wait()
+            program.stdout.close()
+        if code:
+            complaints.seek(0)
+            text = complaints.read(4000).decode(errors="replace").strip()
+            raise BackupFailed(f"pg_basebackup failed: {text}", hint="See bursar doctor, and PostgreSQL's log.")
+
+
+Tell = Callable[[str], None]
+
+
+async def take_or_full(place: Place, kind: Kind, tell: Tell) -> Backup:
+    """Take a backup of a kind, or a full one where an incremental one cannot be made; tell why."""
+    try:
+        return await take(place, kind)
+    except DomainError as refusal:
+        if kind == "full":
+            raise
+        tell(refusal.message)
+        return await take(place, "full")

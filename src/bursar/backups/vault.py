@@ -1,0 +1,121 @@
+"""A store seen through its keys: objects are written sealed and read proven."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bursar.backups.envelope import BackupDamaged, Opened, sealed
+from bursar.backups.keys import Keyring
+from bursar.backups.store import BackupObjectMissing, Store
+from bursar.kernel.errors import Conflict
+
+INSTALLATION = "installation"
+_PIECE = 1024 * 1024
+
+Told = TypeVar("Told")
+
+
+class BackupStoreOfAnother(Conflict):
+    """The store holds the backups of another database."""
+
+    code = "backup_store_of_another"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was written: the object's bytes as they lie in the store, and their hash."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Vault:
+    """The objects of one installation's backups."""
+
+    def __init__(self, store: Store, keys: Keyring) -> None:
+        self._store = store
+        self._keys = keys
+
+    def put(self, name: str, said: dict[str, Any], content: Iterable[bytes] = ()) -> Kept:
+        """Write an object. said: facts kept with it. Raises: BackupStoreFailed."""
+        digest = hashlib.sha256()
+
+        def counted() -> Iterator[bytes]:
+            for chunk in sealed(name, said, content, self._keys):
+                digest.update(chunk)
+                yield chunk
+
+        size = self._store.put(name, counted())
+        return Kept(name, size, digest.hexdigest())
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Opened]:
+        """Read an object. Raises: BackupObjectMissing, BackupDamaged, BackupKeyUnknown, BackupStoreFailed."""
+        with self._store.open(name) as file:
+            yield Opened(name, file.read, self._keys)
+
+    def said(self, name: str) -> dict[str, Any]:
+        """Return what the writer of an object said about it."""
+        with self.open(name) as opened:
+            return opened.said
+
+    def prove(self, name: str) -> dict[str, Any]:
+        """Read an object to its end and return what its writer said about it."""
+        with self.open(name) as opened:
+            for _ in opened.content():
+                pass
+            return opened.said
+
+    def hash_of(self, name: str) -> tuple[int, str]:
+        """Return size and hash of an object as it lies in the store."""
+        with self._store.open(name) as file:
+            digest = hashlib.sha256()
+            for piece in iter(lambda: file.read(_PIECE), b""):
+                digest.update(piece)
+            return file.tell(), digest.hexdigest()
+
+    def whole(self, name: str) -> bytes:
+        """Return the content of a small object."""
+        with self.open(name) as opened:
+            return b"".join(opened.content())
+
+    def has(self, name: str) -> bool:
+        try:
+            with self._store.open(name):
+                return True
+        except BackupObjectMissing:
+            return False
+
+    def names(self, below: str) -> list[str]:
+        return self._store.names(below)
+
+    def remove(self, name: str) -> None:
+        self._store.remove(name)
+
+    def tidy(self) -> None:
+        self._store.tidy()
+
+    def belongs_to(self, system: str) -> None:
+        """Claim an empty store for a database, or refuse one of another. Raises: BackupStoreOfAnother."""
+        if not self.has(INSTALLATION):
+            self.put(INSTALLATION, {"system": system})
+        owner = self.said(INSTALLATION)["system"]
+        if owner != system:
+            raise BackupStoreOfAnother(
+                f"the backup store belongs to the database {owner}, this one is {system}",
+                hint="Give each installation a BURSAR_BACKUP_STORE of its own.",
+            )
+
+
+def facts_of(said: dict[str, Any], read: Callable[..., Told], name: str) -> Told:
+    """Read what a writer said into a type. Raises BackupDamaged: another release wrote other fields."""
+    try:
+        return read(**said)
+    except TypeError:
+        raise BackupDamaged(
+            f"{name} was written by another release: {json.dumps(sorted(said))}", hint="Use that release to restore it."
+        ) from None

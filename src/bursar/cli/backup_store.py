@@ -1,0 +1,104 @@
+"""What the settings say about backups: the store, its keys, the rhythm, what is kept; and how `up` begins with them."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+
+from bursar import backups
+from bursar.backups.source import connected
+from bursar.cli.options import tell
+from bursar.kernel.errors import DomainError, Invalid
+from bursar.kernel.postgres import Tools, wheel_bin
+from bursar.kernel.settings import Settings
+
+_SPOOL = "backup-spool"
+
+
+class BackupStoreMissing(Invalid):
+    """No store is configured."""
+
+    code = "backup_store_missing"
+
+
+class BackupKeyInStore(Invalid):
+    """The key lies in the store that it seals, where whoever takes the one has the other."""
+
+    code = "backup_key_in_store"
+
+
+def place_of(settings: Settings) -> backups.Place:
+    """Return what a backup of an instance is made of. settings: complete, with addresses."""
+    return backups.Place(settings.database_admin_url, tools_of(settings), vault_of(settings), settings.secret_key)
+
+
+def tools_of(settings: Settings) -> Tools:
+    return Tools(Path(settings.postgres_bin) if settings.postgres_bin else wheel_bin())
+
+
+def vault_of(settings: Settings) -> backups.Vault:
+    """Return the configured store with its keys. Raises: BackupStoreMissing, BackupKeyInStore, BackupKeyMissing."""
+    if not settings.backup_store:
+        raise BackupStoreMissing("no backup store is configured", hint="Set BURSAR_BACKUP_STORE to a directory.")
+    store, path = Path(settings.backup_store).absolute(), key_file(settings)
+    if path.resolve().is_relative_to(store.resolve()):
+        raise BackupKeyInStore(
+            f"the key {path} lies in the store it seals", hint="Set BURSAR_BACKUP_KEY_FILE elsewhere."
+        )
+    return backups.Vault(backups.DirectoryStore(store), backups.read_keyring(path))
+
+
+def key_file(settings: Settings) -> Path:
+    return Path(settings.backup_key_file).absolute() if settings.backup_key_file else settings.data / "backup.keys"
+
+
+def manner_of(settings: Settings) -> backups.Manner:
+    minutes = settings.backup_incremental_minutes
+    return backups.Manner(
+        spool=settings.data / _SPOOL,
+        mark_s=settings.backup_mark_s,
+        rhythm=backups.Rhythm(
+            full=timedelta(hours=settings.backup_full_hours),
+            incremental=timedelta(minutes=minutes) if minutes else None,
+        ),
+        keeping=keeping_of(settings),
+    )
+
+
+def keeping_of(settings: Settings) -> backups.Keeping:
+    return backups.Keeping(
+        whole=timedelta(hours=settings.backup_keep_hours),
+        days=settings.backup_keep_days,
+        weeks=settings.backup_keep_weeks,
+        months=settings.backup_keep_months,
+    )
+
+
+def begin(settings: Settings) -> None:
+    """Write down whether backups are wanted; where they are not, let the server keep no log for them any more.
+
+    What is wrong with them is told and shows in health. It does not keep payments from being received.
+    """
+    is_wanted = bool(settings.backup_store)
+    refusal = ""
+    if is_wanted:
+        try:
+            vault_of(settings)
+        except DomainError as wrong:
+            refusal = f"{wrong.message}. {wrong.hint}"
+            tell(f"there will be no backups: {refusal}")
+    asyncio.run(_begin(settings.database_admin_url, is_wanted=is_wanted, refusal=refusal))
+
+
+async def _begin(url: str, *, is_wanted: bool, refusal: str) -> None:
+    try:
+        async with connected(url) as connection:
+            await connection.want(is_wanted=is_wanted)
+            if refusal:
+                await connection.failed(refusal)
+            elif not is_wanted:
+                await connection.well()
+                await connection.drop_slot()
+    except (asyncpg.PostgresError, OSError) as error:
+        tell(f"how backups stand cannot be written down: {error}")

@@ -1,0 +1,2 @@
+drop table backup_standing;
+drop table backup_canary;
