@@ -42,14 +42,14 @@ FILTERED = [
 
 
 @pytest.mark.parametrize("path", [*LISTS, *FILTERED])
-async def test_a_page_of_an_empty_business_says_what_to_do_next(site: Site, path: str):
-    text = await site.empty.page(path)
+async def test_a_page_of_an_empty_business_says_what_to_do_next(shared_site: Site, path: str):
+    text = await shared_site.empty.page(path)
 
     _is_sound(text)
     assert "Nothing yet" in text
 
 
-async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_sound(lived: Visitor):
+async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_sound(shared: Visitor):
     seen: set[str] = set()
     ahead = [*LISTS, *FILTERED]
     while ahead:
@@ -57,7 +57,7 @@ async def test_every_page_of_a_business_with_a_history_is_reached_by_links_and_s
         if path in seen:
             continue
         seen.add(path)
-        answer = await lived.http.get(path, headers={"accept": "text/html"}, follow_redirects=True)
+        answer = await shared.http.get(path, headers={"accept": "text/html"}, follow_redirects=True)
         assert answer.status_code == 200, path
         markup = _is_sound(answer.text)
         links = [(a.get("href") or "").partition("#")[0] for a in markup.all("a") if "download" not in a]
@@ -155,51 +155,51 @@ async def test_a_sandbox_account_has_a_band_and_a_real_one_has_none(site: Site):
     assert "Sandbox play money, no real payment happens here." in text
 
 
-async def test_one_event_s_story_tells_what_came_and_what_it_did(lived: Visitor):
-    event_id = await lived.id_of(
+async def test_one_event_s_story_tells_what_came_and_what_it_did(shared: Visitor):
+    event_id = await shared.id_of(
         "evt", "select event_id from ledger_transaction where source_kind = 'payment' and source_ref = 'pi_1'"
     )
 
-    text = Markup(await lived.page(f"/events/{event_id}")).text
+    text = Markup(await shared.page(f"/events/{event_id}")).text
 
     for part in ("applied", "received, verified and stored", "succeeded payment 50.00 EUR", "granted credits",
                  "gateway:stripe 50.00 EUR", "sales 50.00 EUR", "+10 classes Ann Abara", '"object": "event"', "SHA-256"):  # fmt: skip
         assert part in text, part
 
 
-async def test_a_dead_event_s_story_keeps_its_error(lived: Visitor):
-    event_id = await lived.id_of("evt", "select event_id from gateway_event_dead order by event_id limit 1")
+async def test_a_dead_event_s_story_keeps_its_error(shared: Visitor):
+    event_id = await shared.id_of("evt", "select event_id from gateway_event_dead order by event_id limit 1")
 
-    text = Markup(await lived.page(f"/events/{event_id}")).text
+    text = Markup(await shared.page(f"/events/{event_id}")).text
 
     assert "attempt 1 failed" in text
     assert "rests as dead: retries exhausted" in text
 
 
-async def test_a_payment_shows_its_refund_its_grants_its_books_and_who_told(lived: Visitor):
-    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
+async def test_a_payment_shows_its_refund_its_grants_its_books_and_who_told(shared: Visitor):
+    payment_id = await shared.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
 
-    text = Markup(await lived.page(f"/payments/{payment_id}")).text
+    text = Markup(await shared.page(f"/payments/{payment_id}")).text
 
     for part in ("50.00 EUR", "25.00 EUR returned", "Ann Abara", "pack-10", "10 classes credits, 5 taken back, 5 left",
                  "succeeded refund 25.00 EUR", "refunds 25.00 EUR", "charge.succeeded", "refund.created"):  # fmt: skip
         assert part in text, part
 
 
-async def test_a_disputed_payment_says_so_and_by_when_to_answer(lived: Visitor):
-    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_9'")
+async def test_a_disputed_payment_says_so_and_by_when_to_answer(shared: Visitor):
+    payment_id = await shared.id_of("pay", "select id from payment where gateway_ref = 'pi_9'")
 
-    text = Markup(await lived.page(f"/payments/{payment_id}")).text
+    text = Markup(await shared.page(f"/payments/{payment_id}")).text
 
     assert "99.00 EUR disputed" in text
     assert "answer by 2025-10-20" in text
     assert "suspended licence python" in text
 
 
-async def test_a_customer_shows_credits_rights_payments_and_movements(lived: Visitor):
-    customer_id = await lived.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
+async def test_a_customer_shows_credits_rights_payments_and_movements(shared: Visitor):
+    customer_id = await shared.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
 
-    text = Markup(await lived.page(f"/customers/{customer_id}")).text
+    text = Markup(await shared.page(f"/customers/{customer_id}")).text
 
     for part in (
         "Ann Abara",
@@ -229,20 +229,20 @@ async def test_each_state_lists_its_own_events(lived: Visitor, status: str, coun
     assert len([row for row in page.values("id") if row.startswith("row-")]) == count
 
 
-async def test_a_customer_is_found_by_address_and_by_the_gateway_s_id(lived: Visitor):
-    customer_id = await lived.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
+async def test_a_customer_is_found_by_address_and_by_the_gateway_s_id(shared: Visitor):
+    customer_id = await shared.id_of("cus", "select id from customer where gateway_ref = 'cus_ann'")
 
     for query in ("ANN@Example.com", "cus_ann", customer_id, f" {customer_id} "):
         for path in ("/search", "/customers"):
-            answer = await lived.http.get(path, params={"q": query})
+            answer = await shared.http.get(path, params={"q": query})
             assert answer.headers.get("location") == f"/customers/{customer_id}", (path, query)
 
 
 @pytest.mark.parametrize("query", ["pi_1", "ch_1", "re_1", "cs_1", "PAYMENT"])
-async def test_whatever_names_a_payment_leads_to_it(lived: Visitor, query: str):
-    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
+async def test_whatever_names_a_payment_leads_to_it(shared: Visitor, query: str):
+    payment_id = await shared.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
 
-    answer = await lived.get(f"/search?q={payment_id if query == 'PAYMENT' else query}")
+    answer = await shared.get(f"/search?q={payment_id if query == 'PAYMENT' else query}")
 
     assert answer.headers["location"] == f"/payments/{payment_id}"
 
@@ -275,26 +275,26 @@ async def test_a_list_goes_on_after_its_last_row(site: Site):
     ["/events?status=nonsense", "/events?since=ever", "/events?before=pay_1", "/events/evt_nonsense", "/payments/x", "/customers/cus_",
      "/unmatched/pur_1", "/dead?replayed=-1", "/payments?customer=pay_1", "/books?before=x"],
 )  # fmt: skip
-async def test_a_nonsensical_address_is_refused_as_a_page(lived: Visitor, path: str):
-    answer = await lived.get(path)
+async def test_a_nonsensical_address_is_refused_as_a_page(shared: Visitor, path: str):
+    answer = await shared.get(path)
 
     assert answer.status_code in (400, 404)
     assert answer.headers["content-type"].startswith("text/html")
     assert "Traceback" not in answer.text
 
 
-async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(lived: Visitor):
-    page = await lived.get("/nothing/here")
-    problem = await lived.http.get("/v1/nothing", headers={"accept": "application/json"})
+async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(shared: Visitor):
+    page = await shared.get("/nothing/here")
+    problem = await shared.http.get("/v1/nothing", headers={"accept": "application/json"})
 
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no page at this address." in page.text
     assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_every_page_forbids_inline_code_and_other_hosts(lived: Visitor):
+async def test_every_page_forbids_inline_code_and_other_hosts(shared: Visitor):
     for path in (*LISTS, "/nothing", "/sign-in"):
-        policy = (await lived.get(path)).headers["content-security-policy"]
+        policy = (await shared.get(path)).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
 

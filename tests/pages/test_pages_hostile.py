@@ -118,11 +118,11 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-async def test_any_body_is_shown_in_bounds_and_saved_as_it_came(lived: Visitor, body: bytes):
-    event_id = await _store(lived, body)
+async def test_any_body_is_shown_in_bounds_and_saved_as_it_came(shared: Visitor, body: bytes):
+    event_id = await _store(shared, body)
 
-    page = await lived.page(f"/events/{event_id}")
-    saved = await lived.get(f"/events/{event_id}/body")
+    page = await shared.page(f"/events/{event_id}")
+    saved = await shared.get(f"/events/{event_id}/body")
 
     assert not Markup(page).crossed
     assert len(page) < 700_000
@@ -133,10 +133,10 @@ async def test_any_body_is_shown_in_bounds_and_saved_as_it_came(lived: Visitor, 
     assert "sandbox" in saved.headers["content-security-policy"]
 
 
-async def test_headers_of_a_delivery_are_text(lived: Visitor):
-    event_id = await _store(lived, b"{}", headers={"user-agent": SCRIPT, "x": "\u202e" + "y" * 5000})
+async def test_headers_of_a_delivery_are_text(shared: Visitor):
+    event_id = await _store(shared, b"{}", headers={"user-agent": SCRIPT, "x": "\u202e" + "y" * 5000})
 
-    page = await lived.page(f"/events/{event_id}")
+    page = await shared.page(f"/events/{event_id}")
 
     assert SCRIPT not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -147,8 +147,8 @@ async def test_headers_of_a_delivery_are_text(lived: Visitor):
     [*(text[:2000] for text in NASTY), "\x00", "%00", "evt_" + "z" * 26, "é" * 160, "a" * 321, " ", "cus_\u202e"],
     ids=range(len(NASTY) + 7),
 )
-async def test_any_search_is_answered(lived: Visitor, query: str):
-    answer = await lived.http.get("/search", params={"q": query}, headers={"accept": "text/html"})
+async def test_any_search_is_answered(shared: Visitor, query: str):
+    answer = await shared.http.get("/search", params={"q": query}, headers={"accept": "text/html"})
 
     assert answer.status_code in (200, 400)
     assert SCRIPT not in answer.text
@@ -156,16 +156,16 @@ async def test_any_search_is_answered(lived: Visitor, query: str):
 
 
 @pytest.mark.parametrize("text", [SCRIPT, "a\x00b", "\u202e", "x" * 255, "%", "*"])
-async def test_any_filter_is_answered(lived: Visitor, text: str):
+async def test_any_filter_is_answered(shared: Visitor, text: str):
     for path, name in (("/events", "type"), ("/dead", "cause"), ("/customers", "q")):
-        answer = await lived.http.get(path, params={name: text}, headers={"accept": "text/html"})
+        answer = await shared.http.get(path, params={name: text}, headers={"accept": "text/html"})
         assert answer.status_code in (200, 303, 400), (path, answer.status_code)
         assert SCRIPT not in answer.text
 
 
-async def test_a_lone_surrogate_in_an_address_breaks_nothing(lived: Visitor):
+async def test_a_lone_surrogate_in_an_address_breaks_nothing(shared: Visitor):
     for path in ("/search?q=%ed%a0%80", "/events?type=%ed%a0%80", "/events/%ff", "/customers?q=%c3%28"):
-        assert (await lived.get(path)).status_code in (200, 400, 404)
+        assert (await shared.get(path)).status_code in (200, 400, 404)
 
 
 @pytest.mark.parametrize("amount", [0, 1, 2**53 - 1, 2**62])
