@@ -22,7 +22,7 @@ async def test_a_healthy_installation(world):
     assert (live.status_code, live.json()["status"]) == (200, "alive")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert (health.status_code, health.json()["status"]) == (200, "healthy")
-    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "reconciliation", "disk"}
+    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "reconciliation", "backups", "disk"}
 
 
 async def test_dead_letters_and_a_waiting_queue_degrade(world):
@@ -141,3 +141,32 @@ async def test_the_reference_page_asks_no_other_host(world):
         "addresses are examples, and nothing is fetched from them"
     )
     assert "/v1/credit-spends" in page.text
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "failure", "complaint"),
+    [
+        ((2, 60, 3600), None, ""),
+        ((60, 60, 3600), None, "backups are late: the log in the store"),
+        ((2, 700, 3600), None, "backups are late: the last proof that the log has no gap"),
+        ((2, 60, 200_000), None, "backups are late: the newest backup"),
+        ((2, 60, 3600), "/mnt/x is full", "backups are late: the last attempt failed (bursar doctor says why)"),
+    ],
+)
+async def test_backups_older_than_they_should_be_degrade(world, admin_url, ages_s, failure, complaint):
+    connection = await asyncpg.connect(admin_url)
+    ago = [f"clock_timestamp() - interval '{seconds} seconds'" for seconds in ages_s]
+    await connection.execute(
+        f"""update backup_standing set is_wanted = true, log_kept_at = {ago[0]}, log_proven_at = {ago[1]},
+          backed_up_at = {ago[2]}, failure = $1::text, failed_at = case when $1::text is null then null else now() end""",
+        failure,
+    )
+    await connection.close()
+
+    health = await world.http.get("/health")
+    metrics = await world.http.get("/metrics")
+
+    part = health.json()["parts"]["backups"]
+    assert (part["status"], part["detail"]) == ("degraded" if complaint else "healthy", complaint)
+    assert part["figures"]["backup_age_s"] == pytest.approx(ages_s[2], abs=30)
+    assert 'bursar_backup_age_seconds{what="log"}' in metrics.text

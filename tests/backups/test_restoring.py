@@ -7,6 +7,7 @@ import signal
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from bursar.backups.wal import segment_object
 from bursar.kernel.errors import DomainError
 from bursar.kernel.postgres import Cluster, DirectoryTaken, Tools, wheel_bin
 from bursar.kernel.processes import send
-from test_up import Up, bursar, eventually, finish
+from test_up import Up, bursar, eventually, finish, status_of
 
 LOST_MAX = timedelta(seconds=5)
 
@@ -160,6 +161,11 @@ def _run(url: str, *statements: str) -> None:
     asyncio.run(run())
 
 
+def _health(up: Up) -> dict:
+    with urllib.request.urlopen(f"{up.facts['url']}/health", timeout=10) as answer:
+        return json.load(answer)["parts"]
+
+
 def _row(url: str, statement: str) -> tuple:
     async def run() -> tuple:
         connection = await asyncpg.connect(url)
@@ -196,6 +202,16 @@ def test_everything_killed_and_deleted_comes_back_and_its_backups_go_on_without_
         assert eventually(lambda: backups.list_backups(vault).backups[-1].timeline == 2)
         assert eventually(lambda: vault.has("wal/00000002/tail"))
         proven = backups.prove_log(vault, is_read=True)
+        assert eventually(lambda: _health(up)["backups"]["status"] == "healthy")
+        store.rename(store.with_name("unplugged"))
+        store.mkdir()
+        assert eventually(lambda: "the last attempt failed" in _health(up)["backups"]["detail"])
+        assert not any(store.rglob("tail"))
+        assert status_of(f"{up.facts['url']}/health/ready") == 200
+        store.rmdir()
+        store.with_name("unplugged").rename(store)
+        assert eventually(lambda: _health(up)["backups"]["status"] == "healthy", within_s=40)
+        backups.prove_log(vault, is_read=True)
 
     assert [name.rpartition("-")[2] for name in restored["backups"]] == ["full", "incremental"]
     assert len(restored["segments"]) >= 3

@@ -14,6 +14,7 @@ Invariants:
 from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing, Catalogue, list_backups
 from bursar.backups.due import Rhythm
 from bursar.backups.envelope import BackupDamaged
+from bursar.backups.health import Ages, ages, complaint
 from bursar.backups.keys import (
     BackupKeyExists,
     BackupKeyInvalid,
@@ -27,14 +28,15 @@ from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvali
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
 from bursar.backups.restoring import Restored, RestoreIncomplete, restore
-from bursar.backups.source import BackupUnderWay
+from bursar.backups.source import BackupUnderWay, connected
 from bursar.backups.standing import LogProven, prove_log
 from bursar.backups.store import BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
 from bursar.backups.streaming import LogBehind, Manner, ReceiverEnded, Stream
 from bursar.backups.taking import BackupFailed, Place, take
-from bursar.backups.vault import BackupStoreOfAnother, Vault
+from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
 __all__ = [
+    "Ages",
     "Backup",
     "BackupDamaged",
     "BackupFailed",
@@ -45,6 +47,7 @@ __all__ = [
     "BackupNotFound",
     "BackupObjectMissing",
     "BackupParentMissing",
+    "BackupStoreEmpty",
     "BackupStoreFailed",
     "BackupStoreOfAnother",
     "BackupUnderWay",
@@ -69,6 +72,9 @@ __all__ = [
     "Stream",
     "Vault",
     "add_key",
+    "ages",
+    "complaint",
+    "connected",
     "list_backups",
     "plan",
     "prove",

@@ -81,13 +81,14 @@ class Stream:
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._kept: set[str] = set()
         self._is_new = False
+        self._is_first = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. Raises what the supervisor shall start it again for."""
         async with connected(self._place.url) as connection:
             source = await connection.source()
-            await asyncio.to_thread(self._place.vault.belongs_to, source.system)
             await connection.want(is_wanted=True)
+            self._is_first = (await connection.standing()).backed_up_at is None
             await connection.summarise(source.number)
             await connection.quiet()
             self._is_new = await connection.add_slot()
@@ -96,6 +97,7 @@ class Stream:
                 shutil.rmtree(self._manner.spool, ignore_errors=True)
             receiver = self._receive()
             try:
+                await asyncio.to_thread(self._claim, source)
                 await self._turn(connection, source, receiver, stopping)
             except (DomainError, OSError) as failure:
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -153,6 +155,7 @@ class Stream:
     def _store(self, source: Source, mark: Mark, received: int) -> None:
         """Put finished segments and timelines' histories, then the part of the newest segment with its mark."""
         vault, size = self._place.vault, source.segment_bytes
+        self._claim(source)
         if self._is_new or not vault.has(begins_object()):
             vault.put(begins_object(), {"lsn": self._first(size)})
             self._is_new = False
@@ -168,6 +171,11 @@ class Stream:
         content = b"" if segment_object(name) in self._kept else self._part(name, received - number * size)
         vault.put(tail_object(source.timeline), {"segment": name, "mark": mark.said()}, [content])
         self._tidy()
+
+    def _claim(self, source: Source) -> None:
+        """Make sure, each time, that the store is ours and its disk still there."""
+        self._place.vault.belongs_to(source.system, may_claim=self._is_first)
+        self._is_first = False
 
     def _first(self, size: int) -> int:
         """Return where the log begins that has come."""

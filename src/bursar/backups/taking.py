@@ -55,7 +55,7 @@ async def take(place: Place, kind: Kind) -> Backup:
     async with connected(place.url) as connection, connection.alone():
         source = await connection.source()
         await connection.summarise(source.number)
-        await asyncio.to_thread(place.vault.belongs_to, source.system)
+        await asyncio.to_thread(place.vault.belongs_to, source.system, may_claim=True)
         await asyncio.to_thread(strike_unfinished, place.vault)
         parent = await asyncio.to_thread(_parent, place.vault, source) if kind == "incremental" else None
         backup = await asyncio.to_thread(_take, place, source, parent)

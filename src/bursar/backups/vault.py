@@ -24,6 +24,12 @@ class BackupStoreOfAnother(Conflict):
     code = "backup_store_of_another"
 
 
+class BackupStoreEmpty(Conflict):
+    """The store has nothing of what was put there."""
+
+    code = "backup_store_empty"
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What was written: the object's bytes as they lie in the store, and their hash."""
@@ -99,9 +105,18 @@ class Vault:
     def tidy(self) -> None:
         self._store.tidy()
 
-    def belongs_to(self, system: str) -> None:
-        """Claim an empty store for a database, or refuse one of another. Raises: BackupStoreOfAnother."""
+    def belongs_to(self, system: str, *, may_claim: bool) -> None:
+        """Claim an empty store for a database, or refuse one of another.
+
+        may_claim: False where there were backups before: then an empty directory is a disk that is not mounted.
+        Raises: BackupStoreOfAnother, BackupStoreEmpty.
+        """
         if not self.has(INSTALLATION):
+            if not may_claim:
+                raise BackupStoreEmpty(
+                    "the backup store is empty, and there were backups before",
+                    hint="Is its disk mounted? If it is meant to be a new store: bursar backup now",
+                )
             self.put(INSTALLATION, {"system": system})
         owner = self.said(INSTALLATION)["system"]
         if owner != system:

@@ -7,7 +7,6 @@ from pathlib import Path
 import asyncpg
 
 from bursar import backups
-from bursar.backups.source import connected
 from bursar.cli.options import tell
 from bursar.kernel.errors import DomainError, Invalid
 from bursar.kernel.postgres import Tools, wheel_bin
@@ -93,7 +92,7 @@ def begin(settings: Settings) -> None:
 
 async def _begin(url: str, *, is_wanted: bool, refusal: str) -> None:
     try:
-        async with connected(url) as connection:
+        async with backups.connected(url) as connection:
             await connection.want(is_wanted=is_wanted)
             if refusal:
                 await connection.failed(refusal)

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import typer
 
+from bursar import backups
 from bursar.cli.connection import instance
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel import migrations
@@ -135,6 +136,22 @@ async def _clock(connection: Any, _: Settings) -> Finding:
     return Finding("clock", abs(skew_s) <= _SKEW_MAX_S, f"the database's differs by {skew_s:+.3f} s", advice)
 
 
+async def _backups(_: Any, settings: Settings) -> Finding:
+    try:
+        async with backups.connected(settings.database_admin_url) as connection:
+            standing = await connection.standing()
+    except asyncpg.InsufficientPrivilegeError:
+        return Finding("backups", ok=True, found="not known without BURSAR_DATABASE_ADMIN_URL")
+    if not standing.is_wanted:
+        advice = "Set BURSAR_BACKUP_STORE, and make a key: bursar backup key."
+        return Finding("backups", not settings.production, "none are made", advice)
+    found = f"the log is kept up to {standing.log_kept_at}, the newest backup is of {standing.backed_up_at}"
+    if standing.failure:
+        return Finding("backups", ok=False, found=standing.failure, advice=f"Look at the store; {found}.")
+    is_whole = standing.backed_up_at is not None and standing.log_kept_at is not None
+    return Finding("backups", is_whole, found, "Run bursar up with BURSAR_BACKUP_STORE set, or bursar backup now.")
+
+
 async def _secret(_: Any, settings: Settings) -> Finding:
     path = settings.data / "secret.key"
     mode = await asyncio.to_thread(_mode_of, path)
@@ -152,4 +169,4 @@ def _line(finding: Finding) -> str:
     return f"{mark} {finding.check}: {finding.found}" + ("" if finding.ok else f"\n     {finding.advice}")
 
 
-_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _disk, _clock, _secret)
+_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _disk, _clock, _secret, _backups)

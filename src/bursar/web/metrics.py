@@ -64,6 +64,12 @@ class Metrics:
             "Gateway accounts that were not compared with their gateways for 26 hours.",
             registry=self._registry,
         )
+        self._backups = Gauge(
+            "bursar_backup_age_seconds",
+            "How old what a disaster would fall back on is: the log in the store, the newest backup, the last proof.",
+            ["what"],
+            registry=self._registry,
+        )
         self._up = Gauge("bursar_database_up", "Whether the database answers.", registry=self._registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -89,6 +95,9 @@ class Metrics:
                 self._jobs.labels(kind, state).set(count)
             self._jobs_age.set(standing.jobs_oldest_s)
             self._not_reconciled.set(standing.not_reconciled)
+            self._backups.clear()
+            for name, seconds in standing.backups.figures.items():
+                self._backups.labels(name.removesuffix("_age_s")).set(seconds)
             for table, rows in standing.stored.items():
                 self._stored.labels(table).set(rows)
         return generate_latest(self._registry)

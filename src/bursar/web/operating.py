@@ -9,11 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from bursar import __version__
+from bursar import __version__, backups
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address, networks
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.resources import resources_of
+from bursar.kernel.settings import Settings
 from bursar.web.standing import Standing, Watch, free_bytes
 
 router = APIRouter(route_class=StrictRoute, tags=["operating"])
@@ -94,7 +95,7 @@ async def ready(watch: WatchOf) -> Ready:
 @router.get("/health", dependencies=_WATCHERS, responses={503: {"model": Health}})
 async def health(request: Request, response: Response, watch: WatchOf) -> Health:
     """Tell how every part is: database, queue, dead letters, disk."""
-    parts = await _database_parts(watch)
+    parts = await _database_parts(watch, resources_of(request).settings)
     free = free_bytes(resources_of(request).settings.data)
     parts["disk"] = Part(
         status="healthy" if free >= _FREE_BYTES_MIN else "degraded",
@@ -119,11 +120,12 @@ async def metrics(request: Request, watch: WatchOf) -> Response:
     return Response(request.app.state.metrics.text(standing), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _database_parts(watch: Watch) -> dict[str, Part]:
+async def _database_parts(watch: Watch, settings: Settings) -> dict[str, Part]:
     try:
         standing = await watch.standing()
     except DomainError as refusal:
         return {"database": Part(status="unhealthy", detail=refusal.message)}
+    late_backups = backups.complaint(standing.backups, settings)
     late, lately = standing.oldest_s > _OLDEST_MAX_S, standing.dead_lately
     return {
         "database": Part(status="healthy", figures={"latency_s": round(standing.latency_s, 4)}),
@@ -143,6 +145,9 @@ async def _database_parts(watch: Watch) -> dict[str, Part]:
             if standing.not_reconciled
             else "",
             figures={"overdue_accounts": standing.not_reconciled},
+        ),
+        "backups": Part(
+            status="degraded" if late_backups else "healthy", detail=late_backups, figures=standing.backups.figures
         ),
     }
 

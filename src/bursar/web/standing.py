@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from bursar import backups
 from bursar.bootstrap import kinds
 from bursar.kernel import migrations
 from bursar.kernel.errors import DomainError, Unavailable
@@ -77,6 +78,7 @@ class Standing:
     jobs: by kind and state, counted likewise. jobs_oldest_s: how long the one that is due longest has waited.
     unsealed_s: how long the oldest audit record of any tenant has waited for its seal, as of some seconds ago.
     not_reconciled: gateway accounts that were not compared with their gateways for 26 hours, as of then too.
+    backups: how old what a disaster would fall back on is.
     """
 
     waiting: int
@@ -90,6 +92,7 @@ class Standing:
     jobs: Mapping[tuple[str, str], int]
     jobs_oldest_s: float
     not_reconciled: int
+    backups: backups.Ages
 
 
 class Watch:
@@ -135,6 +138,7 @@ class Watch:
             dead = await tx.fetchrow(_DEAD)
             stored = await tx.fetch(_STORED, _TABLES)
             jobs = await tx.fetch(_JOBS)
+            backup_ages = await backups.ages(tx)
             if time.monotonic() >= self._seldom[0]:
                 unsealed_s = await tx.fetchval(_UNSEALED)
                 not_reconciled = await overdue_accounts(tx, now=self._resources.now())
@@ -148,6 +152,7 @@ class Watch:
             jobs_oldest_s=max((row["oldest_s"] for row in jobs), default=0.0),
             unsealed_s=self._seldom[1],
             not_reconciled=self._seldom[2],
+            backups=backup_ages,
         )
 
 

@@ -1,0 +1,59 @@
+"""How backups stand, in figures that can be watched: how old what a disaster would fall back on is."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bursar.kernel.settings import Settings
+
+_AGES = """
+select is_wanted, failure is not null as is_failing,
+  extract(epoch from clock_timestamp() - log_kept_at)::float8 as log_s,
+  extract(epoch from clock_timestamp() - log_proven_at)::float8 as proven_s,
+  extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s
+from backup_standing
+"""
+
+PROVEN_MAX_S: Final = 600.0
+"""A gap in the log is found within ten minutes, or it is said that nobody looked."""
+_LOG_LEAST_S: Final = 15.0
+_MARKS: Final = 5
+_BACKUP_SLACK: Final = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Seconds since the newest mark was kept, since the log was found whole, since a backup was taken; None: never."""
+
+    is_wanted: bool
+    is_failing: bool
+    log_s: float | None
+    proven_s: float | None
+    backup_s: float | None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        named = {"log_age_s": self.log_s, "proven_age_s": self.proven_s, "backup_age_s": self.backup_s}
+        return {name: round(value, 1) for name, value in named.items() if value is not None} if self.is_wanted else {}
+
+
+async def ages(tx: Any) -> Ages:
+    """Ask how old everything is. tx: as the engine."""
+    return Ages(**dict(await tx.fetchrow(_AGES)))
+
+
+def complaint(found: Ages, settings: Settings) -> str:
+    """Return what is not well with backups; empty when nothing is. Pure."""
+    if not found.is_wanted:
+        return "no backups are made; set BURSAR_BACKUP_STORE" if settings.production else ""
+    late = [
+        text
+        for text, age, most in (
+            ("the log in the store", found.log_s, max(_LOG_LEAST_S, _MARKS * settings.backup_mark_s)),
+            ("the newest backup", found.backup_s, settings.backup_full_hours * 3600 * _BACKUP_SLACK),
+            ("the last proof that the log has no gap", found.proven_s, PROVEN_MAX_S),
+        )
+        if age is None or age > most
+    ]
+    if found.is_failing:
+        late.insert(0, "the last attempt failed (bursar doctor says why)")
+    return f"backups are late: {', '.join(late)}" if late else ""
