@@ -53,7 +53,7 @@ _MAY_ENGINE = {
     "identity_issuer": {"select"},
     "invariant_sweep": {"select"},
     "job": {"select", "insert", "update", "delete"},
-    "job_tally": {"select", "insert", "update"},
+    "job_tally": {"select", "insert", "update", "delete"},
     "job_tick": {"select", "insert", "update"},
     "mail_queue": {"select"},
     "operator": {"select", "insert", "update"},
