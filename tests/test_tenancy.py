@@ -84,6 +84,7 @@ _NEVER_CHANGED = {
     "ledger_entry",
     "ledger_transaction",
     "outbox",
+    "payment_method_warning",
     "reconciliation_page",
     "security_event",
 }

@@ -3,13 +3,17 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bursar.kernel.identity.letters import Composer
 from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.kernel.resources import utc_now
-from bursar.money import calls, changing, disputing, refunding, sagas
+from bursar.kernel.seal import Seal
+from bursar.kernel.settings import Settings
+from bursar.money import calls, changing, disputing, paying, refunding, sagas
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 from bursar.money.gateways.callers import Callers
+from bursar.money.paying import expiring
 from bursar.money.reconciliation import jobs as reconciliation_jobs
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 FULFILLERS = (Credits, Features, Quotas, Licences)
 """Who delivers which kind of grant. An app adds its own here."""
 
-ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, sagas.ASKER)
+ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, paying.ASKER, paying.SAVING, sagas.ASKER)
 """Who asks something of gateways and hears what came of it."""
 
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
@@ -28,16 +32,19 @@ JOBS: tuple[Kind, ...] = (
     calls.execution(OUTSIDE, ASKERS),
     calls.lookup(OUTSIDE, ASKERS),
     *reconciliation_jobs.kinds(OUTSIDE),
+    *expiring.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
-SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES,)
+SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES, *expiring.SCHEDULES)
 """What is done at which times, for every tenant or for the installation."""
 
 APIS = (
     "bursar.money.catalog.api",
     "bursar.money.customers.api",
     "bursar.money.payments.api",
+    "bursar.money.paying.api",
+    "bursar.money.paying.methods_api",
     "bursar.money.refunding.api",
     "bursar.money.disputing.api",
     "bursar.money.checkouts.api",
@@ -68,6 +75,11 @@ APIS = (
     "bursar.kernel.circuits.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
+
+
+def composers(settings: Settings) -> dict[str, Composer]:
+    """Return who writes which kind of letter to customers."""
+    return {paying.CONFIRMATION_LETTER: paying.confirmation_letters(Seal(settings.secret_key))}
 
 
 def registry() -> Registry:

@@ -95,6 +95,9 @@ PREFIXES = {
     "lot": ids.LOT,
     "order": ids.ORDER,
     "payment": ids.PAYMENT,
+    "payment_change": ids.PAYMENT_CHANGE,
+    "payment_method": ids.PAYMENT_METHOD,
+    "payment_method_change": ids.PAYMENT_METHOD_CHANGE,
     "price": ids.PRICE,
     "product": ids.PRODUCT,
     "record": ids.AUDIT,
@@ -208,6 +211,23 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "trial_end": "2099-01-01T00:00:00Z",
             "saves_payment_method": True,
         },
+        "/v1/payments": {
+            "customer": mine["customer"],
+            "payment_method": mine["payment_method"],
+            "price": mine["price"],
+            "quantity": 1,
+            "description": "for the course",
+            "return_url": "https://studio.example.org/paid",
+        },
+        "/v1/payments/{payment}/confirmations": {"return_url": "https://studio.example.org/paid"},
+        "/v1/payment-methods": {
+            "customer": mine["customer"],
+            "return_url": "https://studio.example.org/saved",
+            "cancel_url": "https://studio.example.org/",
+            "gateway_ref": "pm_entered",
+            "currency": "EUR",
+        },
+        "/v1/payment-methods/{payment_method}/defaults": {"subscription": mine["subscription"]},
         "/v1/subscriptions/{subscription}/changes": _CHANGE | {"price": mine["recurring"]},
         "/v1/subscriptions/{subscription}/previews": _CHANGE | {"price": mine["recurring"]},
         "/v1/subscriptions/{subscription}/cancellations": {"at": "period_end", "comment": "moved away"},
@@ -320,6 +340,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["subscription_change"] = await _changed(caller.stage)
     await _answered(caller.stage)
     mine["saga"] = await half_done(caller.stage)
+    mine |= await _saved(caller, mine)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -478,6 +499,43 @@ async def half_done(stage: Stage) -> str:
             saga_id,
         )
     return ids.show(ids.SAGA, saga_id)
+
+
+async def _saved(caller: Any, mine: dict[str, str]) -> dict[str, str]:
+    """Let a customer have a card that was told of as ending, and was asked for money; return the card, and what was asked for."""
+    stage, method_id, (confirmation, setup) = caller.stage, ids.new(), (ids.new(), ids.new())
+    account, customer = ids.parse(ids.GATEWAY_ACCOUNT, mine["keyed"]), ids.parse(ids.CUSTOMER, mine["customer"])
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(
+            """insert into payment_method (tenant_id, id, gateway_account_id, gateway_ref, customer_id, method, is_detached, created_at)
+            values ($1, $2, $3, 'pm_saved', $4, 'card', false, now())""",
+            *(stage.tenant_id, method_id, account, customer),
+        )
+        await tx.execute(
+            "insert into payment_method_warning (tenant_id, payment_method_id, exp_year, exp_month) values ($1, $2, 2030, 1)",
+            *(stage.tenant_id, method_id),
+        )
+    method = ids.show(ids.PAYMENT_METHOD, method_id)
+    wanted = {"customer": mine["customer"], "payment_method": method, "amount_minor": 1, "currency": "EUR"}
+    asked = await caller.post("/v1/payments", wanted)
+    assert asked.status_code == 202, asked.text
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(
+            """insert into payment_change (tenant_id, id, payment_id, kind, call_id, is_open, actor)
+            select tenant_id, $3, id, 'confirmation', call_id, false, 'operator' from asked_payment where tenant_id = $1 and id = $2""",
+            *(stage.tenant_id, ids.parse(ids.PAYMENT, asked.json()["id"]), confirmation),
+        )
+        await tx.execute(
+            """insert into payment_method_change (tenant_id, id, gateway_account_id, customer_id, kind, call_id, is_open, actor)
+            select tenant_id, $3, gateway_account_id, customer_id, 'setup', call_id, false, 'operator' from asked_payment
+            where tenant_id = $1 and id = $2""",
+            *(stage.tenant_id, ids.parse(ids.PAYMENT, asked.json()["id"]), setup),
+        )
+    return {
+        "payment_method": method,
+        "payment_change": ids.show(ids.PAYMENT_CHANGE, confirmation),
+        "payment_method_change": ids.show(ids.PAYMENT_METHOD_CHANGE, setup),
+    }
 
 
 async def _met(caller: Any) -> UUID:

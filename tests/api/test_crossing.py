@@ -18,7 +18,10 @@ GUARDED = {
     "price_has_subscriptions",
     "product_has_prices",
 } | {
+    "customer_not_at_gateway",
     "gateway_key_missing",
+    "payment_state_refuses",
+    "subscription_of_another_customer",
     "subscription_state_refuses",
 }
 """What deleting something that is in use is refused for, or changing it at a gateway without a key; then its id was understood."""

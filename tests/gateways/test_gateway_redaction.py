@@ -37,7 +37,7 @@ ADA = CustomerFact(
 _ALLOWED_TEXTS = {
     "ref", "customer", "currency", "invoice", "charge", "subscription", "payment_method", "failure_code", "payment", "dispute",
     "direction", "number", "billing_reason", "mode", "method", "key", "status", "product", "price",
-    "bursar_refund",
+    "bursar_refund", "bursar_payment", "default_method",
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ or exists (select from gateway_object x where x.tenant_id = $1 and x.gateway_acc
 
 LINES: Final[dict[str, str]] = {
     "customer": _lines(
-        "n.name, c.email, c.name, c.phone, c.is_deleted",
+        "n.name, c.email, c.name, c.phone, c.is_deleted, c.default_method_ref",
         f"from customer c join customer_name n on n.id = c.id where c.tenant_id = $1 and ({_REFERRED})",
     ),
     "purchase": _lines(
@@ -119,7 +119,7 @@ where i.tenant_id = $1
     "subscription": _lines(
         f"a.name, s.gateway_ref, cn.name, rn.name, s.status, {_at('s.current_period_start')}, {_at('s.current_period_end')}, "
         f"s.cancel_at_period_end, {_at('s.cancel_at')}, {_at('s.canceled_at')}, {_at('s.ended_at')}, {_at('s.trial_end')}, "
-        f"{_at('told.created_at')}, s.has_begun",
+        f"{_at('told.created_at')}, s.has_begun, s.default_method_ref",
         # While nobody has said when it began, the row bears the time of whichever report named it first.
         """
 from subscription s join account a on a.id = s.gateway_account_id

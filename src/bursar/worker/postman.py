@@ -1,6 +1,7 @@
 """Sends the letters that are due, a second after they were written at most. Any number of workers may do it."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,7 +9,7 @@ import asyncpg
 import structlog
 
 from bursar.kernel.db import Database, DatabaseUnavailable
-from bursar.kernel.identity.letters import post_letters
+from bursar.kernel.identity.letters import Composer, post_letters
 from bursar.kernel.mail import Mailer
 from bursar.kernel.pauses import pause
 
@@ -18,14 +19,16 @@ _AGAIN_S: Final = 2.0
 _log = structlog.get_logger("bursar.mail")
 
 
-async def post_forever(url: str, mailer: Mailer, *, base_url: str, stopping: asyncio.Event) -> None:
+async def post_forever(
+    url: str, mailer: Mailer, *, base_url: str, stopping: asyncio.Event, composers: Mapping[str, Composer]
+) -> None:
     """Send letters until told to stop. A lost database is waited for."""
     while not stopping.is_set():
         try:
             db = await Database.open(url, size=2)
             try:
                 while not stopping.is_set():
-                    await post_letters(db, mailer, base_url=base_url, clock=_now)
+                    await post_letters(db, mailer, base_url=base_url, clock=_now, composers=composers)
                     await pause(stopping, EVERY_S)
             finally:
                 await db.close()

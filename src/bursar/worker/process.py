@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import structlog
 
-from bursar.bootstrap import SCHEDULES, kinds, registry
+from bursar.bootstrap import SCHEDULES, composers, kinds, registry
 from bursar.kernel import garbage
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.mail import mailer_of
@@ -40,7 +40,13 @@ async def run(settings: Settings, *, pulse: int = NO_PULSE) -> None:
         asyncio.create_task(work_forever(settings, kinds(), stopping, SCHEDULES)),
         asyncio.create_task(_chores_forever(settings, stopping)),
         asyncio.create_task(
-            post_forever(settings.database_url, mailer_of(settings), base_url=settings.public_url, stopping=stopping)
+            post_forever(
+                settings.database_url,
+                mailer_of(settings),
+                base_url=settings.public_url,
+                stopping=stopping,
+                composers=composers(settings),
+            )
         ),
         asyncio.create_task(_seal_forever(settings, stopping)),
     ]

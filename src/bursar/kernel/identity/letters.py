@@ -5,7 +5,7 @@ is looked up and made when it is sent: asking for a letter takes as long for an 
 database dump holds a link.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -32,6 +32,11 @@ _PATHS: Final[dict[str, str]] = {
 }
 
 _WRITE = "insert into mail_message (tenant_id, id, kind, email, created_at) values ($1, $2, $3, $4, $5)"
+_WRITE_ABOUT = """
+insert into mail_message (tenant_id, id, kind, email, about, created_at) values ($1, $2, $3, '', $4, $5)
+on conflict (tenant_id, kind, about) where about is not null do nothing
+returning id
+"""
 _QUEUE = "insert into mail_queue (tenant_id, id, due_at) values ($1, $2, $3)"
 
 _DUE = f"select tenant_id, id from mail_queue where due_at <= $1 order by due_at limit {AT_ONCE}"
@@ -40,7 +45,7 @@ update mail_queue set due_at = $3::timestamptz + $4, attempts = attempts + 1 whe
 returning attempts
 """
 _LETTER = """
-select m.kind, m.email, t.name as business from mail_message m join tenant t on t.tenant_id = m.tenant_id
+select m.kind, m.email, m.about, t.name as business from mail_message m join tenant t on t.tenant_id = m.tenant_id
 where m.tenant_id = $1 and m.id = $2
 """
 _RECIPIENT = """
@@ -52,6 +57,11 @@ where tenant_id = $1 and email_key = $2 and deactivated_at is null
 _SENT = "update mail_message set sent_at = $3, dropped = $4 where tenant_id = $1 and id = $2"
 _LATER = "update mail_queue set due_at = $3 where tenant_id = $1 and id = $2"
 _DONE = "delete from mail_queue where tenant_id = $1 and id = $2"
+
+Composer = Callable[[Transaction, UUID, str, str], Awaitable[Message | None]]
+"""Write a letter: of a tenant, about something (public id), from a business (its name). None: there is nobody to write to, or no need."""
+
+NO_COMPOSERS: Final[Mapping[str, Composer]] = {}
 
 _log = structlog.get_logger("bursar.mail")
 
@@ -73,6 +83,18 @@ async def write(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: str, now
     await tx.execute(_QUEUE, tenant_id, letter_id, now)
 
 
+async def write_about(tx: Transaction, *, tenant_id: UUID, kind: str, about: str, now: datetime) -> bool:
+    """Put down a letter to whomever something is about; False when one of this kind about it is there already.
+
+    about: public id. Its composer says to whom it goes and what it says, when it is sent: see `Composer`.
+    """
+    letter_id = ids.new()
+    if await tx.fetchval(_WRITE_ABOUT, tenant_id, letter_id, kind, about, now) is None:
+        return False
+    await tx.execute(_QUEUE, tenant_id, letter_id, now)
+    return True
+
+
 async def write_limited(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: str, now: datetime) -> None:
     """Put a letter down unless many went to this address lately; whoever asked is not told."""
     what = f"mail to {email_key(email)[:254]}"
@@ -80,8 +102,17 @@ async def write_limited(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: 
         await write(tx, tenant_id=tenant_id, kind=kind, email=email, now=now)
 
 
-async def post_letters(db: Database, mailer: Mailer, *, base_url: str, clock: Callable[[], datetime]) -> int:
+async def post_letters(
+    db: Database,
+    mailer: Mailer,
+    *,
+    base_url: str,
+    clock: Callable[[], datetime],
+    composers: Mapping[str, Composer] = NO_COMPOSERS,
+) -> int:
     """Send what is due, and return how many were sent. Any number of workers may do this at once.
+
+    composers: by kind, of letters that are about something.
 
     A crash between sending and noting it sends a letter twice; its link is another one, and both are good.
     """
@@ -89,19 +120,31 @@ async def post_letters(db: Database, mailer: Mailer, *, base_url: str, clock: Ca
         due = [(row["tenant_id"], row["id"]) for row in await tx.fetch(_DUE, clock())]
     sent = 0
     for tenant_id, letter_id in due:
-        taken = await _take(db, tenant_id, letter_id, base_url=base_url, now=clock())
+        taken = await _take(db, tenant_id, letter_id, base_url=base_url, now=clock(), composers=composers)
         if taken is not None:
             sent += await _send(db, mailer, taken, clock=clock)
     return sent
 
 
-async def _take(db: Database, tenant_id: UUID, letter_id: UUID, *, base_url: str, now: datetime) -> _Taken | None:
+async def _take(
+    db: Database,
+    tenant_id: UUID,
+    letter_id: UUID,
+    *,
+    base_url: str,
+    now: datetime,
+    composers: Mapping[str, Composer],
+) -> _Taken | None:
     async with db.tenant(tenant_id) as tx:
         attempts = await tx.fetchval(_TAKE, tenant_id, letter_id, now, _LEASE)
         if attempts is None:
             return None
         letter = await tx.fetchrow(_LETTER, tenant_id, letter_id)
         kind = letter["kind"]
+        if letter["about"] is not None:
+            composer = composers.get(kind)
+            written = await composer(tx, tenant_id, letter["about"], letter["business"]) if composer else None
+            return _Taken(tenant_id, letter_id, attempts, written)
         row = await tx.fetchrow(_RECIPIENT, tenant_id, email_key(letter["email"]), kind)
         if row is None:
             return _Taken(tenant_id, letter_id, attempts, None)

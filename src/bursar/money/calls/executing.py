@@ -32,6 +32,7 @@ from bursar.money.gateways.calling import (
 )
 from bursar.money.gateways.calls import AnyCall, CallUnreadable, CreateCustomer, CreatePayment, CreateRefund
 from bursar.money.gateways.calls import Kind as ObjectKind
+from bursar.money.gateways.fields import ref_of
 from bursar.money.gateways.reports import Source, report_event
 from bursar.money.intake import file_written
 from bursar.money.intake.accounts import credentials
@@ -245,13 +246,31 @@ class Executor:
             if refusal.object is not None and refusal.object_kind is not None and refusal.at is not None:
                 event = report_event(kind=refusal.object_kind, object=refusal.object, at=refusal.at, source=Source.call)
                 event_id = await file_written(tx, tenant_id=it.tenant_id, account_id=it.account_id, event=event)
+            told = refusal.object or {}
             await self._tell_refused(
-                tx, it, way.call, code=refusal.decline_code or refusal.code, why=refusal.message, event_id=event_id
+                tx,
+                it,
+                way.call,
+                code=refusal.decline_code or refusal.code,
+                why=refusal.message,
+                event_id=event_id,
+                object_kind=refusal.object_kind,
+                ref=ref_of(told),
+                object=refusal.object,
             )
 
     async def _tell_refused(
-        self, tx: Transaction, it: Intent, call: AnyCall, *, code: str | None, why: str, event_id: UUID | None = None
+        self,
+        tx: Transaction,
+        it: Intent,
+        call: AnyCall,
+        *,
+        code: str | None,
+        why: str,
+        event_id: UUID | None = None,
+        **more: Any,
     ) -> None:
+        """more: of the object that the gateway told of, as in `Ended`."""
         now = self._outside.now()
         if await writing.ended(
             tx,
@@ -264,7 +283,7 @@ class Executor:
             event_id=event_id,
             is_let_go=call.is_let_go,
         ):
-            await self._tell(tx, it, "on_refused", _ended(it, call, code=code, message=why))
+            await self._tell(tx, it, "on_refused", _ended(it, call, code=code, message=why, **more))
 
     async def _unknown(self, way: _Way, why: str) -> None:
         async with way.work.finish() as tx:

@@ -52,7 +52,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call and its outcome. ref, object: what the gateway answered. code, message: why it refused."""
+    """A call and its outcome. ref, object: what the gateway answered, or told with its refusal. code, message: why it refused."""
 
     tenant_id: UUID
     id: UUID

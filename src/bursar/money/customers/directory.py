@@ -20,12 +20,12 @@ on conflict (tenant_id, gateway_account_id, gateway_ref) do nothing
 _DESCRIBE = """
 update customer as c
 set email = new.email, name = new.name, phone = new.phone, is_deleted = new.is_deleted,
-    created_at = coalesce(new.created_at, c.created_at)
-from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[])
-  as new (ref, email, name, phone, is_deleted, created_at)
+    created_at = coalesce(new.created_at, c.created_at), default_method_ref = new.default_method
+from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[], $9::text[])
+  as new (ref, email, name, phone, is_deleted, created_at, default_method)
 where c.tenant_id = $1 and c.gateway_account_id = $2 and c.gateway_ref = new.ref
-  and (c.email, c.name, c.phone, c.is_deleted, c.created_at)
-    is distinct from (new.email, new.name, new.phone, new.is_deleted, coalesce(new.created_at, c.created_at))
+  and (c.email, c.name, c.phone, c.is_deleted, c.created_at, c.default_method_ref)
+    is distinct from (new.email, new.name, new.phone, new.is_deleted, coalesce(new.created_at, c.created_at), new.default_method)
 """
 
 _ROWS = """
@@ -78,6 +78,7 @@ async def know_customers(
             [f.phone for f in told],
             [f.is_deleted for f in told],
             [f.created_at for f in told],
+            [f.default_method for f in told],
         )
     return own | known
 

@@ -32,6 +32,7 @@ PAGE_SIZE_MAX: Final = 100
 
 MARK: Final = "bursar_call"
 REFUND_MARK: Final = "bursar_refund"
+PAYMENT_MARK: Final = "bursar_payment"
 REFERENCE_MARK: Final = "bursar_reference"
 
 

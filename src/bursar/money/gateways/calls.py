@@ -185,7 +185,7 @@ class CreateCustomer(Call, frozen=True, kw_only=True, omit_defaults=True, tag="c
 
 
 class CreatePayment(Call, frozen=True, kw_only=True, omit_defaults=True, tag="create_payment"):
-    """Take money with a saved way to pay, at once.
+    """Take money with a saved way to pay, at once. payment: Bursar's id of it, metadata `bursar_payment`.
 
     is_off_session: the customer is not there; a payment that needs him is refused (`authentication_required`).
     return_url: where he comes back to after he confirmed, when he is there.
@@ -199,6 +199,7 @@ class CreatePayment(Call, frozen=True, kw_only=True, omit_defaults=True, tag="cr
     return_url: str | None = None
     claim: Claim = Claim()
     description: str | None = None
+    payment: str | None = None
 
 
 class ConfirmPayment(Call, frozen=True, kw_only=True, omit_defaults=True, tag="confirm_payment"):

@@ -127,17 +127,21 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CustomerFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """default_method: the saved way to pay that invoices are paid with."""
+
     kind: ClassVar[str] = "customer"
     email: str | None = None
     name: str | None = None
     phone: str | None = None
     is_deleted: bool = False
     created_at: datetime | None = None
+    default_method: str | None = None
 
 
 class PaymentFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A payment as the gateway sees it: Stripe's PaymentIntent, Dodo's payment, a payment at the desk.
 
+    bursar_payment: Bursar's own id of it (metadata `bursar_payment`), where we asked for it.
     amount_minor: what was received when it succeeded, else what is asked.
     purpose, is_prorated, period_start: of a subscription's payment: why, for part of a period, from when; None where not told.
     """
@@ -161,6 +165,7 @@ class PaymentFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     failure_message: str | None = None
     description: str | None = None
     created_at: datetime | None = None
+    bursar_payment: str | None = None
 
 
 class ChargeFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -185,6 +190,7 @@ class ChargeFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     failure_message: str | None = None
     description: str | None = None
     created_at: datetime | None = None
+    bursar_payment: str | None = None
 
 
 class RefundFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -273,7 +279,10 @@ class InvoicePaymentFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SubscriptionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """lines: its items. Periods are half-open. is_ending: it will cancel at `cancel_at` or the period's end."""
+    """lines: its items. Periods are half-open. is_ending: it will cancel at `cancel_at` or the period's end.
+
+    default_method: the saved way to pay that its own invoices are paid with; None: the customer's.
+    """
 
     kind: ClassVar[str] = "subscription"
     status: SubscriptionStatus
@@ -289,6 +298,7 @@ class SubscriptionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: datetime | None = None
     trial_end: datetime | None = None
     created_at: datetime | None = None
+    default_method: str | None = None
 
     @property
     def is_owing(self) -> bool:

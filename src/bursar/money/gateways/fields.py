@@ -162,8 +162,17 @@ def claim_of(metadata: object, *, reference: object = None) -> Claim:
 
 def own_refund(metadata: object) -> str | None:
     """Return Bursar's id of a refund that its metadata names; None where it names none that could be one."""
-    told = metadata.get("bursar_refund") if isinstance(metadata, dict) else None
-    return told if isinstance(told, str) and told.startswith("re_") and is_name(told) else None
+    return _own(metadata, "bursar_refund", "re_")
+
+
+def own_payment(metadata: object) -> str | None:
+    """Return Bursar's id of a payment that its metadata names; None where it names none that could be one."""
+    return _own(metadata, "bursar_payment", "pay_")
+
+
+def _own(metadata: object, name: str, prefix: str) -> str | None:
+    told = metadata.get(name) if isinstance(metadata, dict) else None
+    return told if isinstance(told, str) and told.startswith(prefix) and is_name(told) else None
 
 
 def _label(value: object) -> str | None:

@@ -63,10 +63,26 @@ PAYMENTS = Listing(
     stamped_by="gateway",
 )
 
+# A payment that we asked for, while its gateway reports none.
+_ASKED_PAYMENT = """
+select a.id, a.customer_id as customer, a.gateway_account_id as gateway_account, a.gateway_ref, null as charge_ref,
+  a.status, a.amount_minor, a.currency, 0 as refunded_minor, false as disputed, a.failure_code, a.failure_message,
+  null as description, a.created_at, coalesce(g.ended_at, a.created_at) as updated_at
+from asked_payment a join gateway_call g on g.tenant_id = a.tenant_id and g.id = a.call_id
+where a.tenant_id = $1 and a.id = $2
+"""
+
+_CALL_OF_ASKED = "select call_id from asked_payment where tenant_id = $1 and id = $2"
+
 # Stand-ins point at their heirs, who may be stand-ins themselves; a chain is as long as there were reports.
 _PAYMENT_OR_HEIR = f"""
 with recursive line (id, superseded_by, step) as (
   select id, superseded_by, 1 from payment where tenant_id = $1 and id = $2
+  union all
+  -- One that we asked for and that was reported before anything said that it is ours.
+  select o.id, o.superseded_by, 1 from asked_payment a
+  join payment o on o.tenant_id = $1 and o.gateway_ref = a.gateway_ref and o.gateway_account_id = a.gateway_account_id and o.id <> a.id
+  where a.tenant_id = $1 and a.id = $2
   union all
   select h.id, h.superseded_by, l.step + 1 from line l
   join payment h on h.tenant_id = $1 and h.id = l.superseded_by
@@ -145,9 +161,22 @@ async def payments(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapp
 async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Payment:
     """Return a payment, or the one that it gave way to. Raises PaymentNotFound."""
     row = await tx.fetchrow(_PAYMENT_OR_HEIR, tenant_id, payment_id)
+    row = row or await tx.fetchrow(_ASKED_PAYMENT, tenant_id, payment_id)
     if row is None:
-        raise PaymentNotFound(f"there is no payment {ids.show(ids.PAYMENT, payment_id)}")
+        raise _unknown_payment(payment_id)
     return Payment.of(row)
+
+
+async def call_of_asked(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> UUID:
+    """Return the gateway call that takes a payment which we asked for. Raises PaymentNotFound."""
+    found: UUID | None = await tx.fetchval(_CALL_OF_ASKED, tenant_id, payment_id)
+    if found is None:
+        raise _unknown_payment(payment_id)
+    return found
+
+
+def _unknown_payment(payment_id: UUID) -> PaymentNotFound:
+    return PaymentNotFound(f"there is no payment {ids.show(ids.PAYMENT, payment_id)}")
 
 
 async def refunds(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[Refund]:

@@ -10,7 +10,7 @@ import msgspec
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.payments import statements as sql
-from bursar.money.purchases import Assessment
+from bursar.money.purchases import Assessment, PaymentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,12 @@ async def _payments(
     rows = [(a, p) for a in assessed for p in a.assessment.payments]
     if not rows:
         return []
+    own = await _own_ids(tx, tenant_id=tenant_id, account_id=account_id, views=[p for _, p in rows])
     changed = await tx.fetch(
         sql.PAYMENTS,
         tenant_id,
         account_id,
-        [ids.new() for _ in rows],
+        [own.get(p.ref) or ids.new() for _, p in rows],
         [p.ref for _, p in rows],
         [p.charge_ref for _, p in rows],
         [a.purchase_id for a, _ in rows],
@@ -111,6 +112,17 @@ async def _payments(
         [p.created_at for _, p in rows],
     )
     return [Recorded("payment", row["purchase_id"], row["id"], _state(row)) for row in changed]
+
+
+async def _own_ids(
+    tx: Transaction, *, tenant_id: UUID, account_id: UUID, views: Sequence[PaymentView]
+) -> dict[str, UUID]:
+    """Return the ids, by gateway id, of payments that we asked for and that no row stands for yet."""
+    named = {own: p.ref for p in views if (own := _own(ids.PAYMENT, p.bursar_payment))}
+    if not named:
+        return {}
+    found = await tx.fetch(sql.ASKED_PAYMENTS, tenant_id, account_id, list(named), list(named.values()))
+    return {row["ref"]: row["id"] for row in found}
 
 
 async def _payment_ids(
@@ -143,7 +155,11 @@ async def _refunds(
     rows = [(a, r) for a in assessed for r in a.assessment.refunds if r.is_itemised]
     if not rows:
         return []
-    asked = {own: (r.ref, payment_ids[a.purchase_id, r.payment_ref]) for a, r in rows if (own := _own(r.bursar_refund))}
+    asked = {
+        own: (r.ref, payment_ids[a.purchase_id, r.payment_ref])
+        for a, r in rows
+        if (own := _own(ids.REFUND, r.bursar_refund))
+    }
     if asked:
         named = (list(asked), [ref for ref, _ in asked.values()], [payment for _, payment in asked.values()])
         await tx.execute(sql.LINK_REFUNDS, tenant_id, account_id, *named)
@@ -166,10 +182,10 @@ async def _refunds(
     return [Recorded("refund", row["purchase_id"], row["id"], _state(row)) for row in changed]
 
 
-def _own(text: str | None) -> UUID | None:
-    """Return our id that a refund carries. Anybody at the gateway may have written it."""
+def _own(prefix: str, text: str | None) -> UUID | None:
+    """Return our id that an object carries. Anybody at the gateway may have written it."""
     try:
-        return ids.parse(ids.REFUND, text) if text else None
+        return ids.parse(prefix, text) if text else None
     except ids.IdInvalid:
         return None
 

@@ -24,7 +24,9 @@ class Payment(View):
     id: PaymentId
     customer: CustomerId | None
     gateway_account: AccountId
-    gateway_ref: GatewayRef
+    gateway_ref: Annotated[str | None, Field(examples=["pi_3QXg1o8vcGmoR32Z"])] = Field(
+        description="The gateway's own id of it; null until it has one."
+    )
     charge_ref: str | None = Field(examples=["ch_3QXg1o8vcGmoR32Z"])
     status: PaymentState
     amount_minor: Amount

@@ -63,6 +63,14 @@ PAYMENTS = (
     .replace("\nreturning", " or payment.superseded_by is not null\nreturning")
 )
 
+# Whoever writes our id beside another payment at the gateway takes nothing: the id goes to one payment, of the account that was asked.
+ASKED_PAYMENTS = """
+select a.id, n.ref from unnest($3::uuid[], $4::text[]) as n (id, ref)
+join asked_payment a on a.tenant_id = $1 and a.id = n.id
+where a.gateway_account_id = $2 and (a.gateway_ref is null or a.gateway_ref = n.ref)
+  and not exists (select from payment p where p.tenant_id = $1 and p.id = n.id)
+"""
+
 PAYMENTS_OF_PURCHASES = """
 select p.id, wanted.id as purchase_id, p.gateway_ref, p.superseded_by
 from unnest($2::uuid[]) as wanted (id) cross join lateral (

@@ -26,7 +26,7 @@ _UNSETTLED = (*_UNDECIDED, PaymentStatus.failed)
 class PaymentView:
     """A payment of a purchase. ref: the gateway's id of the payment; where it has none, of the charge, invoice or checkout.
 
-    refunded_minor: what the customer has got back. is_disputed: a dispute is open.
+    refunded_minor: what the customer has got back. is_disputed: a dispute is open. bursar_payment: our own id, if we asked for it.
     """
 
     ref: str
@@ -40,6 +40,7 @@ class PaymentView:
     failure_code: str | None = None
     failure_message: str | None = None
     description: str | None = None
+    bursar_payment: str | None = None
 
 
 def payments_of(members: Members) -> tuple[PaymentView, ...]:
@@ -121,6 +122,7 @@ def _payment(ref: str, members: Members, *, is_only: bool) -> PaymentView:
         failure_code=fact.failure_code if status is not PaymentStatus.succeeded else None,
         failure_message=fact.failure_message if status is not PaymentStatus.succeeded else None,
         description=fact.description,
+        bursar_payment=fact.bursar_payment or (best.bursar_payment if best else None),
     )
 
 
@@ -145,6 +147,7 @@ def _from_charge(ref: str, charge: ChargeFact, members: Members) -> PaymentView:
         failure_code=charge.failure_code,
         failure_message=charge.failure_message,
         description=charge.description,
+        bursar_payment=charge.bursar_payment,
     )
 
 

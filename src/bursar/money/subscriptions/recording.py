@@ -44,17 +44,18 @@ set customer_id = coalesce(new.customer_id, s.customer_id), price_id = new.price
     current_period_start = new.current_period_start, current_period_end = new.current_period_end,
     cancel_at_period_end = new.cancel_at_period_end, cancel_at = new.cancel_at, canceled_at = new.canceled_at,
     ended_at = new.ended_at, trial_end = new.trial_end, created_at = coalesce(new.created_at, s.created_at),
-    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), has_begun = new.has_begun
+    unmatched_refs = array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), has_begun = new.has_begun,
+    default_method_ref = new.default_method
 from unnest($3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bool[], $10::timestamptz[],
-  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::bool[])
+  $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::bool[], $17::text[])
   as new (ref, customer_id, price_id, status, current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
-    ended_at, trial_end, created_at, unmatched_refs, has_begun)
+    ended_at, trial_end, created_at, unmatched_refs, has_begun, default_method)
 where s.tenant_id = $1 and s.gateway_account_id = $2 and s.gateway_ref = new.ref
   and (s.customer_id, s.price_id, s.status, s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at,
-       s.canceled_at, s.ended_at, s.trial_end, s.created_at, s.unmatched_refs, s.has_begun)
+       s.canceled_at, s.ended_at, s.trial_end, s.created_at, s.unmatched_refs, s.has_begun, s.default_method_ref)
     is distinct from (coalesce(new.customer_id, s.customer_id), new.price_id, new.status, new.current_period_start, new.current_period_end,
        new.cancel_at_period_end, new.cancel_at, new.canceled_at, new.ended_at, new.trial_end, coalesce(new.created_at, s.created_at),
-       array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), new.has_begun)
+       array(select jsonb_array_elements_text(new.unmatched_refs::jsonb)), new.has_begun, new.default_method)
 returning s.id, s.gateway_ref, s.status, s.cancel_at_period_end
 """
 
@@ -110,5 +111,6 @@ async def _describe(
         [f.created_at for f in facts],
         [msgspec.json.encode(s.bought.unmatched_refs).decode() for s, _ in told],
         [s.has_begun for s, _ in told],
+        [f.default_method for f in facts],
     )
     return [dict(row) for row in rows]

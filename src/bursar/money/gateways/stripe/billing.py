@@ -157,6 +157,7 @@ def subscription_facts(kind: str, subscription: Json) -> tuple[AnyFact, ...]:
             ended_at=ended_at,
             trial_end=instant(subscription.get("trial_end")),
             created_at=instant(subscription.get("created")) or instant(subscription.get("start")),
+            default_method=ref_of(subscription.get("default_payment_method")),
         ),
     )
 

@@ -90,6 +90,7 @@ def customer_facts(kind: str, customer: Json) -> tuple[AnyFact, ...]:
             phone=text(customer.get("phone")),
             is_deleted=kind == "customer.deleted" or is_true(customer, "deleted"),
             created_at=instant(customer.get("created")),
+            default_method=ref_of(child(customer, "invoice_settings").get("default_payment_method")),
         ),
     )
 

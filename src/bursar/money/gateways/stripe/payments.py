@@ -27,6 +27,7 @@ from bursar.money.gateways.fields import (
     currency,
     email,
     instant,
+    own_payment,
     own_refund,
     ref,
     ref_of,
@@ -57,6 +58,8 @@ _PAYMENT: Final = {
     "canceled": PaymentStatus.canceled,
     "succeeded": PaymentStatus.succeeded,
 }
+_ASKED: Final = "authentication_required"
+"""The bank would ask the customer, who was not there: the payment has not failed, it waits for him."""
 _PROVEN_CHARGE: Final = {
     "charge.succeeded": PaymentStatus.succeeded,
     "charge.captured": PaymentStatus.succeeded,
@@ -109,6 +112,8 @@ def payment_facts(kind: str, intent: Json) -> tuple[AnyFact, ...]:
     attempts = children(intent, "charges")
     attempt = attempts[0] if attempts else child(intent, "latest_charge")
     error = child(intent, "last_payment_error")
+    if status is PaymentStatus.failed and _ASKED in (error.get("code"), error.get("decline_code")):
+        status = PaymentStatus.requires_action
     return (
         PaymentFact(
             ref=ref(intent, "id", OBJECT),
@@ -125,6 +130,7 @@ def payment_facts(kind: str, intent: Json) -> tuple[AnyFact, ...]:
             failure_message=text(error.get("message")),
             description=text(intent.get("description")),
             created_at=instant(intent.get("created")),
+            bursar_payment=own_payment(intent.get("metadata")),
         ),
     )
 
@@ -157,6 +163,7 @@ def charge_facts(kind: str, charge: Json) -> tuple[AnyFact, ...]:
         failure_message=text(charge.get("failure_message")),
         description=text(charge.get("description")),
         created_at=instant(charge.get("created")),
+        bursar_payment=own_payment(charge.get("metadata")),
     )
     facts: list[AnyFact] = [fact]
     for index, item in enumerate(children(charge, "refunds")):

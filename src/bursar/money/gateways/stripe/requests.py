@@ -13,7 +13,14 @@ from typing import Any, Final
 
 from bursar.kernel.amounts import NotRepresentable
 from bursar.money.gateways import calls
-from bursar.money.gateways.calling import MARK, REFERENCE_MARK, REFUND_MARK, GatewayRefused, OperationUnsupported
+from bursar.money.gateways.calling import (
+    MARK,
+    PAYMENT_MARK,
+    REFERENCE_MARK,
+    REFUND_MARK,
+    GatewayRefused,
+    OperationUnsupported,
+)
 from bursar.money.gateways.calls import CheckoutMode, Kind, Proration, RefundReason
 from bursar.money.gateways.facts import Claim
 from bursar.money.gateways.stripe.units import stripe_amount
@@ -128,7 +135,7 @@ def _create_payment(call: calls.CreatePayment, mark: str) -> Request:
         "return_url": call.return_url,
         "automatic_payment_methods": {"enabled": True} | redirects,
         "description": call.description,
-        "metadata": _metadata(call.claim, mark),
+        "metadata": _metadata(call.claim, mark) | _told({PAYMENT_MARK: call.payment}),
     }
     return Request("payment_intents.create", Kind.payment, params=_told(params))
 

@@ -1,0 +1,156 @@
+"""Which saved way to pay can be used: whose it is, where it is, and whether it is still good."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Conflict, Invalid, NotFound
+from bursar.money.gateways.callers import check
+from bursar.money.gateways.calls import AnyCall
+from bursar.money.intake.accounts import GatewayKeyMissing
+
+
+class PaymentMethodNotFound(NotFound):
+    """No payment method of this tenant has this id."""
+
+    code = "payment_method_not_found"
+
+
+class PaymentMethodMissing(Invalid):
+    """No payment method is named, and the customer has no default one."""
+
+    code = "payment_method_missing"
+
+
+class PaymentMethodOfAnother(Conflict):
+    """The payment method is another customer's."""
+
+    code = "payment_method_of_another_customer"
+
+
+class PaymentMethodDetached(Conflict):
+    """The payment method was detached; its gateway has forgotten it."""
+
+    code = "payment_method_detached"
+
+
+class PaymentMethodExpired(Conflict):
+    """The card is not good any more."""
+
+    code = "payment_method_expired"
+
+
+class CustomerNotAtGateway(Conflict):
+    """The gateway knows this customer by no name of its own, so nothing can be saved for it there."""
+
+    code = "customer_not_at_gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where something is asked. has_key: whether it can be."""
+
+    id: UUID
+    gateway: str
+    has_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A saved way to pay at its account. exp_year and exp_month: of a card; it is good until that month ends."""
+
+    id: UUID
+    ref: str
+    customer_id: UUID | None
+    customer_ref: str | None
+    is_detached: bool
+    exp_year: int | None
+    exp_month: int | None
+    account: Account
+
+    def is_expired(self, now: datetime) -> bool:
+        if self.exp_year is None or self.exp_month is None:
+            return False
+        at = now.astimezone(UTC)
+        return (self.exp_year, self.exp_month) < (at.year, at.month)
+
+
+_COLUMNS = """m.id, m.gateway_ref, m.customer_id, c.gateway_ref as customer_ref, m.is_detached, m.exp_year, m.exp_month,
+  a.id as account_id, a.gateway, a.api_key is not null and a.is_active as has_key
+from payment_method m
+join gateway_account a on a.tenant_id = m.tenant_id and a.id = m.gateway_account_id
+left join customer c on c.tenant_id = m.tenant_id and c.id = m.customer_id"""
+
+_ONE = f"select {_COLUMNS} where m.tenant_id = $1 and m.id = $2"
+
+_DEFAULT = f"""select {_COLUMNS}
+where m.tenant_id = $1 and c.id = $2 and c.default_method_ref = m.gateway_ref and c.gateway_account_id = m.gateway_account_id"""
+
+
+async def method_of(tx: Transaction, *, tenant_id: UUID, method_id: UUID) -> Method:
+    """Return a saved way to pay. Raises PaymentMethodNotFound."""
+    row = await tx.fetchrow(_ONE, tenant_id, method_id)
+    if row is None:
+        shown = ids.show(ids.PAYMENT_METHOD, method_id)
+        raise PaymentMethodNotFound(
+            f"there is no payment method {shown}", hint="Look them up: GET /v1/payment-methods?customer=…"
+        )
+    return _method(row)
+
+
+async def default_method_of(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> Method:
+    """Return what a customer's invoices are paid with. Raises PaymentMethodMissing."""
+    row = await tx.fetchrow(_DEFAULT, tenant_id, customer_id)
+    if row is None:
+        raise PaymentMethodMissing(
+            f"{ids.show(ids.CUSTOMER, customer_id)} has no default payment method", hint="Pass payment_method."
+        )
+    return _method(row)
+
+
+def check_owner(method: Method, *, customer_id: UUID) -> None:
+    """Raises PaymentMethodOfAnother."""
+    if method.customer_id != customer_id:
+        raise PaymentMethodOfAnother(
+            f"{ids.show(ids.PAYMENT_METHOD, method.id)} is not {ids.show(ids.CUSTOMER, customer_id)}'s",
+            hint="Name a payment method of this customer: GET /v1/payment-methods?customer=…",
+        )
+
+
+def check_good(method: Method, *, now: datetime) -> None:
+    """Raises PaymentMethodDetached, PaymentMethodExpired."""
+    shown = ids.show(ids.PAYMENT_METHOD, method.id)
+    if method.is_detached:
+        raise PaymentMethodDetached(f"{shown} is detached", hint="Let the customer save one: POST /v1/payment-methods.")
+    if method.is_expired(now):
+        raise PaymentMethodExpired(
+            f"{shown} was good until {method.exp_month:02}/{method.exp_year}",
+            hint="Let the customer save one that is good: POST /v1/payment-methods.",
+        )
+
+
+def check_account(account: Account, call: AnyCall) -> None:
+    """Return if an account's gateway can be asked for this. Raises GatewayKeyMissing, OperationUnsupported."""
+    check(account.gateway, call)
+    if not account.has_key:
+        shown = ids.show(ids.GATEWAY_ACCOUNT, account.id)
+        raise GatewayKeyMissing(
+            f"{shown} is not active, or has no API key, so its gateway cannot be asked",
+            hint=f"Give it one: POST /v1/gateway-accounts/{shown}/secret-rotations with api_key.",
+        )
+
+
+def _method(row: Any) -> Method:
+    return Method(
+        id=row["id"],
+        ref=row["gateway_ref"],
+        customer_id=row["customer_id"],
+        customer_ref=row["customer_ref"],
+        is_detached=row["is_detached"],
+        exp_year=row["exp_year"],
+        exp_month=row["exp_month"],
+        account=Account(row["account_id"], row["gateway"], row["has_key"]),
+    )
