@@ -22,7 +22,10 @@ def _statements() -> dict[str, str]:
     found: dict[str, str] = {}
     for module_info in pkgutil.iter_modules(reads.__path__):
         module = import_module(f"{reads.__name__}.{module_info.name}")
-        for name, value in vars(module).items():
+        named = dict(vars(module))
+        for which, statement in named.pop("_STATEMENTS", {}).items():
+            named[f"_STATEMENTS_{which}".upper()] = statement
+        for name, value in named.items():
             if isinstance(value, str) and name.isupper() and value.lstrip().startswith(("select", "with", "(select")):
                 found[f"{module_info.name}{name}"] = value
     for status in (None, *STATUSES):

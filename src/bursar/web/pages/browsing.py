@@ -8,7 +8,7 @@ from starlette.responses import Response
 from bursar.kernel import ids
 from bursar.kernel.auth import needs, signed_in
 from bursar.kernel.errors import NotFound
-from bursar.web.pages.paging import before
+from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.books import balances, transactions
 from bursar.web.pages.reads.catalogue import catalogue
 from bursar.web.pages.reads.checks import checks
@@ -19,8 +19,6 @@ from bursar.web.pages.reads.payments import STATUSES, payments
 from bursar.web.pages.reads.search import QUERY_MAX, search
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
-
-Before = Annotated[str | None, Query(alias="before", max_length=64)]
 
 _NEEDED = {
     "payments": "payments:read",

@@ -1,13 +1,14 @@
 """Circuits: where calls to the outside fail, since when, and the way to close one by hand."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.circuits import reset_circuit
+from bursar.web.pages.paging import Before
 from bursar.web.pages.reads.circuits import circuit_list
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
@@ -20,7 +21,7 @@ router = APIRouter(route_class=PageRoute)
 async def circuits(
     visit: Visiting,
     done: Literal["", "reset"] = "",
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
 ) -> Response:
     """Show the places where calls have failed, newest first."""
     after = ids.parse(ids.CIRCUIT, before_id) if before_id else None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.web.pages.events import EventNotFound, replay_one_or_more
-from bursar.web.pages.paging import before
+from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.dead import REPLAYED_AT_ONCE, causes, dead_letters, events_of_cause
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
@@ -24,7 +24,7 @@ router = APIRouter(route_class=PageRoute)
 async def dead_list(
     visit: Visiting,
     cause: Annotated[str, Query(pattern=_KEY)] = "",
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
     replayed: Annotated[int, Query(ge=0, le=REPLAYED_AT_ONCE)] = 0,
 ) -> Response:
     """Show the dead letters by what they died of."""

@@ -10,7 +10,7 @@ from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import NotFound
 from bursar.money.intake import replay_events
-from bursar.web.pages.paging import before
+from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.events import STATUSES, EventFilter, event_types, events
 from bursar.web.pages.reads.story import story, whole_body
 from bursar.web.pages.routing import PageRoute
@@ -45,7 +45,7 @@ async def event_list(
     status: Literal["", "received", "applied", "ignored", "failed", "dead"] = "",
     type: Annotated[str, Query(max_length=255)] = "",  # noqa: A002 - the address's word
     since: Since = "",
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
 ) -> Response:
     """Show the events that came in, newest first."""
     wanted = EventFilter(

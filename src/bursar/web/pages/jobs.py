@@ -12,7 +12,7 @@ from bursar.kernel import ids, jobs
 from bursar.kernel.auth import needs
 from bursar.kernel.jobs import queries
 from bursar.kernel.listing import Slice
-from bursar.web.pages.paging import ROWS
+from bursar.web.pages.paging import ROWS, Before
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
@@ -40,7 +40,7 @@ async def job_list(
     visit: Visiting,
     state: Literal["", "ready", "scheduled", "running", "held", "unknown", "dead"] = "",
     kind: Annotated[str, Query(max_length=100)] = "",
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
     replayed: Annotated[int, Query(ge=0, le=jobs.REPLAYED_AT_ONCE)] = 0,
 ) -> Response:
     """Show the jobs by kind and state, and those that are not done, newest first."""

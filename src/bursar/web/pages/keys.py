@@ -1,9 +1,8 @@
 """API keys: the list with each one's last use, a new one, a successor, the end of one. A secret is shown once."""
 
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
@@ -13,7 +12,7 @@ from bursar.kernel.auth import Keys, needs
 from bursar.kernel.errors import Invalid
 from bursar.kernel.listing import Slice
 from bursar.web.pages.account import proven_lately
-from bursar.web.pages.paging import ROWS
+from bursar.web.pages.paging import ROWS, Before
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Page, Visit, Visiting, to
 
@@ -34,9 +33,7 @@ class KeyFormInvalid(Invalid):
 
 @router.get("/api-keys")
 @needs("keys:read")
-async def key_list(
-    visit: Visiting, before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None
-) -> Response:
+async def key_list(visit: Visiting, before_id: Before = None) -> Response:
     """Show the keys, newest first, and what one may do oneself to make another."""
     after = ids.parse(ids.API_KEY, before_id) if before_id else None
     async with visit.open() as page:

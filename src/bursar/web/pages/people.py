@@ -1,9 +1,9 @@
 """People: who may sign in to the business, with which roles, and where they are signed in."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
@@ -13,6 +13,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.identity import letters, sessions, users
 from bursar.kernel.listing import LIMIT_MAX, Slice
 from bursar.web.pages.account import proven_lately
+from bursar.web.pages.paging import Before
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visit, Visiting, to
 
@@ -26,9 +27,7 @@ router = APIRouter(route_class=PageRoute)
 
 @router.get("/people")
 @needs("users:read")
-async def people(
-    visit: Visiting, done: Done = "", before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None
-) -> Response:
+async def people(visit: Visiting, done: Done = "", before_id: Before = None) -> Response:
     """Show the users, newest first, and the form that invites one more."""
     after = ids.parse(ids.USER, before_id) if before_id else None
     async with visit.open() as page:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.money.reconciliation.jobs import ask_for_run
+from bursar.web.pages.paging import Before
 from bursar.web.pages.reads.reconciliation import (
     accounts_of,
     difference_list,
@@ -18,8 +19,6 @@ from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
 
 router = APIRouter(route_class=PageRoute)
-
-Before = Annotated[str | None, Query(alias="before", max_length=64)]
 
 
 @router.get("/reconciliation")

@@ -19,7 +19,7 @@ from bursar.money import calls, changing
 from bursar.money.gateways.calls import Proration
 from bursar.money.purchases.bought import QUANTITY_MAX
 from bursar.money.subscriptions.queries import SubscriptionNotFound
-from bursar.web.pages.paging import before
+from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.subscription import Subscription, offers_at, subscription
 from bursar.web.pages.reads.subscriptions import STATUSES, subscriptions
 from bursar.web.pages.routing import PageRoute
@@ -62,7 +62,7 @@ async def subscription_list(
     visit: Visiting,
     status: Literal["", "trialing", "active", "past_due", "unpaid", "paused", "incomplete", "canceled"] = "",
     customer_ref: Annotated[str, Query(alias="customer", max_length=64)] = "",
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
 ) -> Response:
     """Show the subscriptions, newest first."""
     async with visit.open() as page:

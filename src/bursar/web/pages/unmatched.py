@@ -1,19 +1,19 @@
 """Unmatched money: the list, one of it, and an operator's word on what it bought."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.money.intake import file_own_event
-from bursar.web.pages.paging import before
-from bursar.web.pages.reads.unmatched import price_choice, price_choices, unmatched_list, unmatched_one
+from bursar.web.pages.paging import Before, before
+from bursar.web.pages.reads.unmatched import UnmatchedRow, price_choice, price_choices, unmatched_list, unmatched_one
 from bursar.web.pages.routing import PageRoute
-from bursar.web.pages.visits import Visiting, to
+from bursar.web.pages.visits import Page, Visiting, to
 
 ASSIGNED = "bursar.payment.assigned"
 QUANTITY_MAX = 1_000_000
@@ -37,7 +37,7 @@ class AssignmentInvalid(Invalid):
 @needs("payments:read")
 async def unmatched(
     visit: Visiting,
-    before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None,
+    before_id: Before = None,
     done: Literal["", "assigned"] = "",
 ) -> Response:
     """Show the money that names nothing we sell."""
@@ -59,13 +59,8 @@ async def unmatched(
 @needs("payments:write")
 async def assigning(visit: Visiting, purchase: str) -> Response:
     """Show one purchase and the prices it may be assigned to; then ask once more, naming amount and customer."""
-    purchase_id = ids.parse(ids.PURCHASE, purchase)
     async with visit.open() as page:
-        found = await unmatched_one(
-            page.tx, tenant_id=visit.tenant_id, purchase_id=purchase_id, now=visit.now, grace=visit.grace
-        )
-        if found is None:
-            raise _settled()
+        found = await _one(page, purchase)
         choices = await price_choices(page.tx, tenant_id=visit.tenant_id, money=found.money)
         return page.answer("assign.html", row=found, choices=choices, quantity_max=QUANTITY_MAX)
 
@@ -74,15 +69,10 @@ async def assigning(visit: Visiting, purchase: str) -> Response:
 @needs("payments:write")
 async def confirm(visit: Visiting, purchase: str) -> Response:
     """Restate what is about to be done: how much, whose, for what."""
-    purchase_id = ids.parse(ids.PURCHASE, purchase)
     fields = await visit.form()
     price_id, quantity = _chosen(fields)
     async with visit.open() as page:
-        found = await unmatched_one(
-            page.tx, tenant_id=visit.tenant_id, purchase_id=purchase_id, now=visit.now, grace=visit.grace
-        )
-        if found is None:
-            raise _settled()
+        found = await _one(page, purchase)
         choice = await price_choice(page.tx, tenant_id=visit.tenant_id, price_id=price_id, money=found.money)
         if choice is None:
             raise AssignmentInvalid("There is no such price here.", hint="Choose one from the list.")
@@ -93,13 +83,12 @@ async def confirm(visit: Visiting, purchase: str) -> Response:
 @needs("payments:write")
 async def assign(visit: Visiting, purchase: str) -> Response:
     """File the operator's word as an event of its own; a worker applies it like any other."""
-    purchase_id = ids.parse(ids.PURCHASE, purchase)
     fields = await visit.form()
     price_id, quantity = _chosen(fields)
     async with visit.open() as page:
         tx, tenant_id = page.tx, visit.tenant_id
-        found = await unmatched_one(tx, tenant_id=tenant_id, purchase_id=purchase_id, now=visit.now, grace=visit.grace)
-        if found is None or found.gateway_ref is None:
+        found = await _one(page, purchase)
+        if found.gateway_ref is None:
             raise _settled()
         if await price_choice(tx, tenant_id=tenant_id, price_id=price_id, money=found.money) is None:
             raise AssignmentInvalid("There is no such price here.", hint="Choose one from the list.")
@@ -113,6 +102,17 @@ async def assign(visit: Visiting, purchase: str) -> Response:
             occurred_at=visit.now,
         )
     return to(f"/events/{ids.show(ids.EVENT, event_id)}")
+
+
+async def _one(page: Page, purchase: str) -> UnmatchedRow:
+    """Return one purchase that is unmatched still. Raises NotUnmatched."""
+    visit, purchase_id = page.visit, ids.parse(ids.PURCHASE, purchase)
+    found = await unmatched_one(
+        page.tx, tenant_id=visit.tenant_id, purchase_id=purchase_id, now=visit.now, grace=visit.grace
+    )
+    if found is None:
+        raise _settled()
+    return found
 
 
 def _chosen(fields: dict[str, str]) -> tuple[UUID, int]:

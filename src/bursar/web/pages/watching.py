@@ -15,7 +15,7 @@ from bursar.kernel.listing import Slice
 from bursar.kernel.security import KINDS
 from bursar.money.trail import audit_record, audit_records
 from bursar.money.trail.tried import counts_by_kind, security_events
-from bursar.web.pages.paging import ROWS, before
+from bursar.web.pages.paging import ROWS, Before, before
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting
@@ -24,7 +24,6 @@ SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timede
 _VALUE_MAX = 2_000
 _FIELDS_MAX = 100
 
-Before = Annotated[str | None, Query(alias="before", max_length=64)]
 Text = Annotated[str, Query(max_length=200)]
 SinceName = Literal["", "1h", "24h", "7d", "30d"]
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
+from bursar.web.pages.reads.books import EntryRow
+from bursar.web.pages.reads.payments import word_of
 
 _EACH_MAX = 100
 
@@ -60,13 +62,6 @@ class GrantRow:
     starts_at: datetime
     ends_at: datetime | None
     event_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRow:
-    account: str
-    debit: Money | None
-    credit: Money | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +121,7 @@ class Payment:
     @property
     def word(self) -> str:
         """The state in one word, as money sees it."""
-        if self.is_disputed:
-            return "disputed"
-        return "refunded" if self.refunded and self.refunded.minor >= self.money.minor else self.status
+        return word_of(self.status, self.money, self.refunded, is_disputed=self.is_disputed)
 
 
 _PAYMENT = """

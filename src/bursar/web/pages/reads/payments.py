@@ -9,7 +9,7 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
-from bursar.web.pages.paging import ROWS, Slice, sliced
+from bursar.web.pages.paging import ROWS, Slice, narrowed, sliced
 
 STATUSES: Final = ("succeeded", "processing", "requires_action", "pending", "failed", "canceled")
 OF_CUSTOMER_MAX = 20
@@ -36,11 +36,7 @@ class PaymentRow:
     @property
     def word(self) -> str:
         """The state in one word, as money sees it: a refunded payment is more than succeeded."""
-        if self.is_disputed:
-            return "disputed"
-        if self.refunded and self.refunded.minor >= self.money.minor:
-            return "refunded"
-        return self.status
+        return word_of(self.status, self.money, self.refunded, is_disputed=self.is_disputed)
 
 
 _COLUMNS = """
@@ -61,10 +57,7 @@ left join lateral (
 where p.tenant_id = $1 and p.superseded_by is null and p.id < $2
 """
 
-_LIST = f"{_COLUMNS} order by p.id desc limit $3"
-_BY_STATUS = f"{_COLUMNS} and p.status = $4 order by p.id desc limit $3"
-_BY_CUSTOMER = f"{_COLUMNS} and p.customer_id = $4 order by p.id desc limit $3"
-_BY_STATUS_AND_CUSTOMER = f"{_COLUMNS} and p.status = $4 and p.customer_id = $5 order by p.id desc limit $3"
+_STATEMENTS: Final = narrowed(_COLUMNS, "p")
 
 
 async def payments(
@@ -72,12 +65,7 @@ async def payments(
 ) -> Slice[PaymentRow]:
     """Return a page of payments below an id; stand-ins whose real payment is known are left out."""
     values = [value for value in (status, customer_id) if value]
-    statement = {
-        (False, False): _LIST,
-        (True, False): _BY_STATUS,
-        (False, True): _BY_CUSTOMER,
-        (True, True): _BY_STATUS_AND_CUSTOMER,
-    }[bool(status), bool(customer_id)]
+    statement = _STATEMENTS[bool(status), bool(customer_id)]
     rows = [_row(row) for row in await tx.fetch(statement, tenant_id, below, limit + 1, *values)]
     return sliced(rows, [row.id for row in rows], limit=limit)
 
@@ -85,8 +73,17 @@ async def payments(
 async def payments_of_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> tuple[PaymentRow, ...]:
     """Return the newest payments of a customer."""
     below = UUID(int=2**128 - 1)
-    rows = [_row(row) for row in await tx.fetch(_BY_CUSTOMER, tenant_id, below, OF_CUSTOMER_MAX, customer_id)]
+    rows = [
+        _row(row) for row in await tx.fetch(_STATEMENTS[False, True], tenant_id, below, OF_CUSTOMER_MAX, customer_id)
+    ]
     return in_time(rows)
+
+
+def word_of(status: str, money: Money, refunded: Money | None, *, is_disputed: bool) -> str:
+    """Return the state of a payment in one word, as money sees it."""
+    if is_disputed:
+        return "disputed"
+    return "refunded" if refunded and refunded.minor >= money.minor else status
 
 
 def in_time(rows: Iterable[PaymentRow]) -> tuple[PaymentRow, ...]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
-from bursar.web.pages.paging import ROWS, Slice, sliced
+from bursar.web.pages.paging import ROWS, Slice, narrowed, sliced
 
 STATUSES: Final = ("trialing", "active", "past_due", "unpaid", "paused", "incomplete", "canceled")
 
@@ -67,10 +67,7 @@ left join subscription_change h on h.tenant_id = s.tenant_id and h.subscription_
 where s.tenant_id = $1 and s.id < $2
 """
 
-_LIST = f"{_COLUMNS} order by s.id desc limit $3"
-_BY_STATUS = f"{_COLUMNS} and s.status = $4 order by s.id desc limit $3"
-_BY_CUSTOMER = f"{_COLUMNS} and s.customer_id = $4 order by s.id desc limit $3"
-_BY_STATUS_AND_CUSTOMER = f"{_COLUMNS} and s.status = $4 and s.customer_id = $5 order by s.id desc limit $3"
+_STATEMENTS: Final = narrowed(_COLUMNS, "s")
 
 
 async def subscriptions(
@@ -78,12 +75,7 @@ async def subscriptions(
 ) -> Slice[SubscriptionRow]:
     """Return a page of subscriptions below an id."""
     values = [value for value in (status, customer_id) if value]
-    statement = {
-        (False, False): _LIST,
-        (True, False): _BY_STATUS,
-        (False, True): _BY_CUSTOMER,
-        (True, True): _BY_STATUS_AND_CUSTOMER,
-    }[bool(status), bool(customer_id)]
+    statement = _STATEMENTS[bool(status), bool(customer_id)]
     rows = [_row(row) for row in await tx.fetch(statement, tenant_id, below, ROWS + 1, *values)]
     return sliced(rows, [row.id for row in rows])
 
