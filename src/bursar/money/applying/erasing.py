@@ -84,7 +84,7 @@ _METHODS = """
 update payment_method set brand = null, last4 = null, exp_month = null, exp_year = null
 where tenant_id = $1 and gateway_account_id = $2 and customer_id = any($3::uuid[])
 """
-_ASKED = """
+_ASKED_PAYMENTS = """
 update asked_payment set failure_message = null, return_url = null
 where tenant_id = $1 and gateway_account_id = $2 and customer_id = any($3::uuid[])
 """
@@ -229,7 +229,7 @@ async def _redact_rows(tx: Transaction, *, account: "Account", customers: list[U
     tenant_id = account.tenant_id
     await redact_purchases(tx, tenant_id=tenant_id, purchases=purchases)
     await tx.execute(_METHODS, tenant_id, account.id, customers)
-    await tx.execute(_ASKED, tenant_id, account.id, customers)
+    await tx.execute(_ASKED_PAYMENTS, tenant_id, account.id, customers)
     # The salt makes it useless to try devices that are known from elsewhere.
     await tx.execute(_DEVICES, tenant_id, customers, os.urandom(16).hex())
 
