@@ -34,6 +34,7 @@ def test_a_traceback_names_lines_and_no_values(capsys):
 CANARIES = {
     "e-mail": "ann.canary@example.org",
     "our key": "bsk_01kapj5m6rfq1v5wx6h0b1a2c301kapj5m6rfq1v5wx6h0b1a2c3_canarycanarycanary",
+    "link of a checkout": f"/checkouts/{'0' * 52}_canarycanarycanarycanary",
     "signing secret": "whsec_canary0123456789",
     "gateway's key": "sk_live_canary0123456789",
     "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl",

@@ -48,6 +48,7 @@ APIS = (
     "bursar.money.refunding.api",
     "bursar.money.disputing.api",
     "bursar.money.checkouts.api",
+    "bursar.money.storefront.api",
     "bursar.money.subscriptions.api",
     "bursar.money.changing.api",
     "bursar.money.fulfilment.api",

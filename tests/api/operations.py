@@ -292,6 +292,14 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/idempotency-retentions": {"retentions": [{"class": "checkout", "seconds": 3600}]},
         "/v1/time-zone": {"time_zone": "Europe/Berlin"},
+        "/v1/theme": {
+            "name": "Harbour",
+            "logo_url": "https://studio.example.org/logo.png",
+            "accent": "#0b5d3b",
+            "support_email": "help@example.org",
+            "return_url": "https://studio.example.org",
+        },
+        "/v1/prices/{price}/buy-link": {"is_on": True, "gateway_account": mine["keyed"]},
         "/v1/reconciliations": {
             "gateway_account": mine["keyed"],
             "since": "2026-01-01T00:00:00Z",
@@ -346,6 +354,9 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
     activated = await caller.post("/v1/licence-activations", {"key": mine["free_key"], "fingerprint": "device-0"})
     assert activated.status_code == 201, activated.text
+    for path, body in (("/v1/theme", {"name": "Mine"}), (f"/v1/prices/{mine['price']}/buy-link", {"is_on": False})):
+        shown = await caller.send("PUT", path, body)
+        assert shown.status_code == 200, shown.text
     gone = (await caller.one("/v1/customers", email="d@example.org"))["id"]
     erased = await caller.post(f"/v1/customers/{gone}/erasures", {"ground": "requested"})
     assert erased.status_code == 202, erased.text

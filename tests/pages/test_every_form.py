@@ -24,6 +24,9 @@ KINDS = {
     "payment_ref": ids.PAYMENT,
     "subscription_ref": ids.SUBSCRIPTION,
     "job": ids.JOB,
+    "business": ids.TENANT,
+    "lookup_key": ids.PRICE,
+    "price": ids.PRICE,
     "gateway_account": ids.GATEWAY_ACCOUNT,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""

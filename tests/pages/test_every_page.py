@@ -29,6 +29,7 @@ LISTS = [
     "/audit",
     "/security",
     "/circuits",
+    "/storefront",
     "/jobs",
     "/reconciliation",
 ]

@@ -27,6 +27,7 @@ READS: Final = frozenset(
         "reconciliation:read",
         "refunds:read",
         "security:read",
+        "storefront:read",
         "subscriptions:read",
         "users:read",
     }
@@ -49,6 +50,7 @@ WRITES: Final = frozenset(
         "reconciliation:write",
         "refunds:write",
         "settings:write",
+        "storefront:write",
         "subscriptions:write",
         "users:write",
     }

@@ -27,6 +27,7 @@ _FORMS: Final = (
     ("whsec_", re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]{6,}")),
     ("k_", re.compile(r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{6,}")),
     ("eyJ", re.compile(r"\beyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?")),
+    ("/checkouts/", re.compile(r"(?<=/checkouts/)[0-9a-z]{52}_[0-9A-Za-z_-]{6,}")),
     ("earer", re.compile(r"\b[Bb]earer\s+[^\s\"',]{8,}")),
     ("://", re.compile(r"(?<=://)[^\s/@:]{0,200}:[^\s/@]{1,200}(?=@)")),
     ("@", re.compile(r"[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")),

@@ -6,19 +6,23 @@ What it is not: it grants nothing. What was paid on the page arrives as a delive
 Invariants:
 - a checkout has its order and its call, or none of the three is there;
 - its state is never stored: it is read from the call and from the session that the gateway reports;
-- the link is shown to whoever may start checkouts, and only while the page is open.
+- the link is shown to whoever may start checkouts, and only while the page is open;
+- of what opens the page on which a customer lands, only the hash is kept beside the checkout.
 """
 
-from bursar.money.checkouts.queries import Checkout, CheckoutNotFound, checkout, checkouts
+from bursar.money.checkouts.queries import Checkout, CheckoutNotFound, checkout, checkouts, started, url_of
 from bursar.money.checkouts.starting import (
+    AddressUnknown,
     CheckoutMixed,
     GatewayAccountAmbiguous,
     GatewayAccountMissing,
     Wanted,
+    path_of,
     start,
 )
 
 __all__ = [
+    "AddressUnknown",
     "Checkout",
     "CheckoutMixed",
     "CheckoutNotFound",
@@ -27,5 +31,8 @@ __all__ = [
     "Wanted",
     "checkout",
     "checkouts",
+    "path_of",
     "start",
+    "started",
+    "url_of",
 ]

@@ -40,8 +40,10 @@ class NewCheckout(Input):
     """What to sell, to whom. A recurring price makes it a subscription. `gateway_account` is needed only where there are several."""
 
     lines: list[NewCheckoutLine] = Field(min_length=1, max_length=100)
-    success_url: Url = Field(
-        description="Where the customer comes back to. `{CHECKOUT_SESSION_ID}` becomes the gateway's id."
+    success_url: Url | None = Field(
+        default=None,
+        description="Where the customer comes back to. `{CHECKOUT_SESSION_ID}` becomes the gateway's id. Without: a page of"
+        " Bursar's, in the business's theme, that shows what was bought and what it granted.",
     )
     cancel_url: Url | None = None
     customer: CustomerId | None = None
@@ -88,6 +90,7 @@ async def start_checkout(caller: CallerOf, new: NewCheckout, response: Response)
         lines=[(line.price, line.quantity) for line in new.lines],
         success_url=new.success_url,
         cancel_url=new.cancel_url,
+        base_url=caller.resources.settings.public_url,
         account_id=new.gateway_account,
         customer_id=new.customer,
         email=new.email,

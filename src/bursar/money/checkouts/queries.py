@@ -12,6 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import NotFound
 from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId
+from bursar.kernel.identity.tokens import Token
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
 from bursar.money.calls.executing import url_purpose
@@ -82,6 +83,7 @@ CHECKOUTS = Listing(
 )
 
 _ONE = f"{_SELECT} where c.tenant_id = $1 and c.id = $2"
+_LINKED = "select call_id from checkout where tenant_id = $1 and id = $2 and link_sha256 = $3"
 _CALL = "select call_id from checkout where tenant_id = $1 and id = $2"
 
 
@@ -91,6 +93,19 @@ async def checkout(tx: Transaction, *, tenant_id: UUID, checkout_id: UUID, seal:
     if row is None:
         raise _unknown(checkout_id)
     return _view(row, seal)
+
+
+async def started(tx: Transaction, token: Token) -> UUID | None:
+    """Return the gateway call of the checkout that a link opens; None where there is no such checkout."""
+    found: UUID | None = await tx.fetchval(_LINKED, token.tenant_id, token.id, token.sha256)
+    return found
+
+
+def url_of(seal: Seal, *, call_id: UUID, sealed: bytes | None) -> str | None:
+    """Return the address of the page that a call made."""
+    if sealed is None:
+        return None
+    return seal.open(sealed, purpose=url_purpose(work_id=ids.show(ids.GATEWAY_CALL, call_id)))
 
 
 async def call_of(tx: Transaction, *, tenant_id: UUID, checkout_id: UUID) -> UUID:
@@ -109,9 +124,8 @@ async def checkouts(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Map
 def _view(row: Any, seal: Seal | None = None) -> Checkout:
     told = dict(row)
     sealed, call_id = told.pop("sealed_url"), told.pop("call_id")
-    is_shown = seal is not None and sealed is not None and told["status"] in _OPEN
-    purpose = url_purpose(work_id=ids.show(ids.GATEWAY_CALL, call_id))
-    told["url"] = seal.open(sealed, purpose=purpose) if seal and is_shown else None
+    is_shown = told["status"] in _OPEN
+    told["url"] = url_of(seal, call_id=call_id, sealed=sealed) if seal and is_shown else None
     return Checkout.model_validate(told)
 
 

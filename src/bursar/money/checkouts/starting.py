@@ -1,7 +1,7 @@
 """Start a checkout: place its order and write down the call that makes the page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid
+from bursar.kernel.identity import tokens
 from bursar.money import calls
 from bursar.money.catalog.offers import Offer, offers
 from bursar.money.customers import require_customer
@@ -40,16 +41,25 @@ class CheckoutMixed(Invalid):
     code = "checkout_mixed"
 
 
+class AddressUnknown(Invalid):
+    """The customer is to land on a page of ours, and nobody has told us our address."""
+
+    code = "address_unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be sold, to whom. lines: price (id or lookup key) and quantity. account_id: None: the only one there is.
 
     email: prefills the page of a customer whom nobody knows yet. trial_end: a subscription's.
+    success_url: None: a page of ours, below `base_url`. link: what opens that page, where somebody has made it already.
     """
 
     lines: Sequence[tuple[str, int]]
-    success_url: str
+    success_url: str | None = None
     cancel_url: str | None = None
+    base_url: str = ""
+    link: str | None = None
     account_id: UUID | None = None
     customer_id: UUID | None = None
     email: str | None = None
@@ -66,17 +76,23 @@ where tenant_id = $1 and is_active and api_key is not null and ($2::uuid is null
 _CUSTOMER = "select gateway_account_id, gateway_ref, email from customer where tenant_id = $1 and id = $2"
 
 _START = """
-insert into checkout (tenant_id, id, gateway_account_id, order_id, customer_id, call_id, mode, expires_at, actor)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into checkout (tenant_id, id, gateway_account_id, order_id, customer_id, call_id, mode, expires_at, actor, link_sha256)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
+
+
+def path_of(link: str) -> str:
+    """Return where the customer of a checkout lands: the page that its link opens."""
+    return f"/checkouts/{link}"
 
 
 async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str) -> UUID:
     """Write down a checkout, its order and the call that makes it; return the checkout. Nothing is sent before the commit.
 
     Raises GatewayAccountMissing, GatewayAccountAmbiguous, GatewayAccountNotFound, PriceNotFound, PriceDeleted, CustomerNotFound,
-    CheckoutMixed, OperationUnsupported.
+    CheckoutMixed, OperationUnsupported, AddressUnknown.
     """
+    checkout_id, wanted, digest = _landing(tenant_id, wanted)
     account_id, gateway_name = await _account(tx, tenant_id=tenant_id, account_id=wanted.account_id)
     order = await place_order(tx, tenant_id=tenant_id, customer_id=wanted.customer_id, lines=wanted.lines, actor=actor)
     sold = await _sold(
@@ -85,7 +101,6 @@ async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str)
     customer = await _customer(tx, tenant_id=tenant_id, account_id=account_id, wanted=wanted)
     call = _call(wanted, sold, order=ids.show(ids.ORDER, order.id), customer=customer)
     check(gateway_name, call)
-    checkout_id = ids.new()
     shown = ids.show(ids.CHECKOUT, checkout_id)
     call_id = await calls.ask(
         tx, tenant_id=tenant_id, account_id=account_id, call=call, subject=shown, key=f"checkout:{shown}", actor=actor
@@ -101,10 +116,27 @@ async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str)
         call.mode.value,
         wanted.expires_at,
         actor,
+        digest,
     )
     changes = {"order": ids.show(ids.ORDER, order.id), "mode": call.mode.value}
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action="checkout.started", subject=shown, changes=changes)
     return checkout_id
+
+
+def _landing(tenant_id: UUID, wanted: Wanted) -> tuple[UUID, Wanted, bytes | None]:
+    """Return the id of the new checkout, where its customer lands, and the hash of what opens that page if it is ours."""
+    if wanted.success_url is not None:
+        return ids.new(), wanted, None
+    if not wanted.base_url:
+        raise AddressUnknown(
+            "this installation does not know its own address", hint="Pass success_url, or set BURSAR_PUBLIC_URL."
+        )
+    link = wanted.link or tokens.make(tenant_id, ids.new())[0]
+    token = tokens.read(link)
+    assert token is not None, "a link is a token of ours"
+    page = f"{wanted.base_url}{path_of(link)}"
+    own = replace(wanted, success_url=page, cancel_url=wanted.cancel_url or f"{page}/canceled")
+    return token.id, own, token.sha256
 
 
 async def _account(tx: Transaction, *, tenant_id: UUID, account_id: UUID | None) -> tuple[UUID, str]:
@@ -187,6 +219,7 @@ async def _customer(tx: Transaction, *, tenant_id: UUID, account_id: UUID, wante
 
 
 def _call(wanted: Wanted, sold: Sequence[_Sold], *, order: str, customer: _Customer) -> CreateCheckout:
+    assert wanted.success_url is not None, "a customer lands somewhere"
     recurring = [each for each in sold if each.is_recurring]
     return CreateCheckout(
         mode=CheckoutMode.subscription if recurring else CheckoutMode.payment,

@@ -30,6 +30,8 @@ from bursar.web.pages import (
     refunding,
     reports,
     second_steps,
+    shopping,
+    storefront,
     subscribing,
     unmatched,
     watching,
@@ -57,9 +59,11 @@ for _part in (
     reports,
     people,
     keys,
+    storefront,
     account,
     second_steps,
     operating,
+    shopping,
 ):
     router.include_router(_part.router)
 router.include_router(last_resort)

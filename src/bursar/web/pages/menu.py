@@ -60,6 +60,7 @@ _MENU: Final = (
         (
             Entry("/people", "People", "users:read"),
             Entry("/api-keys", "API keys", "keys:read"),
+            Entry("/storefront", "Storefront", "storefront:read"),
         ),
     ),
 )

@@ -26,12 +26,12 @@ from bursar.web.pages.templating import render
 
 NEXT_LENGTH_MAX = 2_000
 _NOT_PAGES = ("/v1/", "/static/", "/docs", "/openapi.json", "/health", "/metrics")
-_SECURITY_POLICY = (
+SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    "content-security-policy": _SECURITY_POLICY,
+    "content-security-policy": SECURITY_POLICY,
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

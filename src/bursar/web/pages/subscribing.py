@@ -23,6 +23,7 @@ from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.subscription import Subscription, offers_at, subscription
 from bursar.web.pages.reads.subscriptions import STATUSES, subscriptions
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Page, Visit, Visiting, to
 
 CHANGING: Final = "subscriptions:write"
@@ -221,7 +222,7 @@ async def cancel(visit: Visiting, subscription_ref: str) -> Response:
     ends = fields.get("at", "")
     if ends not in ("now", "period_end"):
         raise SubscriptionFormInvalid("The form does not say when it is to end.", hint="Go back and choose.")
-    comment = "".join(c for c in fields.get("comment", "") if c.isprintable()).strip()[:_COMMENT_MAX] or None
+    comment = printable(fields.get("comment", ""))[:_COMMENT_MAX] or None
     ask = partial(changing.cancel, is_at_once=ends == "now", comment=comment)
     return await _asked(visit, subscription_ref, fields, ask)
 

@@ -94,11 +94,16 @@ def _price(row: Any, refs: list[tuple[str, str]]) -> PriceView:
         lookup_key=row["lookup_key"],
         money=Money(row["amount_minor"], row["currency"]),
         every=None if interval is None else (f"every {interval}" if count == 1 else f"every {count} {interval}s"),
-        grants=tuple(_given(spec) for spec in _specs(row["grants"])),
+        grants=grants_in_words(row["grants"]),
         refs=tuple(refs),
         recovers_shortfall=row["recovers_shortfall"],
         is_active=row["is_active"],
     )
+
+
+def grants_in_words(text: str) -> tuple[GivenRow, ...]:
+    """Return what a price grants, in words. text: the JSON of its grants."""
+    return tuple(_given(spec) for spec in _specs(text))
 
 
 def _specs(text: str) -> list[dict[str, Any]]:
