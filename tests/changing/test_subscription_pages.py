@@ -76,3 +76,88 @@ async def test_what_is_previewed_is_what_is_billed_and_a_form_sent_twice_asks_on
     assert again.status_code == 303
     assert await club.stage.value("select count(*) from gateway_call") == 1
     assert await club.stage.value("select count(*) from subscription_change") == 1
+
+
+async def test_each_act_says_what_it_does_and_is_done_once(club: Club, desk: Visitor):
+    sub = await member(club)
+    at = f"/subscriptions/{sub}"
+
+    async def acted(act: str, nth: int = 0, **more: str) -> tuple[str, str]:
+        form = await desk.page(f"{at}/{act}")
+        assert "ann@example.com" in form
+        assert "30.00" in form
+        return form, Markup(await sent(club, desk, f"{at}/{act}", fields_of(form, f"{at}/{act}", nth) | more)).text
+
+    ending, shown = await acted("cancel", comment="moving away")
+    listed = Markup(await desk.page("/subscriptions")).text
+    _, goes_on = await acted("reactivate")
+    _, paused = await acted("pause")
+    _, resumed = await acted("resume")
+    form, ended = await acted("cancel", nth=1)
+    again = await desk.post(f"{at}/cancel", fields_of(form, f"{at}/cancel", 1))
+    after = await desk.get(f"{at}/pause")
+
+    assert "It cannot be undone; the customer would have to buy anew." in Markup(ending).text
+    assert "The gateway has done it: end with its period." in shown
+    assert "ends with its period" in listed
+    assert "The gateway has done it: let it go on." in goes_on
+    assert "paused" in paused
+    assert "The gateway has done it: resume." in resumed
+    assert "The gateway has done it: end at once." in ended
+    assert "ended " in ended
+    assert (again.status_code, after.status_code) == (303, 409)
+    assert await club.stage.value("select count(*) from subscription_change") == 5
+    assert await club.stage.value("select count(*) from gateway_call") == 5
+
+
+async def test_a_double_click_while_the_gateway_is_silent_asks_once_and_the_page_says_pending(
+    club: Club, desk: Visitor, monkeypatch: pytest.MonkeyPatch
+):
+    sub = await member(club)
+    at = f"/subscriptions/{sub}"
+    monkeypatch.setattr(club.app.resources.settings, "outcome_wait_s", 0)
+    fields = fields_of(await desk.page(f"{at}/pause"), f"{at}/pause")
+
+    answers = await asyncio.gather(*(desk.post(f"{at}/pause", fields) for _ in range(3)))
+    pending = await desk.page(answers[0].headers["location"])
+    other = await desk.post(f"{at}/cancel", {"change": ids.show(ids.SUBSCRIPTION_CHANGE, ids.new()), "at": "now"})
+    await club.work()
+    done = Markup(await desk.page(answers[0].headers["location"])).text
+
+    assert {answer.status_code for answer in answers} == {303}, [answer.text for answer in answers]
+    assert "Pending: the gateway has not answered yet (pause)." in Markup(pending).text
+    assert f'href="{at}/cancel"' not in pending
+    assert other.status_code == 409
+    assert "has no outcome yet" in other.text
+    assert "The gateway has done it: pause." in done
+    assert await club.stage.value("select count(*) from subscription_change") == 1
+
+
+async def test_nothing_is_asked_with_a_form_that_is_not_as_it_was_shown_nor_by_another_business(
+    club: Club, desk: Visitor
+):
+    sub = await member(club)
+    at = f"/subscriptions/{sub}"
+    gold = ids.show(ids.PRICE, club.stage.prices["gold"])
+    good = {"price": gold, "quantity": "1", "proration": "none", "change": ids.show(ids.SUBSCRIPTION_CHANGE, ids.new())}
+    bad = [
+        good | {"quantity": "0"}, good | {"quantity": "1e3"}, good | {"quantity": "٣"}, good | {"proration": "free"},
+        good | {"proration_at": "yesterday"}, good | {"proration_at": "2026-01-01T00:00"}, good | {"price": "gold'--"},
+        good | {"change": ""}, good | {"change": "sch_x"}, good | {"proration": "full_now"},
+    ]  # fmt: skip
+    transport = httpx2.ASGITransport(club.app, raise_app_exceptions=False)
+
+    for fields in bad:
+        answer = await desk.post(f"{at}/change", fields)
+        assert 400 <= answer.status_code < 500, (fields, answer.status_code)
+    assert (await desk.post(f"{at}/cancel", {"at": "someday", "change": good["change"]})).status_code == 422
+    assert (await desk.post(f"{at}/extend-trial", {"trial_end": "9999", "change": good["change"]})).status_code == 422
+    async with httpx2.AsyncClient(transport=transport, base_url="https://bursar.test") as http:
+        stranger = Visitor(club.theirs.stage, await key_of(club.theirs.stage), http)
+        await stranger.sign_in()
+        for path in ("", "/change", "/cancel"):
+            assert (await stranger.get(f"{at}{path}")).status_code == 404
+        assert (await stranger.post(f"{at}/change", good)).status_code == 404
+        assert (await stranger.post(f"{at}/pause", {"change": good["change"]})).status_code == 404
+
+    assert await club.stage.value("select count(*) from gateway_call") == 0
