@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import uvloop
 
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import Backoff, Engine, Kinds, Resources
-from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 from bursar.money import calls, refunding
 from bursar.money.gateways.callers import Callers

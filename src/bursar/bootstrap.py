@@ -3,9 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bursar.kernel.clock import utc_now
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.jobs import Kind, Kinds, Schedule
-from bursar.kernel.resources import utc_now
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls, changing, disputing, paying, refunding, sagas

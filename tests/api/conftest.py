@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from bursar.kernel import ids, tenancy
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
-from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 from bursar.web.app import Application, create_app
 from databases import opened

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from bursar.kernel import ids, jobs
 from bursar.kernel.circuits import Admission, Circuits
+from bursar.kernel.clock import utc_now
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
-from bursar.kernel.resources import utc_now
 from bursar.money.calls import EXECUTE, ask
 from bursar.money.gateways.balances import balance_entry
 from bursar.money.gateways.calling import Answer, Page

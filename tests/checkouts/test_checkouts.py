@@ -13,8 +13,8 @@ import pytest
 from api.conftest import Caller, caller_of, running
 from bursar.bootstrap import ASKERS
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.jobs import Engine, Kinds, Resources
-from bursar.kernel.resources import utc_now
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls

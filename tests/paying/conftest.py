@@ -13,11 +13,11 @@ import pytest
 from api.conftest import Caller, caller_of, running
 from bursar.bootstrap import ASKERS, composers
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.identity.letters import post_letters
 from bursar.kernel.jobs import Engine, Kind, Kinds, Resources
 from bursar.kernel.mail import Message
-from bursar.kernel.resources import utc_now
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls

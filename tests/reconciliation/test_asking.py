@@ -11,8 +11,8 @@ from planting import Planted
 from api.conftest import caller_of, running
 from bursar.bootstrap import SCHEDULES
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.jobs import Timetable
-from bursar.kernel.resources import utc_now
 from bursar.money.reconciliation import jobs as reconciliation_jobs
 from draining import drain
 from serving import KEY

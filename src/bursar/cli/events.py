@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
-from bursar.cli.options import Data, Json, answer
+from bursar.cli.options import After, Data, Json, Limit, answer
 from bursar.kernel import audit
 from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Invalid
@@ -53,8 +53,8 @@ def list_events(
     data: Data = None,
     *,
     until: Until = None,
-    limit: Annotated[int, typer.Option(help="Rows of a page.", min=1, max=1000)] = 50,
-    after: Annotated[str | None, typer.Option("--cursor", help="next_cursor of the page before.")] = None,
+    limit: Limit = 50,
+    after: After = None,
     as_json: Json = False,
 ) -> None:
     """List events, newest first."""

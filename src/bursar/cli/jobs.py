@@ -7,7 +7,7 @@ import typer
 
 from bursar.bootstrap import kinds
 from bursar.cli.acting import ACTOR, act, tenant_of
-from bursar.cli.options import Data, Json, answer
+from bursar.cli.options import After, Data, Json, Limit, answer
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Invalid
@@ -44,8 +44,8 @@ def list_jobs(
     kind: Kind = None,
     data: Data = None,
     *,
-    limit: Annotated[int, typer.Option(help="Rows of a page.", min=1, max=1000)] = 50,
-    after: Annotated[str | None, typer.Option("--cursor", help="next_cursor of the page before.")] = None,
+    limit: Limit = 50,
+    after: After = None,
     as_json: Json = False,
 ) -> None:
     """List jobs that are not done, newest first."""

@@ -10,10 +10,10 @@ from bursar.cli.options import Data, Json, answer
 from bursar.kernel import ids, permissions
 from bursar.kernel.access import OPERATOR, api_keys
 from bursar.kernel.access.api_keys import ApiKey, ApiKeyScopesMissing
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Invalid
 from bursar.kernel.listing import LIMIT_MAX, Slice
-from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Add, list, rotate and revoke API keys.")

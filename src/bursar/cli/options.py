@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of the embedded instance (BURSAR_DATA).")]
+Limit = Annotated[int, typer.Option(help="Rows of a page.", min=1, max=1000)]
+After = Annotated[str | None, typer.Option("--cursor", help="next_cursor of the page before.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 
 

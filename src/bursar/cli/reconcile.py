@@ -11,10 +11,10 @@ from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
 from bursar.cli.events import instant
 from bursar.cli.options import Data, Json, answer, tell
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Conflict
 from bursar.kernel.jobs import Engine, Kinds, Resources
-from bursar.kernel.resources import utc_now
 from bursar.kernel.settings import Settings
 from bursar.money.calls import Outside
 from bursar.money.gateways.callers import Callers

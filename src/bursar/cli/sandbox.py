@@ -8,7 +8,6 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from bursar.cli.listening import base_url, listen
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel.errors import DomainError, Forbidden, Invalid, NotFound, Unavailable
 from bursar.kernel.files import lock, read_json, write_private_json
+from bursar.kernel.hosts import is_here
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.settings import Settings
 from bursar.sandbox import Application, Protocol
@@ -83,7 +83,7 @@ def serve(
         token = str((read_json(directory / FILE) or {}).get("token") or secrets.token_urlsafe(24))
         write_private_json(directory / FILE, {"url": url, "token": token, "pid": os.getpid()})
         application = Application(
-            directory, token=token, url=url, public_url=public_url.rstrip("/"), is_open=_is_loopback(settings.host)
+            directory, token=token, url=url, public_url=public_url.rstrip("/"), is_open=is_here(settings.host)
         )
         if fd is None:
             answer({"url": url}, f"the sandbox listens on {url}", as_json=as_json)
@@ -200,13 +200,6 @@ def _socket(settings: Settings, port: int | None, fd: int | None) -> socket.sock
     if fd is not None:
         return socket.socket(fileno=fd)
     return listen(settings.host, port or settings.port + 1, fixed=port is not None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _running(data: Path | None) -> dict[str, Any]:

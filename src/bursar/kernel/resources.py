@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from starlette.requests import Request
 
 from bursar.kernel.access.uses import Uses
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.identity.passwords import Passwords
 from bursar.kernel.rate_limits import Limiter
@@ -20,10 +21,6 @@ OnOpen = Callable[[Database], Awaitable[None]]
 
 _RETRY_S = 1.0
 _log = structlog.get_logger("bursar.resources")
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Resources:

@@ -14,13 +14,14 @@ from starlette.types import Receive, Scope, Send
 from bursar import __version__, bootstrap
 from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.http import Edge, api_headers, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.oidc import Tokens
-from bursar.kernel.resources import Resources, utc_now
+from bursar.kernel.resources import Resources
 from bursar.kernel.settings import Settings
 from bursar.money.calls import Outside
 from bursar.money.gateways.callers import Callers

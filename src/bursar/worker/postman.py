@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
 import structlog
 
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.identity.letters import Composer, post_letters
 from bursar.kernel.mail import Mailer
@@ -28,14 +28,10 @@ async def post_forever(
             db = await Database.open(url, size=2)
             try:
                 while not stopping.is_set():
-                    await post_letters(db, mailer, base_url=base_url, clock=_now, composers=composers)
+                    await post_letters(db, mailer, base_url=base_url, clock=utc_now, composers=composers)
                     await pause(stopping, EVERY_S)
             finally:
                 await db.close()
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             _log.warning("postman_failed", error=type(error).__name__, detail=str(error)[:200])
             await pause(stopping, _AGAIN_S)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal
 
 import structlog
 
 from bursar.kernel import ids, tracing
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database, Transaction
 from bursar.kernel.jobs import leasing
 from bursar.kernel.jobs.models import Ambiguous, GivenUp, Job, Kind, LeaseLost, Postponed, Retry
@@ -23,10 +24,6 @@ Outcome = Literal["done", "ended", "retried", "postponed", "unknown", "dead", "l
 LOST: Final = "its worker did not end it within the lease"
 
 _log = structlog.get_logger("bursar.jobs")
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

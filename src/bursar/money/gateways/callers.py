@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from bursar.kernel.resources import utc_now
+from bursar.kernel.clock import utc_now
 from bursar.money.gateways.calling import Caller
 from bursar.money.gateways.calls import AnyCall, Kind
 from bursar.money.gateways.desk import DeskCaller

@@ -150,6 +150,11 @@ def is_true(parent: Json, key: str) -> bool:
     return parent.get(key) is True
 
 
+def said(params: Json) -> Json:
+    """Return parameters without those that say nothing."""
+    return {name: value for name, value in params.items() if value is not None}
+
+
 def claim_of(metadata: object, *, reference: object = None) -> Claim:
     """Return what an object says was bought: `bursar_…` metadata, and a reference that is one of our order ids."""
     order = text(reference) if isinstance(reference, str) and reference.startswith("ord_") else None

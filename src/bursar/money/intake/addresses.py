@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bursar.kernel.errors import FieldError, Invalid
+from bursar.kernel.hosts import is_here
 
 BASE_URL_LENGTH_MAX: Final = 255
 _EXAMPLE: Final = "For instance http://127.0.0.1:8421, or https://test.dodopayments.com."
@@ -36,18 +37,11 @@ def check_base_url(url: str, *, gateway_name: str, is_production: bool) -> str:
         raise _refused("a gateway's address begins with http:// or https://", _EXAMPLE)
     if "@" in parts.netloc or "?" in url or "#" in url:
         raise _refused("a gateway's address has no credentials, query or fragment", _EXAMPLE)
-    if parts.scheme == "http" and not _is_here(host):
+    if parts.scheme == "http" and not is_here(host):
         raise _refused("plain http goes to this machine only", "Use https.")
-    if not _is_here(host) and not _is_public(host):
+    if not is_here(host) and not _is_public(host):
         raise _refused("a gateway is not inside a private network", _EXAMPLE)
     return url.rstrip("/")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_public(host: str) -> bool:

@@ -17,9 +17,10 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from bursar.kernel import ids
-from bursar.kernel.errors import DomainError, Invalid, LimitExceeded, NotFound, Unavailable
+from bursar.kernel.errors import DomainError, Invalid, NotFound, Unavailable
 from bursar.kernel.http import api_headers, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address, source_of
+from bursar.kernel.http.bodies import BodyIncomplete, BodyTooLarge
 from bursar.kernel.rate_limits import Limiter
 from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
@@ -43,20 +44,6 @@ AT_ONCE_S = 1.0
 """A large body that takes longer gives way where the room is full: gateways send theirs at once, and send them again."""
 
 log = structlog.get_logger(__name__)
-
-
-class BodyTooLarge(LimitExceeded):
-    """The body is longer than the limit."""
-
-    code = "body_too_large"
-    status = 413
-
-
-class BodyIncomplete(Invalid):
-    """The body did not arrive whole, or not in time."""
-
-    code = "body_incomplete"
-    status = 400
 
 
 class BodyTimeout(Invalid):

@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 
 from bursar.kernel import audit, ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Transaction
 from bursar.kernel.identity import letters
-from bursar.kernel.resources import utc_now
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
 from bursar.money.gateways import gateway

@@ -13,7 +13,7 @@ from functools import reduce
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.kernel.resources import utc_now
+from bursar.kernel.clock import utc_now
 from bursar.money.gateways import calls, wire
 from bursar.money.gateways.calling import (
     DEADLINE_S,

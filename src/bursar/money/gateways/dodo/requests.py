@@ -19,7 +19,7 @@ from bursar.money.gateways.calling import (
 )
 from bursar.money.gateways.calls import CheckoutMode, Kind, Proration
 from bursar.money.gateways.facts import Claim
-from bursar.money.gateways.fields import child, children, ref_of
+from bursar.money.gateways.fields import child, children, ref_of, said
 
 _PRORATION: Final = {
     Proration.bill_now: "prorated_immediately_keep_cycle",
@@ -127,7 +127,7 @@ def _create_checkout(call: calls.CreateCheckout, mark: str, _known: Json) -> Req
     customer = {"customer_id": call.customer} if call.customer else {"email": call.email} if call.email else None
     params = {
         "product_cart": [
-            _told({"product_id": line.price, "quantity": line.quantity, "amount": line.amount_minor})
+            said({"product_id": line.price, "quantity": line.quantity, "amount": line.amount_minor})
             for line in call.lines
         ],
         "customer": customer,
@@ -136,13 +136,13 @@ def _create_checkout(call: calls.CreateCheckout, mark: str, _known: Json) -> Req
         "show_saved_payment_methods": True if call.customer else None,
         "metadata": _claimed(call.claim) | {MARK: mark},
     }
-    return Request("checkout_sessions.create", Kind.session, params=_told(params))
+    return Request("checkout_sessions.create", Kind.session, params=said(params))
 
 
 def _create_customer(call: calls.CreateCustomer, mark: str, _known: Json) -> Request:
-    metadata = _told({REFERENCE_MARK: call.reference, MARK: mark})
+    metadata = said({REFERENCE_MARK: call.reference, MARK: mark})
     params = {"email": call.email, "name": call.name, "phone_number": call.phone, "metadata": metadata}
-    return Request("customers.create", Kind.customer, params=_told(params))
+    return Request("customers.create", Kind.customer, params=said(params))
 
 
 def _detach(call: calls.DetachPaymentMethod, _mark: str, _known: Json) -> Request:
@@ -163,12 +163,12 @@ def _create_refund(call: calls.CreateRefund, mark: str, known: Json) -> Request:
     params: Json = {
         "payment_id": call.payment,
         "reason": reason,
-        "metadata": _told({REFUND_MARK: call.refund, MARK: mark}),
+        "metadata": said({REFUND_MARK: call.refund, MARK: mark}),
     }
     if call.amount_minor is not None:
         params["items"] = _shares(call.amount_minor, known)
         params["currency"] = call.currency
-    return Request("refunds.create", Kind.refund, params=_told(params))
+    return Request("refunds.create", Kind.refund, params=said(params))
 
 
 def _shares(amount: int, known: Json) -> list[Json]:
@@ -193,7 +193,7 @@ def _change(call: calls.ChangeSubscription, mark: str, known: Json) -> Request:
         "metadata": _replaced(call.claim, known, mark=mark),
     }
     return Request(
-        "subscriptions.change_plan", Kind.subscription, (call.subscription,), _told(params), after=call.subscription
+        "subscriptions.change_plan", Kind.subscription, (call.subscription,), said(params), after=call.subscription
     )
 
 
@@ -207,7 +207,7 @@ def _replaced(claim: Claim, known: Json, *, mark: str) -> Json | None:
 
 
 def _claimed(claim: Claim) -> Json:
-    return _told(dict(zip(_CLAIM, (claim.order, claim.price, claim.quantity), strict=True)))
+    return said(dict(zip(_CLAIM, (claim.order, claim.price, claim.quantity), strict=True)))
 
 
 def _preview(call: calls.PreviewSubscriptionChange, _mark: str, known: Json) -> Request:
@@ -222,7 +222,7 @@ def _changed(call: calls.ChangeSubscription | calls.PreviewSubscriptionChange, k
         "proration_billing_mode": _PRORATION[call.proration],
         "addons": kept or None,
     }
-    return _told(params)
+    return said(params)
 
 
 def _state(told: str) -> Callable[[Any, str, Json], Request]:
@@ -234,12 +234,12 @@ def _state(told: str) -> Callable[[Any, str, Json], Request]:
 
 def _cancel_now(call: calls.CancelSubscriptionNow, _mark: str, _known: Json) -> Request:
     params = {"status": "cancelled", "cancellation_comment": _short(call.comment)}
-    return Request("subscriptions.update", Kind.subscription, (call.subscription,), _told(params))
+    return Request("subscriptions.update", Kind.subscription, (call.subscription,), said(params))
 
 
 def _cancel_later(call: calls.CancelSubscriptionAtPeriodEnd, _mark: str, _known: Json) -> Request:
     params = {"cancel_at_next_billing_date": True, "cancellation_comment": _short(call.comment)}
-    return Request("subscriptions.update", Kind.subscription, (call.subscription,), _told(params))
+    return Request("subscriptions.update", Kind.subscription, (call.subscription,), said(params))
 
 
 def _reactivate(call: calls.ReactivateSubscription, _mark: str, _known: Json) -> Request:
@@ -254,12 +254,8 @@ def _extend_trial(call: calls.ExtendTrial, _mark: str, _known: Json) -> Request:
 
 
 def _portal(call: calls.CreatePortalSession, _mark: str, _known: Json) -> Request:
-    params = _told({"return_url": call.return_url})
+    params = said({"return_url": call.return_url})
     return Request("customers.customer_portal.create", Kind.portal_session, (call.customer,), params)
-
-
-def _told(params: Json) -> Json:
-    return {name: value for name, value in params.items() if value is not None}
 
 
 def _short(text: str | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bursar.kernel.resources import utc_now
+from bursar.kernel.clock import utc_now
 from bursar.money.gateways import calls, wire
 from bursar.money.gateways.calling import (
     DEADLINE_S,

@@ -23,6 +23,7 @@ from bursar.money.gateways.calling import (
 )
 from bursar.money.gateways.calls import CheckoutMode, Kind, Proration, RefundReason
 from bursar.money.gateways.facts import Claim
+from bursar.money.gateways.fields import said
 from bursar.money.gateways.stripe.units import stripe_amount
 
 STRIPE_VERSION: Final = "2026-10-28.endive"
@@ -92,11 +93,11 @@ def _create_checkout(call: calls.CreateCheckout, mark: str) -> Request:
         case CheckoutMode.subscription:
             # Of the order only the session tells: every renewal would name it, also after a change of what is sold.
             lasting = {name: told for name, told in metadata.items() if name != _ORDER}
-            params["subscription_data"] = _told({"metadata": lasting, "trial_end": _seconds(call.trial_end)})
+            params["subscription_data"] = said({"metadata": lasting, "trial_end": _seconds(call.trial_end)})
         case CheckoutMode.setup:
             params["setup_intent_data"] = {"metadata": metadata}
             params["currency"] = call.currency.lower() if call.currency else None
-    return Request("checkout.sessions.create", Kind.session, params=_told(params))
+    return Request("checkout.sessions.create", Kind.session, params=said(params))
 
 
 def _line(line: calls.CheckoutLine) -> Params:
@@ -118,9 +119,9 @@ def _expire_checkout(call: calls.ExpireCheckout, _mark: str) -> Request:
 
 
 def _create_customer(call: calls.CreateCustomer, mark: str) -> Request:
-    metadata = _told({REFERENCE_MARK: call.reference, MARK: mark})
+    metadata = said({REFERENCE_MARK: call.reference, MARK: mark})
     params = {"email": call.email, "name": call.name, "phone": call.phone, "metadata": metadata}
-    return Request("customers.create", Kind.customer, params=_told(params))
+    return Request("customers.create", Kind.customer, params=said(params))
 
 
 def _create_payment(call: calls.CreatePayment, mark: str) -> Request:
@@ -135,14 +136,14 @@ def _create_payment(call: calls.CreatePayment, mark: str) -> Request:
         "return_url": call.return_url,
         "automatic_payment_methods": {"enabled": True} | redirects,
         "description": call.description,
-        "metadata": _metadata(call.claim, mark) | _told({PAYMENT_MARK: call.payment}),
+        "metadata": _metadata(call.claim, mark) | said({PAYMENT_MARK: call.payment}),
     }
-    return Request("payment_intents.create", Kind.payment, params=_told(params))
+    return Request("payment_intents.create", Kind.payment, params=said(params))
 
 
 def _confirm_payment(call: calls.ConfirmPayment, _mark: str) -> Request:
     params = {"payment_method": call.payment_method, "return_url": call.return_url}
-    return Request("payment_intents.confirm", Kind.payment, (call.payment,), _told(params))
+    return Request("payment_intents.confirm", Kind.payment, (call.payment,), said(params))
 
 
 def _cancel_payment(call: calls.CancelPayment, _mark: str) -> Request:
@@ -187,9 +188,9 @@ def _create_refund(call: calls.CreateRefund, mark: str) -> Request:
         "charge": None if call.payment else call.charge,
         "amount": None if amount is None else stripe_amount(amount, call.currency),
         "reason": call.reason.value if call.reason and call.reason is not RefundReason.other else None,
-        "metadata": _told({REFUND_MARK: call.refund, "bursar_reason": _short(reason), MARK: mark}),
+        "metadata": said({REFUND_MARK: call.refund, "bursar_reason": _short(reason), MARK: mark}),
     }
-    return Request("refunds.create", Kind.refund, params=_told(params))
+    return Request("refunds.create", Kind.refund, params=said(params))
 
 
 def _upload_file(call: calls.UploadFile, _mark: str) -> Request:
@@ -215,22 +216,22 @@ def _accept_dispute(call: calls.AcceptDispute, _mark: str) -> Request:
 
 def _change(call: calls.ChangeSubscription, _mark: str) -> Request:
     params = {
-        "items": [_told({"id": call.item, "price": call.price, "quantity": call.quantity})],
+        "items": [said({"id": call.item, "price": call.price, "quantity": call.quantity})],
         "proration_behavior": _PRORATION[call.proration],
         "proration_date": _seconds(call.proration_at),
         "payment_behavior": "allow_incomplete" if call.is_kept_unpaid else "error_if_incomplete",
         "metadata": _replaced(call.claim),
     }
-    return Request("subscriptions.update", Kind.subscription, (call.subscription,), _told(params))
+    return Request("subscriptions.update", Kind.subscription, (call.subscription,), said(params))
 
 
 def _preview(call: calls.PreviewSubscriptionChange, _mark: str) -> Request:
     details = {
-        "items": [_told({"id": call.item, "price": call.price, "quantity": call.quantity})],
+        "items": [said({"id": call.item, "price": call.price, "quantity": call.quantity})],
         "proration_behavior": _PRORATION[call.proration],
         "proration_date": _seconds(call.proration_at),
     }
-    params = {"subscription": call.subscription, "subscription_details": _told(details)}
+    params = {"subscription": call.subscription, "subscription_details": said(details)}
     return Request("invoices.create_preview", Kind.preview, params=params)
 
 
@@ -249,13 +250,13 @@ def _cancel_now(call: calls.CancelSubscriptionNow, _mark: str) -> Request:
         "invoice_now": call.is_prorated,
         "cancellation_details": {"comment": _short(call.comment)} if call.comment else None,
     }
-    return Request("subscriptions.cancel", Kind.subscription, (call.subscription,), _told(params))
+    return Request("subscriptions.cancel", Kind.subscription, (call.subscription,), said(params))
 
 
 def _cancel_later(call: calls.CancelSubscriptionAtPeriodEnd, _mark: str) -> Request:
     details = {"comment": _short(call.comment)} if call.comment else None
     params = {"cancel_at_period_end": True, "cancellation_details": details}
-    return Request("subscriptions.update", Kind.subscription, (call.subscription,), _told(params))
+    return Request("subscriptions.update", Kind.subscription, (call.subscription,), said(params))
 
 
 def _reactivate(call: calls.ReactivateSubscription, _mark: str) -> Request:
@@ -269,11 +270,11 @@ def _extend_trial(call: calls.ExtendTrial, _mark: str) -> Request:
 
 def _portal(call: calls.CreatePortalSession, _mark: str) -> Request:
     params = {"customer": call.customer, "return_url": call.return_url}
-    return Request("billing_portal.sessions.create", Kind.portal_session, params=_told(params))
+    return Request("billing_portal.sessions.create", Kind.portal_session, params=said(params))
 
 
 def _metadata(claim: Claim, mark: str) -> Params:
-    return _told({_ORDER: claim.order, "bursar_price": claim.price, "bursar_quantity": claim.quantity, MARK: mark})
+    return said({_ORDER: claim.order, "bursar_price": claim.price, "bursar_quantity": claim.quantity, MARK: mark})
 
 
 def _replaced(claim: Claim) -> Params | None:
@@ -281,10 +282,6 @@ def _replaced(claim: Claim) -> Params | None:
     if claim == Claim():
         return None
     return {_ORDER: claim.order or "", "bursar_price": claim.price or "", "bursar_quantity": claim.quantity or ""}
-
-
-def _told(params: Params) -> Params:
-    return {name: value for name, value in params.items() if value is not None}
 
 
 def _short(text: str | None) -> str | None:
