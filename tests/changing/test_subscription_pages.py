@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -161,3 +163,20 @@ async def test_nothing_is_asked_with_a_form_that_is_not_as_it_was_shown_nor_by_a
         assert (await stranger.post(f"{at}/pause", {"change": good["change"]})).status_code == 404
 
     assert await club.stage.value("select count(*) from gateway_call") == 0
+
+
+async def test_a_trial_is_extended_in_the_time_of_the_business(club: Club, desk: Visitor):
+    await club.mine.send("PUT", "/v1/time-zone", {"time_zone": "Pacific/Auckland"})
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
+    sub = await member(club, trial_end=end)
+    at = f"/subscriptions/{sub}"
+    later = (end + timedelta(days=3)).astimezone(ZoneInfo("Pacific/Auckland")).replace(second=0)
+    form = await desk.page(f"{at}/extend-trial")
+    wanted = fields_of(form, f"{at}/extend-trial") | {"trial_end": f"{later:%Y-%m-%dT%H:%M}"}
+
+    shown = Markup(await sent(club, desk, f"{at}/extend-trial", wanted)).text
+
+    assert "in the time of Pacific/Auckland" in form
+    assert "The gateway has done it: extend the trial." in shown
+    assert f"Trial ends {later:%d %b %Y, %H:%M %Z}".replace("ends 0", "ends ") in shown
+    assert datetime.fromisoformat((await club.subscription())["trial_end"]) == later.astimezone(UTC)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,9 @@ async def test_a_payment_that_fails_days_later_says_what_to_do(shop: Shop):
     assert "What you have now" not in failed
 
 
-async def test_a_licence_shows_its_key_to_whoever_bought_it(shop: Shop):
+async def test_a_licence_shows_its_key_to_whoever_bought_it_until_it_is_old_or_he_is_erased(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
     await shop.sell("py-course")
     page, pay = await shop.bought(shop.address.removesuffix("ten") + "py-course")
     await shop.sandbox.http.post(pay, data=CARD | {"number": "4242424242424242"})
@@ -226,6 +229,13 @@ async def test_a_licence_shows_its_key_to_whoever_bought_it(shop: Shop):
     paid = (await shop.buyer.get(page)).text
 
     assert f'<span class="secret">{await shop.stage.value("select key from licence")}</span>' in paid
+    with monkeypatch.context() as patched:
+        patched.setattr("bursar.web.pages.reads.landing.SHOWN_FOR", timedelta(0))
+        assert (await shop.buyer.get(page)).status_code == 404
+    customer = (await shop.mine.one("/v1/customers"))["id"]
+    assert (await shop.mine.post(f"/v1/customers/{customer}/erasures", {"ground": "requested"})).status_code == 202
+    await shop.stage.apply()
+    assert (await shop.buyer.get(page)).status_code == 404
 
 
 async def test_a_page_that_expired_says_so_and_leads_to_a_new_one(shop: Shop):
