@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from bursar import backups
 from bursar.backups.keys import add_key
 from bursar.backups.wal import segment_object
 from bursar.kernel.errors import DomainError
-from bursar.kernel.postgres import Cluster, DirectoryTaken, Tools, wheel_bin
+from bursar.kernel.postgres import Cluster, DirectoryTaken, ServerFailed, Tools, wheel_bin
 from bursar.kernel.processes import send
 from test_up import Up, bursar, eventually, finish, status_of
 
@@ -85,7 +85,7 @@ class Writer:
                 await connection.execute("insert into acked (n, filler) values ($1, repeat('x', 2000))", number)
                 self.acked.append((number, datetime.now(UTC)))
                 await asyncio.sleep(0.002)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             return
 
 
@@ -410,3 +410,23 @@ def test_verify_names_what_is_damaged_and_fails(disaster):
     assert code == 1
     assert [name for name, finding in findings.items() if not finding["ok"]] == [newest.id]
     assert newest.base in findings[newest.id]["found"]
+
+
+def test_a_restore_that_fails_leaves_the_directory_as_empty_as_it_was(disaster):
+    into = disaster.root / "failing"
+    into.mkdir()
+    vault = disaster.vault()
+    planned = backups.plan(vault, "latest")
+    never = {**planned.settings, "recovery_target_name": "a point that never was"}
+
+    with pytest.raises(ServerFailed, match="recovery ended before configured recovery target was reached"):
+        backups.restore(
+            vault,
+            replace(planned, settings=never),
+            into=into,
+            bin_dir=None,
+            tools=Tools(wheel_bin()),
+            tell=lambda _: None,
+        )
+
+    assert list(into.iterdir()) == []

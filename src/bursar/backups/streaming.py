@@ -44,7 +44,9 @@ log = structlog.get_logger(__name__)
 
 MARKS_KEPT: Final = 1000
 PROVE_EVERY_S: Final = 300.0
-LOOK_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 15.0
+RETRY_FIRST_S: Final = 60.0
+RETRY_MAX_S: Final = 900.0
 _RECEIVED_MAX_S: Final = 10.0
 _POLL_S: Final = 0.1
 _PARTIAL: Final = ".partial"
@@ -82,6 +84,8 @@ class Stream:
         self._kept: set[str] = set()
         self._is_new = False
         self._is_first = False
+        self._not_before = 0.0
+        self._retry_s = RETRY_FIRST_S
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. Raises what the supervisor shall start it again for."""
@@ -225,6 +229,8 @@ class Stream:
             begins = await asyncio.to_thread(log_begins, vault)
             mine = [one for one in catalogue.backups if one.timeline == source.timeline and one.start_lsn >= begins]
             kind = due(mine, self._manner.rhythm, now=now, can_increment=can)
+            if time.monotonic() < self._not_before:
+                return
             standing = await connection.standing()
             try:
                 if kind:
@@ -235,13 +241,18 @@ class Stream:
                     await asyncio.to_thread(prune, vault, self._manner.keeping, now=now, only_shown=False)
                 if (
                     kind
+                    or standing.failure
                     or standing.log_proven_at is None
                     or now - standing.log_proven_at > timedelta(seconds=PROVE_EVERY_S)
                 ):
                     await asyncio.to_thread(prove_log, vault)
                     await connection.log_proven()
                 await connection.well()
+                self._retry_s = RETRY_FIRST_S
             except DomainError as refusal:
+                # A backup reads the whole database; one that fails is not tried again at once.
+                self._not_before = time.monotonic() + self._retry_s
+                self._retry_s = min(RETRY_MAX_S, 2 * self._retry_s)
                 log.warning("backup.failed", code=refusal.code, detail=refusal.message)
                 await connection.failed(refusal.message)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
+import asyncpg
 import typer
 
 from bursar import backups
@@ -135,6 +136,10 @@ def run(data: Data = None, *, as_json: Json = False) -> None:
         except DomainError as refusal:
             tell(f"backups: {refusal.message}. {refusal.hint}")
             raise typer.Exit(1) from refusal
+        except asyncpg.InternalClientError as lost:
+            # How asyncpg says that a server was killed while it was being spoken to.
+            tell(f"backups: the database broke off: {lost}")
+            raise typer.Exit(1) from lost
 
 
 async def _run(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import typer
 from bursar import backups
 from bursar.cli.backup_store import tools_of, vault_of
 from bursar.cli.connection import settings_for
+from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Json, answer, tell
 from bursar.kernel import ids
 from bursar.kernel.postgres import Recovery
@@ -29,6 +30,7 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore the whole database. Everything needed is read and proven first; what is not whole is refused by name."""
+    end_orderly()
     settings = settings_for(
         backup_store=str(store) if store else None, backup_key_file=str(key_file) if key_file else None
     )

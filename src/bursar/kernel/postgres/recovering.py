@@ -6,11 +6,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
+from bursar.kernel import processes
 from bursar.kernel.errors import Conflict
-from bursar.kernel.files import sync_directory
+from bursar.kernel.files import lock, sync_directory
 from bursar.kernel.postgres.account import account_for
 from bursar.kernel.postgres.binaries import examine, readable_environment, wheel_bin
 from bursar.kernel.postgres.cluster import ServerFailed, VersionDiffers
@@ -34,6 +36,8 @@ class Recovery:
         self.directory = directory.absolute()
         self._bin_dir = bin_dir
         self._server: subprocess.Popen[bytes] | None = None
+        self._mine = ExitStack()
+        self._has_begun = False
 
     def refuse_taken(self) -> None:
         """Raises DirectoryTaken unless the directory is absent or empty."""
@@ -44,6 +48,9 @@ class Recovery:
         """Make the directory. Return where the files shall be put."""
         self.refuse_taken()
         self.directory.mkdir(parents=True, exist_ok=True)
+        # Whoever starts a server here meanwhile waits, instead of making an empty cluster.
+        self._mine.enter_context(lock(self.directory / "postgres.lock", holder="a restore"))
+        self._has_begun = True
         self.directory.chmod(0o711)
         self._account = account_for(None)
         self._memory = Memory(self.directory / "postgres.json")
@@ -83,6 +90,7 @@ class Recovery:
         self.files.rename(self.data)
         sync_directory(self.data.parent)
         self._memory.keep(initialised=True)
+        self._mine.close()
 
     @property
     def statements(self) -> list[str]:
@@ -94,8 +102,10 @@ class Recovery:
         ]
 
     def undo(self) -> None:
-        """Remove what a restore that failed has written, and leave the directory empty."""
+        """Remove what a restore that failed has written, and leave the directory empty; never what others have put there."""
         self._stop()
+        if not self._has_begun:
+            return
         if hasattr(self, "files"):
             shutil.rmtree(self.files, ignore_errors=True)
             if self.files.parent != self.directory:
@@ -105,6 +115,7 @@ class Recovery:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+        self._mine.close()
 
     def _refuse_other_version(self) -> None:
         made_by = int((self.files / "PG_VERSION").read_text(encoding="ascii").strip())
@@ -134,6 +145,7 @@ class Recovery:
                 cwd="/",
                 env=readable_environment(),
                 start_new_session=True,
+                preexec_fn=processes.following(signal.SIGINT),  # noqa: PLW1509
                 **self._account.identity,
             )
 
