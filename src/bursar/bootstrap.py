@@ -9,11 +9,13 @@ from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls, changing, disputing, paying, refunding, sagas
+from bursar.money.disputing import reminding
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
 from bursar.money.fulfilment.entitlements import Features, Licences, Quotas
 from bursar.money.gateways.callers import Callers
 from bursar.money.paying import expiring
+from bursar.money.portal import opening
 from bursar.money.reconciliation import jobs as reconciliation_jobs
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ JOBS: tuple[Kind, ...] = (
     calls.lookup(OUTSIDE, ASKERS),
     *reconciliation_jobs.kinds(OUTSIDE),
     *expiring.KINDS,
+    *reminding.KINDS,
+    *opening.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
-SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES, *expiring.SCHEDULES)
+SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES, *expiring.SCHEDULES, *reminding.SCHEDULES)
 """What is done at which times, for every tenant or for the installation."""
 
 APIS = (
@@ -51,6 +55,7 @@ APIS = (
     "bursar.money.storefront.api",
     "bursar.money.subscriptions.api",
     "bursar.money.changing.api",
+    "bursar.money.portal.api",
     "bursar.money.fulfilment.api",
     "bursar.money.fulfilment.licence_api",
     "bursar.money.desk.api",

@@ -14,7 +14,7 @@ from bursar.kernel.oidc import external_users
 from bursar.money.calls import EXECUTE, ask
 from bursar.money.gateways.balances import balance_entry
 from bursar.money.gateways.calling import Answer, Page
-from bursar.money.gateways.calls import CreateRefund, Kind
+from bursar.money.gateways.calls import CreatePortalSession, CreateRefund, Kind
 from bursar.money.reconciliation import GRACE, begin_run
 from bursar.money.reconciliation.balances import compare_and_keep
 from bursar.money.reconciliation.pages import take_page
@@ -94,6 +94,7 @@ PREFIXES = {
     "key": ids.API_KEY,
     "lot": ids.LOT,
     "order": ids.ORDER,
+    "portal_session": ids.GATEWAY_CALL,
     "payment": ids.PAYMENT,
     "payment_change": ids.PAYMENT_CHANGE,
     "payment_method": ids.PAYMENT_METHOD,
@@ -250,6 +251,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             },
             "is_final": False,
         },
+        "/v1/portal-sessions": {"customer": mine["customer"], "return_url": "https://studio.example.org/account"},
+        "/v1/gateway-accounts/{account}/fetches": {"kind": "payment", "ref": "pi_1"},
         "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
@@ -349,6 +352,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     await _answered(caller.stage)
     mine["saga"] = await half_done(caller.stage)
     mine |= await _saved(caller, mine)
+    mine["portal_session"] = await _linked(caller.stage)
     mine["account"] = mine["gateway_account"] = (await caller.data("/v1/gateway-accounts", gateway="stripe"))[0]["id"]
     mine["desk_payment"] = (await caller.one("/v1/payments", gateway_ref="cash"))["id"]
     mine["free_key"] = (await caller.data("/v1/licences", status="active"))[0]["key"]
@@ -460,6 +464,16 @@ async def _changed(stage: Stage) -> str:
             change_id,
         )
     return ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
+
+
+async def _linked(stage: Stage) -> str:
+    """Let a link to a gateway's own page have been asked for; return its session."""
+    subject = ids.show(ids.CUSTOMER, await stage.value("select id from customer limit 1"))
+    place = {"tenant_id": stage.tenant_id, "account_id": stage.account_id}
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        call = CreatePortalSession(customer="cus_ann")
+        call_id = await ask(tx, **place, call=call, subject=subject, key="link", actor="operator")
+    return ids.show(ids.GATEWAY_CALL, call_id)
 
 
 async def _answered(stage: Stage) -> None:

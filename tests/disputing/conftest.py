@@ -74,7 +74,10 @@ class Shop(Club):
 @pytest.fixture
 async def shop(db: Database, database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
     clock = Clock()
-    async with sandbox_at(tmp_path) as sandbox, running(database_url, clock=clock, outcome_wait_s=10) as (app, http):
+    async with (
+        sandbox_at(tmp_path) as sandbox,
+        running(database_url, clock=clock, outcome_wait_s=10, public_url="http://bursar.test") as (app, http),
+    ):
         stage = await set_stage(db, database_url, gateway="sandbox")
         sealed = Seal(KEY).seal(sandbox.key, purpose=api_key_purpose(stage.account_id))
         async with db.tenant(stage.tenant_id) as tx:

@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.money import calls
+from bursar.money.applying.sweeping import sweep_bodies
+from bursar.money.desk import erase_customer
+from bursar.money.disputing.reminding import KINDS, REMIND_DUE
 from disputing.conftest import INQUIRED, Shop
-from draining import bring_forward
+from draining import bring_forward, drain
 
 pytestmark = pytest.mark.anyio
 
@@ -223,3 +227,58 @@ async def test_nobody_answers_another_business_s_dispute(shop: Shop):
     soon = await shop.mine.data("/v1/disputes", status="needs_response", due_before="2099-01-01T00:00:00Z")
     assert [found["id"] for found in soon] == [dispute]
     assert await shop.mine.data("/v1/disputes", due_before="2020-01-01T00:00:00Z") == []
+
+
+async def test_that_a_dispute_is_due_soon_is_told_once_and_not_of_one_that_is_answered(shop: Shop):
+    dispute = await shop.contested()
+    told = "select count(*) from outbox where topic = 'dispute.due_soon'"
+
+    async def remind() -> int:
+        async with shop.stage.db.tenant(shop.stage.tenant_id) as tx:
+            await jobs.enqueue(tx, tenant_id=shop.stage.tenant_id, kind=REMIND_DUE, key="now")
+        await drain(shop.stage, KINDS, dispute_due_soon_days=3)
+        return int(await shop.stage.value(told))
+
+    async def due_in(days: int) -> None:
+        async with shop.stage.db.tenant(shop.stage.tenant_id) as tx:
+            await tx.execute("update dispute set due_by = now() + $1 * interval '1 day'", days)
+
+    assert await remind() == 0
+    await due_in(2)
+    assert (await remind(), await remind()) == (1, 1)
+    assert await shop.stage.value("select subject from outbox where topic = 'dispute.due_soon'") == dispute
+    await shop.ask(f"/v1/disputes/{dispute}/evidence", {"texts": {"uncategorized_text": "x"}, "is_final": True})
+    await due_in(1)
+    assert await remind() == 1
+
+
+async def test_an_erased_person_is_in_no_answer_and_an_export_has_them_before(shop: Shop):
+    dispute = await shop.contested()
+    words = {"customer_name": "Ann Abara", "shipping_address": "4 Quiet Lane"}
+    await shop.ask(
+        f"/v1/disputes/{dispute}/evidence", {"texts": words, "files": {"receipt": shown(filename="ann-abara.pdf")}}
+    )
+    customer = (await shop.mine.data("/v1/customers"))[0]["id"]
+    exported = (await shop.mine.post(f"/v1/customers/{customer}/exports")).json()
+    async with shop.stage.db.tenant(shop.stage.tenant_id) as tx:
+        now = datetime.now(UTC)
+        await erase_customer(
+            tx, tenant_id=shop.stage.tenant_id, customer_id=ids.parse(ids.CUSTOMER, customer), ground="requested", actor="operator", now=now
+        )  # fmt: skip
+    await shop.stage.apply()
+    await sweep_bodies(shop.stage.db, tenant_id=shop.stage.tenant_id, now=now)
+    told = (await shop.mine.get(f"/v1/disputes/{dispute}")).json()
+
+    answers = exported["dispute_answers"]
+    assert [each["texts"] for each in answers] == [words]
+    assert [(each["filename"], each["content"]) for each in answers[0]["files"]] == [("ann-abara.pdf", None)]
+    assert (told["answers"][0]["texts"], told["answers"][0]["files"][0]["filename"]) == ({}, "erased")
+    for table in ("dispute_answer", "dispute_answer_file"):
+        assert await shop.stage.value(f"select count(*) from {table} t where t::text ~* 'abara|quiet'") == 0
+    for column, table in (("request", "gateway_call"), ("body", "gateway_event_body")):
+        assert (
+            await shop.stage.value(
+                f"select count(*) from {table} where convert_from({column}, 'UTF8') ~* 'abara|quiet'"
+            )
+            == 0
+        )

@@ -33,6 +33,7 @@ PAGES = [
     "/",
     "/payments",
     "/customers",
+    "/disputes",
     "/unmatched",
     "/events",
     "/dead",

@@ -16,6 +16,8 @@ from bursar.web.pages.routing import PageRoute
 REFUSED = ("this form was not sent from our own page", "this form belongs to another session")
 KINDS = {
     "event": ids.EVENT,
+    "dispute": ids.DISPUTE,
+    "customer_ref": ids.CUSTOMER,
     "purchase": ids.PURCHASE,
     "user": ids.USER,
     "session": ids.SESSION,

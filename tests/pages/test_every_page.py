@@ -16,6 +16,7 @@ LISTS = [
     "/payments",
     "/subscriptions",
     "/customers",
+    "/disputes",
     "/unmatched",
     "/events",
     "/dead",

@@ -10,6 +10,7 @@ _OBJECTS = {
     "/payments?customer={}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
     "/customers/{}": ("cus", "select id from customer where gateway_ref = 'cus_ann'"),
     "/subscriptions/{}": ("sub", "select id from subscription where gateway_ref = 'sub_1'"),
+    "/disputes/{}": ("dp", "select id from dispute where gateway_ref = 'dp_9'"),
     "/jobs/{}": ("job", "select id from job where state = 'dead'"),
     "/unmatched/{}": ("pur", "select id from purchase where is_paid and unmatched_reason is not null"),
 }
@@ -43,6 +44,7 @@ async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor)
         "/books",
         "/catalog",
         "/checks",
+        "/disputes",
         "/jobs",
         "/reconciliation",
     ):

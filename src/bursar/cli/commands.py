@@ -24,7 +24,7 @@ COMMANDS = {
     "backup": Command("backups", "back up: now, list, verify, prune, and the key that seals"),
     "restore": Command("restore", "restore a backup into a new directory, to a point in time or the end"),
     "customer": Command("customers", "export everything about a person, erase a person"),
-    "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets"),
+    "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets, fetch an object"),
     "reports": Command("reports", "make the sums that reports read again from the payments"),
     "verify": Command("verify", "check every invariant and show the rows that break one"),
     "audit": Command("audit", "prove that the audit trail is unchanged, export it with the proof"),

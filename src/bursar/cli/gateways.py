@@ -7,14 +7,25 @@ import typer
 from bursar.cli.acting import ACTOR, TenantText, act, public_base, tenant_of
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
+from bursar.kernel.errors import Invalid
 from bursar.kernel.listing import LIMIT_MAX, Slice
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
+from bursar.money.calls import FETCHED_KINDS, Outside, fetch_object
+from bursar.money.gateways.callers import Callers
 from bursar.money.intake import accounts
 from bursar.money.intake.accounts import AccountView
 
 app = typer.Typer(no_args_is_help=True, help="Add and list gateway accounts, and rotate their signing secrets.")
+
+
+class KindUnknown(Invalid):
+    """There is no such kind of object at a gateway."""
+
+    code = "kind_unknown"
+
 
 Secrets = Annotated[list[str] | None, typer.Option("--signing-secret", help="Signing secret; may be repeated.")]
 Added = Annotated[list[str] | None, typer.Option("--add", help="Signing secret to put in force; may be repeated.")]
@@ -108,6 +119,45 @@ def rotate(
 
     rotated = act(data, rotating)
     answer(rotated, f"{rotated['id']} has {rotated['signing_secrets']} signing secrets in force", as_json=as_json)
+
+
+@app.command()
+def fetch(
+    tenant: TenantText,
+    account: Annotated[str, typer.Option("--account", help="Which: gwa_…")],
+    kind: Annotated[str, typer.Option("--kind", help=f"Of what kind it is: {', '.join(FETCHED_KINDS)}.")],
+    ref: Annotated[str, typer.Option("--ref", help="The gateway's id of it, for instance pi_….")],
+    data: Data = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Fetch one object from its gateway now and merge it, like a report that was never sent. A worker applies it."""
+    named = next((each for each in FETCHED_KINDS if each == kind), None)
+    if named is None:
+        raise KindUnknown(f"there is no kind {kind[:60]}", hint=f"Kinds: {', '.join(FETCHED_KINDS)}.")
+
+    async def fetching(db: Database, settings: Settings) -> dict[str, Any]:
+        tenant_id, account_id = await tenant_of(db, tenant), ids.parse(ids.GATEWAY_ACCOUNT, account)
+        callers = Callers()
+        try:
+            found = await fetch_object(
+                Outside(callers.of, clock=utc_now),
+                db,
+                seal=Seal(settings.secret_key),
+                is_production=settings.production,
+                tenant_id=tenant_id,
+                account_id=account_id,
+                kind=named,
+                ref=ref,
+                actor=ACTOR,
+            )
+        finally:
+            await callers.close()
+        event = ids.show(ids.EVENT, found.event_id)
+        return {"kind": found.kind, "ref": found.ref, "event": event, "reported_at": found.at.isoformat()}
+
+    found = act(data, fetching)
+    answer(found, f"{found['kind']} {found['ref']} is reported by {found['event']}", as_json=as_json)
 
 
 def _shown(view: AccountView, settings: Settings) -> dict[str, Any]:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     grace_days: int = Field(
         default=7, description="How long entitlements outlive the start of an unpaid period, in days."
     )
+    dispute_due_soon_days: int = Field(
+        default=3, ge=1, le=30, description="How long before its last day an unanswered dispute alarms, in days."
+    )
     otlp_endpoint: str = Field(
         default="",
         description="Base address of an OpenTelemetry collector (OTLP over HTTP) for traces. Empty: none are made.",

@@ -14,21 +14,27 @@ Invariants:
 
 from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, tell_too, waited
 from bursar.money.calls.executing import execution, lookup
+from bursar.money.calls.fetching import FETCHED_KINDS, Fetched, FetchedKind, GatewayObjectNotFound, fetch_object
 from bursar.money.calls.models import EXECUTE, LOOK, Asker, CallState, Ended
 from bursar.money.calls.outside import Outside, Place, read_now
 
 __all__ = [
     "EXECUTE",
+    "FETCHED_KINDS",
     "LOOK",
     "Asker",
     "CallKeyReused",
     "CallNotFound",
     "CallState",
     "Ended",
+    "Fetched",
+    "FetchedKind",
+    "GatewayObjectNotFound",
     "Outside",
     "Place",
     "ask",
     "execution",
+    "fetch_object",
     "look_again",
     "lookup",
     "read_now",

@@ -23,11 +23,15 @@ from bursar.money.gateways.calling import (
     GatewayBusy,
     GatewayRefused,
     NotSent,
+    OperationUnsupported,
     OutcomeUnknown,
     StillRunning,
 )
-from bursar.money.gateways.calls import AnyCall
+from bursar.money.gateways.calls import AnyCall, Kind
 from bursar.money.intake.accounts import credentials
+
+FETCH: Final = "fetch_object"
+"""What a circuit calls the fetching of one object."""
 
 ANSWERED: Final = (GatewayRefused, CredentialsRefused, StillRunning)
 """Failures that are answers: the gateway is there."""
@@ -122,6 +126,32 @@ async def read_now(
             return await adapter.execute(
                 call, credentials=opened, idempotency_key=ids.encode(ids.new()), deadline_s=outside.deadline_s
             )
+
+
+async def fetch_now(
+    outside: Outside,
+    db: Database,
+    *,
+    seal: Seal,
+    is_production: bool,
+    tenant_id: UUID,
+    account_id: UUID,
+    kind: Kind,
+    ref: str,
+) -> Answer | None:
+    """Return an object as its gateway has it now; None: it has none. Raises as `read_now`."""
+    async with db.tenant(tenant_id) as tx:
+        name, opened = await credentials(
+            tx, tenant_id=tenant_id, account_id=account_id, seal=seal, is_production=is_production
+        )
+    adapter = outside.caller_of(name)
+    if kind not in adapter.fetches:
+        raise OperationUnsupported(
+            f"{name} shows no {kind.replace('_', ' ')}", hint=f"It shows: {', '.join(sorted(adapter.fetches))}."
+        )
+    async with _within_circuit(outside, db, Place(tenant_id, account_id, FETCH)):
+        with tracing.span(f"gateway {FETCH}", {"bursar.gateway": name}):
+            return await adapter.fetch(kind, ref, credentials=opened, deadline_s=outside.deadline_s)
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ _MENU: Final = (
             Entry("/payments", "Payments", "payments:read"),
             Entry("/subscriptions", "Subscriptions", "subscriptions:read"),
             Entry("/customers", "Customers", "customers:read"),
+            Entry("/disputes", "Disputes", "disputes:read", "due", "due soon"),
             Entry("/unmatched", "Unmatched", "payments:read", "overdue", "overdue"),
             Entry("/reports", "Reports", "payments:read"),
         ),

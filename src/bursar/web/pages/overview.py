@@ -13,6 +13,7 @@ from bursar.web.pages.marks import marks_of
 from bursar.web.pages.menu import home_of
 from bursar.web.pages.paging import NEWEST
 from bursar.web.pages.reads import overview as figures
+from bursar.web.pages.reads.disputes import due_disputes
 from bursar.web.pages.reads.events import EventFilter, EventRow, events
 from bursar.web.pages.reads.payments import in_time, payments
 from bursar.web.pages.routing import PageRoute
@@ -51,6 +52,7 @@ async def overview(visit: Visiting) -> Response:
             alarming=await recall(("alarming", tenant_id), partial(alarming, tx, tenant_id=tenant_id, now=now)),
             is_unwatched=_is_unwatched(sweep, newest.rows, now=now),
             unmatched=unmatched,
+            disputes=await recall(("disputes", tenant_id), partial(due_disputes, tx, tenant_id=tenant_id, now=now)),
             is_overdue=unmatched.oldest_at is not None and now - unmatched.oldest_at > visit.grace,
             events=newest.rows,
             payments=in_time(latest.rows),

@@ -136,7 +136,10 @@ class Visit:
     async def open(self) -> AsyncIterator[Page]:
         """Open the page's one transaction."""
         async with self.resources.db.tenant(self.tenant_id) as tx:
-            shell = await shell_of(tx, tenant_id=self.tenant_id, overdue_before=self.now - self.grace)
+            soon = self.now + timedelta(days=self.resources.settings.dispute_due_soon_days)
+            shell = await shell_of(
+                tx, tenant_id=self.tenant_id, overdue_before=self.now - self.grace, now=self.now, due_before=soon
+            )
             yield Page(self, tx, shell)
 
     async def form(self) -> dict[str, str]:
@@ -147,11 +150,16 @@ class Visit:
 async def checked_form(request: Request, session_id: UUID) -> dict[str, str]:
     """Return the posted fields of a form of this session. Raises FormRefused unless it is one."""
     fields = await posted(request)
+    require_token(request, session_id, fields.pop("form_token", ""))
+    return fields
+
+
+def require_token(request: Request, session_id: UUID, given: str) -> None:
+    """Refuse a post that is not of a form of ours, shown to this session. Raises FormRefused."""
     require_same_origin(request)
     expected = form_token(resources_of(request).settings.secret_key, session_id)
-    if not _equal(fields.pop("form_token", ""), expected):
+    if not _equal(given, expected):
         raise FormRefused("this form belongs to another session", hint="Go back, reload the page, and send it again.")
-    return fields
 
 
 async def posted(request: Request) -> dict[str, str]:

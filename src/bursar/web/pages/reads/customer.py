@@ -94,6 +94,7 @@ class Customer:
     gateway_ref: str
     account: str
     is_sandbox: bool
+    is_at_gateway: bool
     is_deleted: bool
     created_at: datetime
     erased_at: datetime | None
@@ -109,7 +110,7 @@ class Customer:
 
 _CUSTOMER = """
 select c.id, left(c.name, 200) as name, left(c.email, 320) as email, left(c.phone, 60) as phone, left(c.gateway_ref, 255) as gateway_ref,
-  left(a.name, 60) as account, a.gateway, c.is_deleted, c.created_at, c.erased_at
+  left(a.name, 60) as account, a.gateway, a.api_key is not null and a.is_active as has_key, c.is_deleted, c.created_at, c.erased_at
 from customer c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
 where c.tenant_id = $1 and c.id = $2
 """
@@ -198,6 +199,9 @@ async def customer(
         gateway_ref=row["gateway_ref"],
         account=row["account"],
         is_sandbox=row["gateway"] == "sandbox",
+        is_at_gateway=row["has_key"]
+        and not row["is_deleted"]
+        and not row["gateway_ref"].startswith(("email:", "guest:")),
         is_deleted=row["is_deleted"],
         created_at=row["created_at"],
         erased_at=row["erased_at"],

@@ -12,7 +12,7 @@ COUNTED_TO = 99
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """dead, overdue, broken: how many dead letters, unmatched payments past their grace, and broken invariants.
+    """dead, overdue, broken, due: how many dead letters, unmatched payments past their grace, broken invariants, and disputes due soon.
 
     sandboxes: names of the accounts whose money is play money. is_mixed: there are accounts of real money beside them.
     """
@@ -22,6 +22,7 @@ class Shell:
     dead: int
     overdue: int
     broken: int
+    due: int
     sandboxes: tuple[str, ...]
     is_mixed: bool
 
@@ -32,6 +33,8 @@ select left(t.name, 200) as name,
   (select count(*) from (
      select from purchase where tenant_id = $1 and is_paid and unmatched_reason is not null and merged_into is null
        and first_seen_at < $2 limit {COUNTED_TO + 1}) u) as overdue,
+  (select count(*) from (
+     select from dispute where tenant_id = $1 and status = 'needs_response' and due_by > $3 and due_by <= $4 limit {COUNTED_TO + 1}) y) as due,
   coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
@@ -40,15 +43,18 @@ from tenant t where t.tenant_id = $1
 """
 
 
-async def shell_of(tx: Transaction, *, tenant_id: UUID, overdue_before: datetime) -> Shell:
+async def shell_of(
+    tx: Transaction, *, tenant_id: UUID, overdue_before: datetime, now: datetime, due_before: datetime
+) -> Shell:
     """Return what surrounds a page."""
-    row = await tx.fetchrow(_SHELL, tenant_id, overdue_before)
+    row = await tx.fetchrow(_SHELL, tenant_id, overdue_before, now, due_before)
     return Shell(
         tenant=row["name"],
         tenant_id=ids.show(ids.TENANT, tenant_id),
         dead=row["dead"],
         overdue=row["overdue"],
         broken=row["broken"],
+        due=row["due"],
         sandboxes=tuple(row["sandboxes"]),
         is_mixed=bool(row["sandboxes"]) and row["is_mixed"],
     )
