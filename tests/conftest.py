@@ -5,15 +5,18 @@ the template from which each test's database is copied in some 30 ms.
 """
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from bursar.cli.running import run
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
 from bursar.kernel.postgres import Cluster
@@ -129,3 +132,24 @@ def durable_cluster() -> Iterator[Cluster]:
     cluster, directory = start_cluster(durable=True)
     yield cluster
     end_cluster(cluster, directory)
+
+
+@pytest.fixture
+def bursar(database_url, admin_url, monkeypatch, capsys):
+    """Run a command against the test's database; return its exit code and what it said as JSON."""
+    monkeypatch.setenv("BURSAR_DATABASE_URL", database_url)
+    monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
+    monkeypatch.setenv("BURSAR_SECRET_KEY", "A" * 43)
+
+    def running(*arguments: str) -> tuple[int, dict]:
+        code = 0
+        capsys.readouterr()
+        with suppress(SystemExit):
+            try:
+                run(arguments[0], [*arguments, "--json"])
+            except SystemExit as left:
+                code = int(left.code or 0)
+                raise
+        return code, json.loads(capsys.readouterr().out)
+
+    return running

@@ -19,10 +19,12 @@ from bursar.kernel.db import Database
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money.intake import signing_purpose
+from bursar.money.intake.accounts import api_key_purpose
 from bursar.web.app import create_app
 from stage import Stage, set_stage
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+_GIVE_KEY = "update gateway_account set api_key = $3, base_url = $4 where tenant_id = $1 and id = $2"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,13 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     except (asyncio.IncompleteReadError, ConnectionError):
         body = b""
     return Answer(int(first.split()[1]), headers, body)
+
+
+async def give_key(stage: Stage, key: str, *, base_url: str | None = None) -> None:
+    """Give the stage's account a key to its gateway, and say where that is."""
+    sealed = Seal(KEY).seal(key, purpose=api_key_purpose(stage.account_id))
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        await tx.execute(_GIVE_KEY, stage.tenant_id, stage.account_id, sealed, base_url)
 
 
 @asynccontextmanager

@@ -1,32 +1,6 @@
 """`bursar key` and `bursar issuer`: what they print, and what they refuse."""
 
-import json
-from contextlib import suppress
-
 import pytest
-
-from bursar.cli.running import run
-
-
-@pytest.fixture
-def bursar(database_url, admin_url, monkeypatch, capsys):
-    """Run a command against the test's database; return its exit code and what it said as JSON."""
-    monkeypatch.setenv("BURSAR_DATABASE_URL", database_url)
-    monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
-    monkeypatch.setenv("BURSAR_SECRET_KEY", "A" * 43)
-
-    def running(*arguments: str) -> tuple[int, dict]:
-        code = 0
-        capsys.readouterr()
-        with suppress(SystemExit):
-            try:
-                run(arguments[0], [*arguments, "--json"])
-            except SystemExit as left:
-                code = int(left.code or 0)
-                raise
-        return code, json.loads(capsys.readouterr().out)
-
-    return running
 
 
 def test_a_key_is_added_listed_rotated_and_revoked(bursar):

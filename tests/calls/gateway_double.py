@@ -10,15 +10,13 @@ from typing import Any
 from bursar.bootstrap import registry
 from bursar.kernel import ids
 from bursar.kernel.jobs import Engine, Kind, Kinds, Resources
-from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls, refunding
 from bursar.money.calls import Outside
 from bursar.money.gateways.calling import Answer, CallFailed, Credentials, Page
 from bursar.money.gateways.calls import AnyCall, CreateRefund
 from bursar.money.gateways.calls import Kind as ObjectKind
-from bursar.money.intake.accounts import api_key_purpose
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage
 
 __all__ = ["Clock", "Desk", "Double", "registry"]
@@ -133,9 +131,7 @@ class Desk:
 
     @classmethod
     async def of(cls, stage: Stage) -> "Desk":
-        sealed = Seal(KEY).seal("sk_test", purpose=api_key_purpose(stage.account_id))
-        async with stage.db.tenant(stage.tenant_id) as tx:
-            await tx.execute("update gateway_account set api_key = $2 where tenant_id = $1", stage.tenant_id, sealed)
+        await give_key(stage, "sk_test")
         clock = Clock()
         double = Double(clock)
         outside = Outside(lambda _: double, clock=clock)

@@ -14,16 +14,14 @@ from api.conftest import Caller, caller_of, running
 from bursar.bootstrap import ASKERS
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import Engine, Kind, Kinds, Resources
-from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls
 from bursar.money.gateways.calling import Credentials
 from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout
 from bursar.money.gateways.facts import Claim
-from bursar.money.intake.accounts import api_key_purpose
 from bursar.web.app import Application
 from sandboxing import Sandbox, sandbox_at
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage, add_price, set_stage
 
 DAY_S = 86_400
@@ -118,14 +116,7 @@ class Club:
 async def club(db: Database, database_url: str, tmp_path: Path) -> AsyncIterator[Club]:
     async with sandbox_at(tmp_path) as sandbox, running(database_url, outcome_wait_s=10) as (app, http):
         stage = await set_stage(db, database_url, gateway="sandbox")
-        sealed = Seal(KEY).seal(sandbox.key, purpose=api_key_purpose(stage.account_id))
-        async with db.tenant(stage.tenant_id) as tx:
-            await tx.execute(
-                "update gateway_account set api_key = $2, base_url = $3 where tenant_id = $1",
-                stage.tenant_id,
-                sealed,
-                sandbox.url,
-            )
+        await give_key(stage, sandbox.key, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
         kind = calls.execution(app.api.state.outside, ASKERS)
         yield Club(stage, sandbox, app, await caller_of(stage, http), theirs, kind)

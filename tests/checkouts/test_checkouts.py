@@ -15,14 +15,12 @@ from bursar.bootstrap import ASKERS
 from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
 from bursar.kernel.jobs import Engine, Kinds, Resources
-from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls
 from bursar.money.gateways.callers import Callers
-from bursar.money.intake.accounts import api_key_purpose
 from sandboxing import KEY as GATEWAY_KEY
 from sandboxing import Sandbox, sandbox_at
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage, add_price, set_stage
 
 pytestmark = pytest.mark.anyio
@@ -85,14 +83,7 @@ async def shop(request, db, database_url, tmp_path: Path) -> AsyncIterator[Shop]
     async with sandbox_at(tmp_path) as sandbox, running(database_url, outcome_wait_s=waits_s) as (_, http):
         stage = await set_stage(db, database_url, gateway="sandbox")
         await add_price(stage, "ten", 4500, [{"kind": "credits", "amount": 10, "pool": "classes"}], refs=[])
-        sealed = Seal(KEY).seal(GATEWAY_KEY, purpose=api_key_purpose(stage.account_id))
-        async with db.tenant(stage.tenant_id) as tx:
-            await tx.execute(
-                "update gateway_account set api_key = $2, base_url = $3 where tenant_id = $1",
-                stage.tenant_id,
-                sealed,
-                sandbox.url,
-            )
+        await give_key(stage, GATEWAY_KEY, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
         callers = Callers()
         kinds = Kinds([calls.execution(calls.Outside(callers.of, clock=utc_now), ASKERS)])

@@ -12,15 +12,13 @@ import pytest
 from api.conftest import caller_of, running
 from bursar.bootstrap import ASKERS
 from bursar.kernel.db import Database
-from bursar.kernel.seal import Seal
 from bursar.money import calls
 from bursar.money.gateways.calling import Credentials
 from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout
 from bursar.money.gateways.facts import Claim
-from bursar.money.intake.accounts import api_key_purpose
 from changing.conftest import CARD, DAY_S, Club
 from sandboxing import sandbox_at
-from serving import KEY
+from serving import give_key
 from stage import PACK, set_stage
 
 DISPUTED = "4000000000000259"
@@ -79,14 +77,7 @@ async def shop(db: Database, database_url: str, tmp_path: Path) -> AsyncIterator
         running(database_url, clock=clock, outcome_wait_s=10, public_url="http://bursar.test") as (app, http),
     ):
         stage = await set_stage(db, database_url, gateway="sandbox")
-        sealed = Seal(KEY).seal(sandbox.key, purpose=api_key_purpose(stage.account_id))
-        async with db.tenant(stage.tenant_id) as tx:
-            await tx.execute(
-                "update gateway_account set api_key = $2, base_url = $3 where tenant_id = $1",
-                stage.tenant_id,
-                sealed,
-                sandbox.url,
-            )
+        await give_key(stage, sandbox.key, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
         kind = calls.execution(app.api.state.outside, ASKERS)
         yield Shop(stage, sandbox, app, await caller_of(stage, http), theirs, kind, clock=clock)

@@ -15,14 +15,12 @@ from api.conftest import Caller, caller_of, running
 from bursar.bootstrap import ASKERS
 from bursar.kernel import ids
 from bursar.kernel.jobs import Engine, Kinds, Resources
-from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls
-from bursar.money.intake.accounts import api_key_purpose
 from bursar.web.app import Application
 from sandboxing import KEY as GATEWAY_KEY
 from sandboxing import Sandbox, sandbox_at
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage, add_price, set_stage
 
 pytestmark = pytest.mark.anyio
@@ -98,14 +96,7 @@ async def shop(db, database_url, tmp_path: Path) -> AsyncIterator[Shop]:
         stage = await set_stage(db, database_url, gateway="sandbox", name="Harbour Yoga")
         await add_price(stage, "ten", 4500, PACK, refs=[])
         await add_price(stage, "py-course", 9900, COURSE, refs=[])
-        sealed = Seal(KEY).seal(GATEWAY_KEY, purpose=api_key_purpose(stage.account_id))
-        async with db.tenant(stage.tenant_id) as tx:
-            await tx.execute(
-                "update gateway_account set api_key = $2, base_url = $3 where tenant_id = $1",
-                stage.tenant_id,
-                sealed,
-                sandbox.url,
-            )
+        await give_key(stage, GATEWAY_KEY, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
         kinds = Kinds([calls.execution(app.api.state.outside, ASKERS)])
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

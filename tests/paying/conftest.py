@@ -18,13 +18,11 @@ from bursar.kernel.db import Database
 from bursar.kernel.identity.letters import post_letters
 from bursar.kernel.jobs import Engine, Kind, Kinds, Resources
 from bursar.kernel.mail import Message
-from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.money import calls
-from bursar.money.intake.accounts import api_key_purpose
 from bursar.web.app import Application
 from sandboxing import Sandbox, sandbox_at
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage, add_price, set_stage
 
 VISA = "pm_card_visa"
@@ -129,14 +127,7 @@ async def till(request: Any, db: Database, database_url: str, tmp_path: Path) ->
     async with sandbox_at(tmp_path) as sandbox, running(database_url, outcome_wait_s=waits_s) as (app, http):
         stage = await set_stage(db, database_url, gateway="sandbox")
         await add_price(stage, "ten", 4500, [{"kind": "credits", "amount": 10, "pool": "classes"}], refs=[])
-        sealed = Seal(KEY).seal(sandbox.key, purpose=api_key_purpose(stage.account_id))
-        async with db.tenant(stage.tenant_id) as tx:
-            await tx.execute(
-                "update gateway_account set api_key = $2, base_url = $3 where tenant_id = $1",
-                stage.tenant_id,
-                sealed,
-                sandbox.url,
-            )
+        await give_key(stage, sandbox.key, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, database_url, name="Theirs"), http)
         kind = calls.execution(app.api.state.outside, ASKERS)
         opened = Till(stage, sandbox, app, await caller_of(stage, http), theirs, kind)

@@ -15,9 +15,8 @@ from bursar.kernel.settings import Settings
 from bursar.money import calls
 from bursar.money.gateways.calling import PAGE_SIZE_MAX, Answer, CallFailed, Page
 from bursar.money.gateways.calls import Kind
-from bursar.money.intake.accounts import api_key_purpose
 from bursar.money.reconciliation import Reconciler, Waiting, begin_run
-from serving import KEY
+from serving import KEY, give_key
 from stage import Stage, set_stage
 
 
@@ -116,13 +115,6 @@ class Scene:
 async def scene(db: Database, database_url: str) -> AsyncIterator[Scene]:
     stage = await set_stage(db, database_url)
     resources = Resources(db, Settings(database_url=database_url, secret_key=KEY))
-    key = resources.seal.seal("sk_test_1", purpose=api_key_purpose(stage.account_id))
-    async with db.tenant(stage.tenant_id) as tx:
-        await tx.execute(
-            "update gateway_account set api_key = $3 where tenant_id = $1 and id = $2",
-            stage.tenant_id,
-            stage.account_id,
-            key,
-        )
+    await give_key(stage, "sk_test_1")
     outside = Outside()
     yield Scene(stage, outside, Listing(outside), resources)

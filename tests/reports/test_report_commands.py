@@ -1,33 +1,5 @@
 """`bursar tenant time-zone` and `bursar reports rebuild`: what they print, and what they refuse."""
 
-import json
-from contextlib import suppress
-
-import pytest
-
-from bursar.cli.running import run
-
-
-@pytest.fixture
-def bursar(database_url, admin_url, monkeypatch, capsys):
-    """Run a command against the test's database; return its exit code and what it said as JSON."""
-    monkeypatch.setenv("BURSAR_DATABASE_URL", database_url)
-    monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
-    monkeypatch.setenv("BURSAR_SECRET_KEY", "A" * 43)
-
-    def running(*arguments: str) -> tuple[int, dict]:
-        code = 0
-        capsys.readouterr()
-        with suppress(SystemExit):
-            try:
-                run(arguments[0], [*arguments, "--json"])
-            except SystemExit as left:
-                code = int(left.code or 0)
-                raise
-        return code, json.loads(capsys.readouterr().out)
-
-    return running
-
 
 def test_a_zone_is_shown_and_set_for_one_tenant_alone(bursar):
     mine, theirs = (bursar("tenant", "create", "--name", name)[1]["id"] for name in ("Mine", "Theirs"))
