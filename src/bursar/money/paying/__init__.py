@@ -14,6 +14,8 @@ Invariants:
 from bursar.money.paying.asking import PaymentPriceUnfit, Wanted, ask_payment
 from bursar.money.paying.confirming import confirmation_letters
 from bursar.money.paying.hearing import ASKER, CONFIRMATION_LETTER
+from bursar.money.paying.method_queries import PaymentMethod, payment_methods
+from bursar.money.paying.queries import PaymentChange, payment_changes
 from bursar.money.paying.saving import SAVING
 from bursar.money.paying.usable import (
     CustomerNotAtGateway,
@@ -30,7 +32,9 @@ __all__ = [
     "CONFIRMATION_LETTER",
     "SAVING",
     "CustomerNotAtGateway",
+    "PaymentChange",
     "PaymentChangeOpen",
+    "PaymentMethod",
     "PaymentMethodDetached",
     "PaymentMethodExpired",
     "PaymentMethodMissing",
@@ -43,4 +47,6 @@ __all__ = [
     "cancel",
     "confirm",
     "confirmation_letters",
+    "payment_changes",
+    "payment_methods",
 ]

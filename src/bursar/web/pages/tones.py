@@ -50,6 +50,8 @@ _BY_KIND = {
     ("call", "asked"): Tone.busy,
     ("call", "refused"): Tone.bad,
     ("call", "unknown"): Tone.bad,
+    ("method", "ends soon"): Tone.warn,
+    ("method", "expired"): Tone.bad,
     ("change", "done"): Tone.good,
     ("change", "refused"): Tone.bad,
     ("change", "unknown"): Tone.bad,

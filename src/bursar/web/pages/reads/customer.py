@@ -9,10 +9,13 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
+from bursar.kernel.listing import ASKED, Slice
+from bursar.money.paying import PaymentMethod, payment_methods
 from bursar.web.pages.reads.payments import PaymentRow, payments_of_customer
 
 LOTS_MAX = 100
 MOVEMENTS_MAX = 50
+METHODS_MAX = 20
 _OTHERS_MAX = 100
 
 
@@ -103,6 +106,7 @@ class Customer:
     pools: tuple[Pool, ...]
     rights: tuple[Right, ...]
     subscriptions: tuple[SubscriptionRow, ...]
+    methods: tuple[PaymentMethod, ...]
     payments: tuple[PaymentRow, ...]
     movements: tuple[MovementRow, ...]
     older: str | None
@@ -219,10 +223,17 @@ async def customer(
         ),
         rights=tuple(rights),
         subscriptions=tuple(_subscription(s) for s in await tx.fetch(_SUBSCRIPTIONS, tenant_id, customer_id)),
+        methods=await _methods(tx, tenant_id=tenant_id, customer_id=customer_id, now=now),
         payments=await payments_of_customer(tx, tenant_id=tenant_id, customer_id=customer_id),
         movements=tuple(_movement(m) for m in moved[:MOVEMENTS_MAX]),
         older=ids.show(ids.MOVEMENT, moved[MOVEMENTS_MAX - 1]["id"]) if len(moved) > MOVEMENTS_MAX else None,
     )
+
+
+async def _methods(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, now: datetime) -> tuple[PaymentMethod, ...]:
+    given = {"customer": customer_id, "attached": ASKED}
+    found = await payment_methods(tx, tenant_id=tenant_id, page=Slice(METHODS_MAX), given=given, now=now)
+    return found.rows
 
 
 def _lot(row: Any, now: datetime) -> Lot:

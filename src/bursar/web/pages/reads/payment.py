@@ -8,6 +8,8 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
+from bursar.kernel.listing import Slice
+from bursar.money.paying import PaymentChange, payment_changes
 from bursar.web.pages.reads.books import EntryRow
 from bursar.web.pages.reads.payments import word_of
 
@@ -112,11 +114,17 @@ class Payment:
     siblings: tuple[tuple[str, str, Money], ...]
     returns: tuple[ReturnRow, ...]
     calls: tuple[CallRow, ...]
+    link: PaymentChange | None
     left: Money | None
     bought: tuple[BoughtRow, ...]
     grants: tuple[GrantRow, ...]
     ledger: tuple[LedgerRow, ...]
     told_by: tuple[ToldBy, ...]
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while the customer's bank wants to ask him, and he has not answered."""
+        return self.status == "requires_action"
 
     @property
     def word(self) -> str:
@@ -202,6 +210,13 @@ order by e.id, s.said desc limit {_EACH_MAX}
 """
 
 
+async def _link(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> PaymentChange | None:
+    """Return what was asked for last so that the customer can confirm."""
+    given = {"payment": payment_id, "kind": "confirmation"}
+    found = await payment_changes(tx, tenant_id=tenant_id, page=Slice(1), given=given)
+    return next(iter(found.rows), None)
+
+
 async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Payment | None:
     """Return one payment; None when this tenant has none of this id."""
     row = await tx.fetchrow(_PAYMENT, tenant_id, payment_id)
@@ -212,6 +227,8 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
     returns = await tx.fetch(_RETURNS, tenant_id, payment_id)
     about = [ids.show(ids.PAYMENT, payment_id), *(ids.show(ids.REFUND, r["id"]) for r in returns)]
     calls = await tx.fetch(_CALLS, tenant_id, about)
+    is_waiting = row["status"] == "requires_action"
+    link = await _link(tx, tenant_id=tenant_id, payment_id=payment_id) if is_waiting else None
     bought = await tx.fetch(_BOUGHT, tenant_id, purchase_id)
     grants = await tx.fetch(_GRANTS, tenant_id, purchase_id, account_id, row["subscription_ref"])
     sources = [row["gateway_ref"], *(r["gateway_ref"] for r in returns)] + (
@@ -245,6 +262,7 @@ async def payment(tx: Transaction, *, tenant_id: UUID, payment_id: UUID) -> Paym
         ),
         returns=tuple(_return(r) for r in returns),
         calls=tuple(_call(c) for c in calls),
+        link=link,
         left=_left(row),
         bought=tuple(_bought(b) for b in bought),
         grants=tuple(grant_of_row(g) for g in grants),
