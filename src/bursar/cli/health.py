@@ -142,6 +142,8 @@ async def _backups(_: Any, settings: Settings) -> Finding:
             standing = await connection.standing()
     except asyncpg.InsufficientPrivilegeError:
         return Finding("backups", ok=True, found="not known without BURSAR_DATABASE_ADMIN_URL")
+    except asyncpg.UndefinedTableError:
+        return Finding("backups", ok=True, found="not known: the schema is not current")
     if not standing.is_wanted:
         advice = "Set BURSAR_BACKUP_STORE, and make a key: bursar backup key."
         return Finding("backups", not settings.production, "none are made", advice)
