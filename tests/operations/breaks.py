@@ -44,6 +44,20 @@ insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount)
 select tenant_id, new_id(), customer_id, pool, 'booking:1', 3 from credit_lot
 """
 
+_SAGA = """
+insert into saga (tenant_id, id, kind, state, gateway_account_id, subject, plan, amount_minor, currency, actor, ended_at)
+select tenant_id, new_id(), 'tests.two_steps', '{state}', id, 'sub_1', '{{}}', 99999, 'EUR', 'operator', {ended} from gateway_account
+"""
+_SAGA_ID = "select id from saga where tenant_id = $1"
+_CALL = """
+insert into gateway_call (tenant_id, id, gateway_account_id, key, operation, subject, asker, actor, request, state, ref, ended_at)
+select tenant_id, new_id(), id, 'k', 'create_refund', 're_1', '', 'operator', 'x', '{state}', {ref}, now() from gateway_account
+"""
+_STEP = """
+insert into saga_step (tenant_id, saga_id, number, name, state, call_id, ended_at)
+select s.tenant_id, s.id, 1, '{name}', 'done', c.id, now() from saga s, gateway_call c
+"""
+
 _DUPLICATE = """
 do $$ declare columns text; begin
   select string_agg(quote_ident(attname), ', ') into columns from pg_attribute
@@ -225,6 +239,47 @@ BREAKS = {
         ),
         "select id from gateway_call where tenant_id = $1",
         "gwc",
+    ),
+    "open_sagas_move_or_wait": Break(CHECKOUT, (_SAGA.format(state="running", ended="null"),), _SAGA_ID, "sag"),
+    "saga_steps_are_as_their_calls": Break(
+        CHECKOUT,
+        (
+            _SAGA.format(state="running", ended="null"),
+            _CALL.format(state="refused", ref="null"),
+            _STEP.format(name="refund"),
+        ),
+        _SAGA_ID,
+        "sag",
+    ),
+    "sagas_end_whole": Break(
+        CHECKOUT,
+        (
+            _SAGA.format(state="compensated", ended="now()"),
+            _CALL.format(state="succeeded", ref="null"),
+            _STEP.format(name="change"),
+        ),
+        _SAGA_ID,
+        "sag",
+    ),
+    "sagas_give_back_what_they_said": Break(
+        REFUNDS,
+        (
+            _SAGA.format(state="completed", ended="now()"),
+            _CALL.format(state="succeeded", ref="(select min(gateway_ref) from refund)"),
+            _STEP.format(name="refund"),
+        ),
+        _SAGA_ID,
+        "sag",
+    ),
+    "open_changes_have_an_open_call": Break(
+        MODERN,
+        (
+            _CALL.format(state="refused", ref="null"),
+            """insert into subscription_change (tenant_id, id, subscription_id, call_id, kind, actor)
+            select s.tenant_id, new_id(), s.id, c.id, 'pause', 'operator' from subscription s, gateway_call c""",
+        ),
+        "select id from subscription where tenant_id = $1",
+        "sub",
     ),
     "promises_are_of_asked_refunds": Break(
         CHECKOUT,

@@ -29,6 +29,7 @@ KINDS = {
     "business": ids.TENANT,
     "lookup_key": ids.PRICE,
     "price": ids.PRICE,
+    "saga": ids.SAGA,
     "gateway_account": ids.GATEWAY_ACCOUNT,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""

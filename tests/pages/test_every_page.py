@@ -32,6 +32,7 @@ LISTS = [
     "/circuits",
     "/storefront",
     "/jobs",
+    "/sagas",
     "/reconciliation",
 ]
 FILTERED = [

@@ -34,6 +34,7 @@ _PREFIXES = {
     "licence": ids.LICENCE,
     "audit_record": ids.AUDIT,
     "gateway_call": ids.GATEWAY_CALL,
+    "saga": ids.SAGA,
     "ledger_transaction": ids.LEDGER_TRANSACTION,
     "tenant_id": ids.TENANT,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,

@@ -15,13 +15,14 @@ from bursar.kernel.db import Transaction, attempt, storable
 from bursar.kernel.errors import Conflict, DomainError, Unavailable
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
+from bursar.money.gateways.calls import Kind as ObjectKind
 from bursar.money.sagas.deciding import AskNext, Rest, Undo, decide
 from bursar.money.sagas.kinds import KINDS
 from bursar.money.sagas.models import Asked, Kind, Saga, Standing, State, StepState
 
 _NAME: Final = "sagas"
 _GONE: Final = frozenset({"failed", "canceled"})
-"""What an answered object says when the gateway took the call and the money did not move."""
+"""What an answered refund says when the gateway took the call and the money did not move."""
 _CODE_MAX, _ERROR_MAX = 100, 500
 
 
@@ -122,7 +123,7 @@ async def begin(
 
 
 async def _done(tx: Transaction, ended: Ended) -> None:
-    status = (ended.object or {}).get("status")
+    status = (ended.object or {}).get("status") if ended.object_kind is ObjectKind.refund else None
     if status in _GONE:
         await _hear(tx, ended, "refused", code=f"answered_{status}", why=f"the gateway took it, and it is {status}")
     else:

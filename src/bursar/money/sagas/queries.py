@@ -88,6 +88,8 @@ SAGAS = Listing(
     key="s.id",
     filters={
         "state": "s.state = {}",
+        "for_hands": "s.state in ('stuck', 'needs_hands')",
+        "by_itself": "s.state in ('running', 'compensating', 'completed', 'compensated', 'settled')",
         "subject": "s.subject = {}",
         "kind": "s.kind = {}",
         "since": "s.created_at >= {}",
@@ -129,6 +131,8 @@ async def state_of(tx: Transaction, *, tenant_id: UUID, saga_id: UUID) -> State 
 
 async def _told(tx: Transaction, tenant_id: UUID, rows: Iterable[Any]) -> list[Saga]:
     by_saga: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
+    if not by_saga:
+        return []
     for step in await tx.fetch(_STEPS, tenant_id, list(by_saga)):
         by_saga[step["saga_id"]].append(step)
     return [_saga(row, by_saga[row["id"]]) for row in rows]

@@ -1,6 +1,6 @@
 """The invariants: what must hold of every tenant at every commit, each one SQL statement that returns the rows that break it.
 
-INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD)
+INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD, *SAGAS)
 What it is not: a repair. A broken invariant is a bug, shown with the rows, and answered by a person.
 
 Invariants of the invariants, which tests name:
@@ -20,7 +20,8 @@ from bursar.operations.invariants.jobs import JOBS
 from bursar.operations.invariants.keys import KEYS
 from bursar.operations.invariants.merged import MERGED
 from bursar.operations.invariants.outward import OUTWARD
+from bursar.operations.invariants.sagas import SAGAS
 
-INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD)
+INVARIANTS: tuple[Invariant, ...] = (*BOOKS, *GRANTS, *DELIVERED, *EVENTS, *MERGED, *KEYS, *JOBS, *OUTWARD, *SAGAS)
 
 __all__ = ["INVARIANTS", "Invariant", "Scope"]

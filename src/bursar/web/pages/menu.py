@@ -33,6 +33,7 @@ _MENU: Final = (
             Entry("/customers", "Customers", "customers:read"),
             Entry("/disputes", "Disputes", "disputes:read", "due", "due soon"),
             Entry("/unmatched", "Unmatched", "payments:read", "overdue", "overdue"),
+            Entry("/sagas", "Unfinished", "refunds:read", "hands", "need a person"),
             Entry("/reports", "Reports", "payments:read"),
         ),
     ),

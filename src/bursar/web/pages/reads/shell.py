@@ -13,6 +13,7 @@ COUNTED_TO = 99
 @dataclass(frozen=True, slots=True)
 class Shell:
     """dead, overdue, broken, due: how many dead letters, unmatched payments past their grace, broken invariants, and disputes due soon.
+    hands: how many sagas a person has to finish.
 
     sandboxes: names of the accounts whose money is play money. is_mixed: there are accounts of real money beside them.
     """
@@ -23,6 +24,7 @@ class Shell:
     overdue: int
     broken: int
     due: int
+    hands: int
     sandboxes: tuple[str, ...]
     is_mixed: bool
 
@@ -35,6 +37,8 @@ select left(t.name, 200) as name,
        and first_seen_at < $2 limit {COUNTED_TO + 1}) u) as overdue,
   (select count(*) from (
      select from dispute where tenant_id = $1 and status = 'needs_response' and due_by > $3 and due_by <= $4 limit {COUNTED_TO + 1}) y) as due,
+  (select count(*) from (
+     select from saga where tenant_id = $1 and state in ('stuck', 'needs_hands') limit {COUNTED_TO + 1}) h) as hands,
   coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
@@ -55,6 +59,7 @@ async def shell_of(
         overdue=row["overdue"],
         broken=row["broken"],
         due=row["due"],
+        hands=row["hands"],
         sandboxes=tuple(row["sandboxes"]),
         is_mixed=bool(row["sandboxes"]) and row["is_mixed"],
     )
