@@ -88,6 +88,13 @@ _ASKED_PAYMENTS = """
 update asked_payment set failure_message = null, return_url = null
 where tenant_id = $1 and gateway_account_id = $2 and customer_id = any($3::uuid[])
 """
+_SETTLEMENTS = (
+    "update saga set note = 'erased' where tenant_id = $1 and customer_id = any($2::uuid[]) and note is not null"
+)
+_STEPS = """
+update saga_step as t set error = 'erased' from saga s
+where t.tenant_id = $1 and s.tenant_id = $1 and s.customer_id = any($2::uuid[]) and t.saga_id = s.id and t.error is not null
+"""
 _DEVICES = """
 update licence_activation as v set name = null, fingerprint = 'erased:' || encode(sha256(convert_to(v.id::text || $3, 'UTF8')), 'hex')
 from licence l where v.tenant_id = $1 and l.tenant_id = $1 and l.customer_id = any($2::uuid[]) and v.licence_id = l.id
@@ -229,6 +236,8 @@ async def _redact_rows(tx: Transaction, *, account: "Account", customers: list[U
     tenant_id = account.tenant_id
     await redact_purchases(tx, tenant_id=tenant_id, purchases=purchases)
     await tx.execute(_METHODS, tenant_id, account.id, customers)
+    await tx.execute(_SETTLEMENTS, tenant_id, customers)
+    await tx.execute(_STEPS, tenant_id, customers)
     await tx.execute(_ASKED_PAYMENTS, tenant_id, account.id, customers)
     # The salt makes it useless to try devices that are known from elsewhere.
     await tx.execute(_DEVICES, tenant_id, customers, os.urandom(16).hex())
