@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
@@ -11,8 +11,8 @@ from bursar.kernel.http import Input, Instant, Key, Page, PageFilters, View, pag
 from bursar.kernel.http.identifiers import AccountId, EventId
 from bursar.money.calls import asking, queries
 from bursar.money.calls.fetching import FetchedKind, fetch_object
+from bursar.money.calls.following import WayOut
 from bursar.money.calls.models import CallState
-from bursar.money.calls.outside import Outside
 from bursar.money.calls.queries import GatewayCall, GatewayCallId
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["gateway calls"])
@@ -44,19 +44,13 @@ class Fetch(View):
     reported_at: datetime = Field(description="The gateway's time of this state.")
 
 
-async def _outside(request: Request) -> Outside:
-    found = request.app.state.outside
-    assert isinstance(found, Outside)
-    return found
-
-
 @router.post("/gateway-accounts/{account}/fetches", status_code=201, tags=["gateway accounts"])
 @needs("gateways:write", is_read=True)
 async def fetch_gateway_object(
     caller: CallerOf,
     account: Annotated[AccountId, Path()],
     new: NewFetch,
-    outside: Annotated[Outside, Depends(_outside)],
+    outside: WayOut,
 ) -> Fetch:
     """Fetch one object from the gateway now and merge it, like a report that was never sent. Twice is harmless."""
     resources = caller.resources

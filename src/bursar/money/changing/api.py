@@ -1,10 +1,9 @@
 """Routes of changes of subscriptions."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from bursar.kernel import ids
@@ -13,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Input, Instant, Key, Page, PageFilters, Reason, page_of
 from bursar.kernel.http.identifiers import SubscriptionId
-from bursar.money import calls
+from bursar.money.calls.following import WayOut, outcome_of
 from bursar.money.changing import asking, previewing, queries
 from bursar.money.changing.guarding import Wish
 from bursar.money.changing.previewing import Preview
@@ -75,8 +74,7 @@ async def _done(caller: Caller, name: str) -> SubscriptionChange | None:
     change_id = ids.parse(ids.SUBSCRIPTION_CHANGE, name)
     async with caller.transaction() as tx:
         asked = await _one(tx, caller, change_id)
-    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
-    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=asked.gateway_call, at_most=at_most)
+    await outcome_of(caller, asked.gateway_call)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, change_id)
     if found.status == "refused":
@@ -86,12 +84,6 @@ async def _done(caller: Caller, name: str) -> SubscriptionChange | None:
             context={"subscription_change": name, "gateway_code": found.failure_code or ""},
         )
     return found if found.status == "done" else None
-
-
-async def _outside(request: Request) -> calls.Outside:
-    found = request.app.state.outside
-    assert isinstance(found, calls.Outside)
-    return found
 
 
 @router.post("/subscriptions/{subscription}/changes", status_code=202, responses=_DONE)
@@ -116,7 +108,7 @@ async def preview_subscription_change(
     caller: CallerOf,
     subscription: _Subscription,
     new: NewSubscriptionChange,
-    outside: Annotated[calls.Outside, Depends(_outside)],
+    outside: WayOut,
 ) -> Preview:
     """Return what a change would cost, as the gateway reckons it now. Nothing is changed."""
     resources = caller.resources

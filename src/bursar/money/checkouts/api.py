@@ -1,6 +1,5 @@
 """Routes of checkouts."""
 
-from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Email, Input, Instant, Key, Page, PageFilters, Url, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId
-from bursar.money import calls
+from bursar.money.calls.following import outcome_of
 from bursar.money.checkouts import queries, starting
 from bursar.money.checkouts.queries import Checkout, CheckoutId
 from bursar.money.purchases.bought import QUANTITY_MAX
@@ -66,8 +65,7 @@ async def _made(caller: Caller, name: str) -> Checkout | None:
     checkout_id = ids.parse(ids.CHECKOUT, name)
     async with caller.transaction() as tx:
         call_id = await queries.call_of(tx, tenant_id=caller.tenant_id, checkout_id=checkout_id)
-    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
-    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=call_id, at_most=at_most)
+    await outcome_of(caller, call_id)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, checkout_id)
     if found.status == "refused":

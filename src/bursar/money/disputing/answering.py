@@ -14,7 +14,7 @@ from bursar.kernel.errors import Conflict, Invalid
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
 from bursar.money.disputing.files import File, check_sizes
-from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import (
     AcceptDispute,
     AnyCall,
@@ -282,7 +282,7 @@ def _check(target: Target, said: Said) -> None:
 
 
 def _require_gateway(target: Target, call: AnyCall) -> None:
-    Callers().of(target.gateway).check(call)
+    check(target.gateway, call)
     if not target.has_key:
         raise GatewayKeyMissing(
             f"{ids.show(ids.GATEWAY_ACCOUNT, target.account_id)} has no API key",

@@ -1,6 +1,5 @@
 """Routes of payments that we ask for. `money/payments/api.py` lists them with all others."""
 
-from datetime import timedelta
 from typing import Annotated, Final, Self
 from uuid import UUID
 
@@ -26,7 +25,7 @@ from bursar.kernel.http import (
     page_of,
 )
 from bursar.kernel.http.identifiers import CustomerId, PaymentId
-from bursar.money import calls
+from bursar.money.calls.following import outcome_of
 from bursar.money.paying import asking, queries, waiting
 from bursar.money.paying.queries import PaymentChange, PaymentChangeId
 from bursar.money.paying.waiting import Wish
@@ -93,7 +92,7 @@ async def _taken(caller: Caller, name: str) -> Payment | None:
     payment_id = ids.parse(ids.PAYMENT, name)
     async with caller.transaction() as tx:
         call_id = await payments.call_of_asked(tx, tenant_id=caller.tenant_id, payment_id=payment_id)
-    if await _waited(caller, call_id) in ("asked", "unknown"):
+    if await outcome_of(caller, call_id) in ("asked", "unknown"):
         return None
     async with caller.transaction() as tx:
         return await payments.payment(tx, tenant_id=caller.tenant_id, payment_id=payment_id)
@@ -104,7 +103,7 @@ async def _done(caller: Caller, name: str) -> PaymentChange | None:
     change_id = ids.parse(ids.PAYMENT_CHANGE, name)
     async with caller.transaction() as tx:
         asked = await _one(tx, caller, change_id)
-    await _waited(caller, asked.gateway_call)
+    await outcome_of(caller, asked.gateway_call)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, change_id)
     if found.status == "refused":
@@ -192,8 +191,3 @@ async def _asked(tx: Transaction, caller: Caller, change_id: UUID, response: Res
 async def _one(tx: Transaction, caller: Caller, change_id: UUID) -> PaymentChange:
     seal = caller.resources.seal if PAYING in caller.principal.permissions else None
     return await queries.payment_change(tx, tenant_id=caller.tenant_id, change_id=change_id, seal=seal)
-
-
-async def _waited(caller: Caller, call_id: UUID) -> str:
-    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
-    return await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=call_id, at_most=at_most)

@@ -1,6 +1,5 @@
 """Routes of saved ways to pay."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Currency, Input, Instant, Key, Page, PageFilters, Url, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, SubscriptionId
 from bursar.kernel.listing import ASKED
-from bursar.money import calls
+from bursar.money.calls.following import outcome_of
 from bursar.money.paying import method_queries as queries
 from bursar.money.paying import saving
 from bursar.money.paying.method_queries import (
@@ -82,8 +81,7 @@ async def _done(caller: Caller, name: str) -> PaymentMethodChange | None:
     change_id = ids.parse(ids.PAYMENT_METHOD_CHANGE, name)
     async with caller.transaction() as tx:
         asked = await _one(tx, caller, change_id)
-    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
-    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=asked.gateway_call, at_most=at_most)
+    await outcome_of(caller, asked.gateway_call)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, change_id)
     if found.status == "refused":

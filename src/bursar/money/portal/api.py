@@ -1,6 +1,5 @@
 """Routes of portal sessions."""
 
-from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.errors import Conflict, GatewayRefused
 from bursar.kernel.http import Input, Url
 from bursar.kernel.http.identifiers import CustomerId
-from bursar.money import calls
+from bursar.money.calls.following import outcome_of
 from bursar.money.portal import opening, queries
 from bursar.money.portal.queries import PortalSession, PortalSessionId
 
@@ -43,8 +42,7 @@ class NewPortalSession(Input):
 async def _opened(caller: Caller, name: str) -> PortalSession | None:
     """Wait for the gateway's answer. Raises PortalSessionRefused, PortalSessionExpired."""
     session_id = ids.parse(ids.GATEWAY_CALL, name)
-    at_most = timedelta(seconds=caller.resources.settings.outcome_wait_s)
-    await calls.waited(caller.resources.db, tenant_id=caller.tenant_id, call_id=session_id, at_most=at_most)
+    await outcome_of(caller, session_id)
     found = await _one(caller, session_id)
     if found.status == "refused":
         raise PortalSessionRefused(

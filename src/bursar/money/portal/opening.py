@@ -9,7 +9,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
 from bursar.money import calls
 from bursar.money.customers.queries import CustomerNotFound
-from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CreatePortalSession
 from bursar.money.intake.accounts import GatewayKeyMissing
 
@@ -52,7 +52,7 @@ async def open_session(
     if row is None:
         raise CustomerNotFound(f"there is no customer {shown}")
     call = CreatePortalSession(customer=row["ref"], return_url=return_url)
-    Callers().of(row["gateway"]).check(call)
+    check(row["gateway"], call)
     if row["is_deleted"] or row["ref"].startswith(_UNNAMED):
         raise CustomerNotAtGateway(
             f"the gateway has no customer {shown}", hint="Whoever paid as a guest has no page there."
