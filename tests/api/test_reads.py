@@ -231,12 +231,16 @@ async def test_a_list_of_events_costs_a_fixed_number_of_statements(world):
 
     await world.mine.get("/v1/gateway-events", since=since)
 
-    with counting(world.app) as statements:
-        await world.mine.get("/v1/gateway-events", since=since)
+    counts = []
+    for _ in range(3):
+        with counting(world.app) as statements:
+            await world.mine.get("/v1/gateway-events", since=since)
+        assert len([s for s in statements if "gateway_event" in s]) == 1
+        counts.append(len(statements))
 
     # The key and its limits are remembered: one for the list, between those that open and close its transaction.
-    assert len([s for s in statements if "gateway_event" in s]) == 1
-    assert len(statements) == 3
+    # Now and then the process also writes down when keys were used, but not each time.
+    assert min(counts) == 3
 
 
 class counting:  # noqa: N801 - reads as a word in the tests above
