@@ -17,8 +17,10 @@ _LISTS = [
     *(
         "customers",
         "payments",
+        "asked_payments",
         "refunds",
         "disputes",
+        "dispute_answers",
         "invoices",
         "subscriptions",
         "checkout_sessions",

@@ -112,6 +112,14 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
   x.refunded_minor, x.is_disputed, x.failure_code, x.failure_message, x.description, x.created_at""",
         ),
     ),
+    "asked_payments": (
+        ids.PAYMENT,
+        _of_customer(
+            "asked_payment",
+            """x.gateway_account_id, x.gateway_ref, x.customer_id, x.status, x.amount_minor, x.currency, x.return_url,
+  x.failure_code, x.failure_message, x.created_at""",
+        ),
+    ),
     "refunds": (
         ids.REFUND,
         _of_payment(
