@@ -86,8 +86,9 @@ async def _given(caller: Caller, name: str) -> DisputeAnswer | None:
     end = now() + caller.resources.settings.outcome_wait_s
     while True:
         async with caller.transaction() as tx:
-            found = await queries.dispute_answer(tx, tenant_id=caller.tenant_id, answer_id=answer_id)
+            # The call first: when none is under way, the answer that is read after it has its outcome.
             call_id = await queries.call_under_way(tx, tenant_id=caller.tenant_id, answer_id=answer_id)
+            found = await queries.dispute_answer(tx, tenant_id=caller.tenant_id, answer_id=answer_id)
         left = end - now()
         if call_id is None or left <= 0:
             break
