@@ -256,3 +256,18 @@ async def test_whoever_may_only_read_does_not_see_the_links(till):
 
     assert (await till.mine.get(f"/v1/payment-changes/{change}")).json()["url"].startswith(till.sandbox.url)
     assert (await reader.get(f"/v1/payment-changes/{change}")).json()["url"] is None
+
+
+async def test_nothing_is_taken_from_who_is_deleted_or_erased(till):
+    deleted = await till.saved()
+    gone = await till.mine.send("DELETE", f"/v1/customers/{till.customer}")
+    assert gone.status_code < 300, gone.text
+    refused = [await till.pay(deleted)]
+    till.customer = await till.joined("bob@example.com")
+    erased = await till.saved()
+    assert (await till.mine.post(f"/v1/customers/{till.customer}/erasures", {"ground": "requested"})).status_code == 202
+    await till.stage.apply()
+    refused.append(await till.pay(erased))
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(409, "customer_gone")] * 2
+    assert await till.charges() == []

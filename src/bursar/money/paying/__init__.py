@@ -18,6 +18,7 @@ from bursar.money.paying.method_queries import PaymentMethod, payment_methods
 from bursar.money.paying.queries import PaymentChange, payment_changes
 from bursar.money.paying.saving import SAVING
 from bursar.money.paying.usable import (
+    CustomerGone,
     CustomerNotAtGateway,
     PaymentMethodDetached,
     PaymentMethodExpired,
@@ -31,6 +32,7 @@ __all__ = [
     "ASKER",
     "CONFIRMATION_LETTER",
     "SAVING",
+    "CustomerGone",
     "CustomerNotAtGateway",
     "PaymentChange",
     "PaymentChangeOpen",

@@ -78,7 +78,7 @@ async def ask_payment(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor
     """Write down a payment and the call that takes it; return the payment. Nothing is sent before the commit.
 
     Raises CustomerNotFound, PriceNotFound, PriceDeleted, PaymentPriceUnfit, PaymentMethodNotFound, PaymentMethodMissing,
-    PaymentMethodOfAnother, PaymentMethodDetached, PaymentMethodExpired, OperationUnsupported, GatewayKeyMissing.
+    PaymentMethodOfAnother, PaymentMethodDetached, PaymentMethodExpired, CustomerGone, OperationUnsupported, GatewayKeyMissing.
     """
     await require_customer(tx, tenant_id=tenant_id, customer_id=wanted.customer_id)
     method = await _method(tx, tenant_id=tenant_id, wanted=wanted, now=now)

@@ -18,7 +18,7 @@ insert into payment_method_warning (tenant_id, payment_method_id, exp_year, exp_
 select m.tenant_id, m.id, m.exp_year, m.exp_month
 from unnest($2::smallint[], $3::smallint[]) as e (exp_year, exp_month)
 join payment_method m on m.tenant_id = $1 and m.exp_year = e.exp_year and m.exp_month = e.exp_month and not m.is_detached
-join customer c on c.tenant_id = $1 and c.id = m.customer_id and c.erased_at is null and not c.is_deleted
+join customer c on c.tenant_id = $1 and c.id = m.customer_id and c.erased_at is null and c.deleted_at is null and not c.is_deleted
 where (c.gateway_account_id = m.gateway_account_id and c.default_method_ref = m.gateway_ref
     or exists (select from subscription s where s.tenant_id = $1 and s.customer_id = m.customer_id
       and s.gateway_account_id = m.gateway_account_id and s.status in ('trialing', 'active', 'past_due')))

@@ -49,6 +49,12 @@ class CustomerNotAtGateway(Conflict):
     code = "customer_not_at_gateway"
 
 
+class CustomerGone(Conflict):
+    """The customer is deleted or erased, so nothing is taken from him."""
+
+    code = "customer_gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Where something is asked. has_key: whether it can be."""
@@ -60,13 +66,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A saved way to pay at its account. exp_year and exp_month: of a card; it is good until that month ends."""
+    """A saved way to pay at its account. exp_year and exp_month: of a card; it is good until that month ends.
+
+    is_customer_gone: the customer was deleted, here or at the gateway, or erased; what the gateway still keeps of him is not for use.
+    """
 
     id: UUID
     ref: str
     customer_id: UUID | None
     customer_ref: str | None
     is_detached: bool
+    is_customer_gone: bool
     exp_year: int | None
     exp_month: int | None
     account: Account
@@ -78,7 +88,8 @@ class Method:
         return (self.exp_year, self.exp_month) < (at.year, at.month)
 
 
-_COLUMNS = """m.id, m.gateway_ref, m.customer_id, c.gateway_ref as customer_ref, m.is_detached, m.exp_year, m.exp_month,
+_COLUMNS = """m.id, m.gateway_ref, m.customer_id, c.gateway_ref as customer_ref, m.is_detached,
+  coalesce(c.is_deleted or c.deleted_at is not null or c.erased_at is not null, false) as is_customer_gone, m.exp_year, m.exp_month,
   a.id as account_id, a.gateway, a.api_key is not null and a.is_active as has_key
 from payment_method m
 join gateway_account a on a.tenant_id = m.tenant_id and a.id = m.gateway_account_id
@@ -121,8 +132,13 @@ def check_owner(method: Method, *, customer_id: UUID) -> None:
 
 
 def check_good(method: Method, *, now: datetime) -> None:
-    """Raises PaymentMethodDetached, PaymentMethodExpired."""
+    """Raises PaymentMethodDetached, PaymentMethodExpired, CustomerGone."""
     shown = ids.show(ids.PAYMENT_METHOD, method.id)
+    if method.is_customer_gone:
+        raise CustomerGone(
+            f"the customer of {shown} is deleted or erased",
+            hint="Nothing is taken from who is gone. Restore a deleted customer, or detach the payment method.",
+        )
     if method.is_detached:
         raise PaymentMethodDetached(f"{shown} is detached", hint="Let the customer save one: POST /v1/payment-methods.")
     if method.is_expired(now):
@@ -150,6 +166,7 @@ def _method(row: Any) -> Method:
         customer_id=row["customer_id"],
         customer_ref=row["customer_ref"],
         is_detached=row["is_detached"],
+        is_customer_gone=row["is_customer_gone"],
         exp_year=row["exp_year"],
         exp_month=row["exp_month"],
         account=Account(row["account_id"], row["gateway"], row["has_key"]),
