@@ -38,7 +38,7 @@ _started: list[tuple[Cluster, Path]] = []
 def _shared() -> dict[str, str]:
     """Start the run's server and make its template."""
     if not _started:
-        _started.append(start_cluster())
+        _started.append(start_cluster(in_memory=True, max_wal_size="256MB", min_wal_size="64MB"))
         check_passwords_fast(_started[0][0])
         _make_template(_started[0][0])
     cluster = _started[0][0]
