@@ -124,15 +124,16 @@ def _framework() -> list[tuple[str, object, str]]:
 
 
 def _hints() -> dict[str, list[str]]:
-    """Return the hints that are written where each class is raised."""
+    """Return the hints that are written where each class is raised, or handed to what raises it."""
     hints: dict[str, list[str]] = {}
     for path in sorted(Path(bursar.__path__[0]).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 told = next((k.value for k in node.keywords if k.arg == "hint"), None)
                 text = _ended(_text(told))
-                if text and text not in hints.setdefault(node.func.id, []):
-                    hints[node.func.id].append(text)
+                for named in (node.func, *node.args):
+                    if text and isinstance(named, ast.Name) and text not in hints.setdefault(named.id, []):
+                        hints[named.id].append(text)
     return hints
 
 

@@ -19,6 +19,11 @@ LOOK: Final = "gateways.look_for_call"
 """The kind of job that looks what became of a call whose outcome is unknown. It sends nothing. Its key is the call's id."""
 
 
+FAILURE: Final = """case when g.state = 'refused' then g.error_code end as failure_code,
+  case when g.state = 'refused' then g.error_message end as failure"""
+"""Columns: why the gateway refused the call `g`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A call as its sender sees it; the columns of the table say what each field is."""

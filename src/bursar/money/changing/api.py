@@ -12,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Input, Instant, Key, Page, PageFilters, Reason, page_of
 from bursar.kernel.http.identifiers import SubscriptionId
-from bursar.money.calls.following import WayOut, outcome_of
+from bursar.money.calls.following import WayOut, check_not_refused, followed
 from bursar.money.changing import asking, previewing, queries
 from bursar.money.changing.guarding import Wish
 from bursar.money.changing.previewing import Preview
@@ -72,17 +72,13 @@ class SubscriptionChangeFilters(PageFilters):
 async def _done(caller: Caller, name: str) -> SubscriptionChange | None:
     """Wait for the gateway's answer. Raises SubscriptionChangeRefused."""
     change_id = ids.parse(ids.SUBSCRIPTION_CHANGE, name)
-    async with caller.transaction() as tx:
-        asked = await _one(tx, caller, change_id)
-    await outcome_of(caller, asked.gateway_call)
-    async with caller.transaction() as tx:
-        found = await _one(tx, caller, change_id)
-    if found.status == "refused":
-        raise SubscriptionChangeRefused(
-            found.failure or "the gateway refused it",
-            hint="The subscription is as it was. Change what the gateway objects to, and ask again.",
-            context={"subscription_change": name, "gateway_code": found.failure_code or ""},
-        )
+    found = await followed(caller, lambda tx: _one(tx, caller, change_id))
+    check_not_refused(
+        found,
+        SubscriptionChangeRefused,
+        hint="The subscription is as it was. Change what the gateway objects to, and ask again.",
+        subscription_change=name,
+    )
     return found if found.status == "done" else None
 
 

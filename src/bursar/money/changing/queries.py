@@ -13,6 +13,7 @@ from bursar.kernel.errors import NotFound
 from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import PriceId, SubscriptionId
 from bursar.kernel.listing import Listing, Part, Slice, part
+from bursar.money.calls.models import FAILURE
 from bursar.money.calls.queries import GatewayCallId
 from bursar.money.changing.guarding import Wish
 
@@ -50,8 +51,7 @@ _STATUS: Final = "case g.state when 'asked' then 'pending' when 'succeeded' then
 
 _SELECT: Final = f"""select c.id, c.subscription_id as subscription, c.kind, {_STATUS} as status, c.price_id as price, c.quantity,
   c.proration, c.at, c.trial_end, c.call_id as gateway_call,
-  case when g.state = 'refused' then g.error_code end as failure_code,
-  case when g.state = 'refused' then g.error_message end as failure, c.created_at
+  {FAILURE}, c.created_at
 from subscription_change c
 join gateway_call g on g.tenant_id = c.tenant_id and g.id = c.call_id"""
 

@@ -12,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Email, Input, Instant, Key, Page, PageFilters, Url, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId
-from bursar.money.calls.following import outcome_of
+from bursar.money.calls.following import check_not_refused, outcome_of
 from bursar.money.checkouts import queries, starting
 from bursar.money.checkouts.queries import Checkout, CheckoutId
 from bursar.money.purchases.bought import QUANTITY_MAX
@@ -68,12 +68,12 @@ async def _made(caller: Caller, name: str) -> Checkout | None:
     await outcome_of(caller, call_id)
     async with caller.transaction() as tx:
         found = await _one(tx, caller, checkout_id)
-    if found.status == "refused":
-        raise CheckoutRefused(
-            found.failure or "the gateway refused it",
-            hint="Nothing was charged. Change what the gateway objects to, and start a new checkout.",
-            context={"checkout": name, "gateway_code": found.failure_code or ""},
-        )
+    check_not_refused(
+        found,
+        CheckoutRefused,
+        hint="Nothing was charged. Change what the gateway objects to, and start a new checkout.",
+        checkout=name,
+    )
     return None if found.status == "pending" else found
 
 

@@ -16,6 +16,7 @@ from bursar.kernel.identity.tokens import Token
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
 from bursar.money.calls.executing import url_purpose
+from bursar.money.calls.models import FAILURE
 
 CheckoutId = Annotated[UUID, PublicId(ids.CHECKOUT)]
 CheckoutStatus = Literal["pending", "open", "complete", "expired", "refused"]
@@ -60,8 +61,7 @@ _STATUS: Final = (
 
 _SELECT: Final = f"""select c.id, c.gateway_account_id as gateway_account, c.mode, {_STATUS} as status, g.url as sealed_url, g.id as call_id,
   c.order_id as order, c.customer_id as customer, g.ref as gateway_ref, s.payment_status, s.amount_minor, s.currency,
-  case when g.state = 'refused' then g.error_code end as failure_code,
-  case when g.state = 'refused' then g.error_message end as failure,
+  {FAILURE},
   coalesce(s.expires_at, c.expires_at) as expires_at, c.created_at
 from checkout c
 join gateway_call g on g.tenant_id = c.tenant_id and g.id = c.call_id

@@ -16,6 +16,7 @@ from bursar.kernel.http import Input, Instant, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, DisputeId, PaymentId
 from bursar.kernel.http.inputs import lines
 from bursar.money import calls
+from bursar.money.calls.following import check_not_refused
 from bursar.money.disputing import answering, queries
 from bursar.money.disputing.files import ContentType, File, decoded, file_of
 from bursar.money.disputing.queries import DisputeAnswer, DisputeInFull
@@ -95,12 +96,12 @@ async def _given(caller: Caller, name: str) -> DisputeAnswer | None:
         await calls.waited(
             caller.resources.db, tenant_id=caller.tenant_id, call_id=call_id, at_most=timedelta(seconds=left)
         )
-    if found.status == "refused":
-        raise DisputeAnswerRefused(
-            found.failure or "the gateway refused it",
-            hint="Nothing was handed to the bank. Change what the gateway objects to, and answer again.",
-            context={"dispute_answer": name, "gateway_code": found.failure_code or ""},
-        )
+    check_not_refused(
+        found,
+        DisputeAnswerRefused,
+        hint="Nothing was handed to the bank. Change what the gateway objects to, and answer again.",
+        dispute_answer=name,
+    )
     return found if found.status == "done" else None
 
 

@@ -25,7 +25,7 @@ from bursar.kernel.http import (
     page_of,
 )
 from bursar.kernel.http.identifiers import CustomerId, PaymentId
-from bursar.money.calls.following import outcome_of
+from bursar.money.calls.following import check_not_refused, followed, outcome_of
 from bursar.money.paying import asking, queries, waiting
 from bursar.money.paying.queries import PaymentChange, PaymentChangeId
 from bursar.money.paying.waiting import Wish
@@ -101,17 +101,13 @@ async def _taken(caller: Caller, name: str) -> Payment | None:
 async def _done(caller: Caller, name: str) -> PaymentChange | None:
     """Wait for the gateway's answer. Raises PaymentChangeRefused."""
     change_id = ids.parse(ids.PAYMENT_CHANGE, name)
-    async with caller.transaction() as tx:
-        asked = await _one(tx, caller, change_id)
-    await outcome_of(caller, asked.gateway_call)
-    async with caller.transaction() as tx:
-        found = await _one(tx, caller, change_id)
-    if found.status == "refused":
-        raise PaymentChangeRefused(
-            found.failure or "the gateway refused it",
-            hint="See how the payment stands: GET /v1/payments/{payment}. Another way to pay may work.",
-            context={"payment_change": name, "gateway_code": found.failure_code or ""},
-        )
+    found = await followed(caller, lambda tx: _one(tx, caller, change_id))
+    check_not_refused(
+        found,
+        PaymentChangeRefused,
+        hint="See how the payment stands: GET /v1/payments/{payment}. Another way to pay may work.",
+        payment_change=name,
+    )
     return found if found.status == "done" else None
 
 

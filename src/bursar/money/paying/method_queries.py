@@ -15,8 +15,9 @@ from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import AccountId, CustomerId, SubscriptionId
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
+from bursar.money.calls.models import FAILURE
 from bursar.money.calls.queries import GatewayCallId
-from bursar.money.paying.queries import FAILURE, opened
+from bursar.money.paying.queries import opened
 from bursar.money.paying.saving import Wish
 from bursar.money.paying.usable import PaymentMethodNotFound
 

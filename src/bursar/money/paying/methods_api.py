@@ -13,7 +13,7 @@ from bursar.kernel.errors import GatewayRefused
 from bursar.kernel.http import Currency, Input, Instant, Key, Page, PageFilters, Url, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, SubscriptionId
 from bursar.kernel.listing import ASKED
-from bursar.money.calls.following import outcome_of
+from bursar.money.calls.following import check_not_refused, followed
 from bursar.money.paying import method_queries as queries
 from bursar.money.paying import saving
 from bursar.money.paying.method_queries import (
@@ -79,17 +79,13 @@ class PaymentMethodChangeFilters(PageFilters):
 async def _done(caller: Caller, name: str) -> PaymentMethodChange | None:
     """Wait for the gateway's answer. Raises PaymentMethodChangeRefused."""
     change_id = ids.parse(ids.PAYMENT_METHOD_CHANGE, name)
-    async with caller.transaction() as tx:
-        asked = await _one(tx, caller, change_id)
-    await outcome_of(caller, asked.gateway_call)
-    async with caller.transaction() as tx:
-        found = await _one(tx, caller, change_id)
-    if found.status == "refused":
-        raise PaymentMethodChangeRefused(
-            found.failure or "the gateway refused it",
-            hint="Nothing was changed. Another card, or another customer, may work.",
-            context={"payment_method_change": name, "gateway_code": found.failure_code or ""},
-        )
+    found = await followed(caller, lambda tx: _one(tx, caller, change_id))
+    check_not_refused(
+        found,
+        PaymentMethodChangeRefused,
+        hint="Nothing was changed. Another card, or another customer, may work.",
+        payment_method_change=name,
+    )
     return None if found.status in ("pending", "unknown") else found
 
 

@@ -15,6 +15,7 @@ from bursar.kernel.http.identifiers import PaymentId
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
 from bursar.money.calls.executing import url_purpose
+from bursar.money.calls.models import FAILURE
 from bursar.money.calls.queries import GatewayCallId
 from bursar.money.paying.waiting import Wish
 
@@ -22,8 +23,6 @@ PaymentChangeId = Annotated[UUID, PublicId(ids.PAYMENT_CHANGE)]
 ChangeStatus = Literal["pending", "done", "refused", "unknown"]
 
 STATUS: Final = "case g.state when 'asked' then 'pending' when 'succeeded' then 'done' else g.state end"
-FAILURE: Final = """case when g.state = 'refused' then g.error_code end as failure_code,
-  case when g.state = 'refused' then g.error_message end as failure"""
 
 
 class PaymentChangeNotFound(NotFound):

@@ -11,7 +11,7 @@ from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.errors import Conflict, GatewayRefused
 from bursar.kernel.http import Input, Url
 from bursar.kernel.http.identifiers import CustomerId
-from bursar.money.calls.following import outcome_of
+from bursar.money.calls.following import check_not_refused, outcome_of
 from bursar.money.portal import opening, queries
 from bursar.money.portal.queries import PortalSession, PortalSessionId
 
@@ -44,12 +44,11 @@ async def _opened(caller: Caller, name: str) -> PortalSession | None:
     session_id = ids.parse(ids.GATEWAY_CALL, name)
     await outcome_of(caller, session_id)
     found = await _one(caller, session_id)
-    if found.status == "refused":
-        raise PortalSessionRefused(
-            found.failure or "the gateway refused it",
-            hint="Does its portal need to be set up in the gateway's dashboard?",
-            context={"gateway_code": found.failure_code or ""},
-        )
+    check_not_refused(
+        found,
+        PortalSessionRefused,
+        hint="Does its portal need to be set up in the gateway's dashboard?",
+    )
     if found.status == "expired":
         raise PortalSessionExpired(
             "the link of this Idempotency-Key is not told any more", hint="Ask for a new one under a new key."

@@ -1,10 +1,10 @@
 """Disputes: what must be answered first, one of them with the form for its evidence, and the two steps that cannot be undone."""
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
@@ -14,7 +14,7 @@ from bursar.kernel.http.inputs import lines
 from bursar.money import disputing
 from bursar.money.disputing import Said, file_of
 from bursar.money.gateways.calls import EvidenceFile, EvidenceText
-from bursar.web.pages.paging import before
+from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.disputes import DisputePage, dispute_page, open_disputes, other_disputes
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.uploads import Sent, sent
@@ -34,8 +34,6 @@ _OTHER_TEXTS: Final = tuple(name for name in EvidenceText if name not in _TEXTS)
 _OTHER_FILES: Final = tuple(name for name in EvidenceFile if name not in _FILES)
 
 router = APIRouter(route_class=PageRoute)
-
-Before = Annotated[str | None, Query(alias="before", max_length=64)]
 
 
 class DisputeNotAnswerable(Conflict):
