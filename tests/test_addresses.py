@@ -145,6 +145,10 @@ def test_proxies_that_are_no_networks_keep_the_process_from_starting(text):
         Settings(trusted_proxies=text)
 
 
+def test_a_public_address_is_kept_without_its_last_slash():
+    assert Settings(public_url="https://pay.example.org/").public_url == "https://pay.example.org"
+
+
 def test_the_server_does_not_read_such_headers_by_itself():
     app = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
 

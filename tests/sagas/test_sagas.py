@@ -106,9 +106,11 @@ async def test_what_cannot_be_undone_is_told_with_all_that_a_person_needs_and_se
         assert (await desk.sign_in()).status_code == 303
         listed, overview = await desk.page("/sagas"), await desk.page("/")
         story = await desk.page(f"/sagas/{saga['id']}")
+        silent = await desk.post(f"/sagas/{saga['id']}/settle", {"note": " "})
     assert "Needs a person" in listed
     assert "Unfinished business" in overview
     assert payment["gateway_ref"] in story
+    assert (silent.status_code, (await mine.get(path)).json()["state"]) == (422, "needs_hands")
 
     settled = await mine.post(f"{path}/settlements", {"note": "refunded 30.00 EUR by bank"})
     again = await mine.post(f"{path}/settlements", {"note": "once more"})

@@ -169,6 +169,11 @@ class Settings(BaseSettings):
         """True where callers come by https, whatever a proxy in front of us speaks with us."""
         return self.public_url.startswith("https://")
 
+    @field_validator("public_url")
+    @classmethod
+    def _has_no_last_slash(cls, text: str) -> str:
+        return text.rstrip("/")  # paths are put behind it
+
     @field_validator("trusted_proxies", "issuer_networks", "watcher_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:

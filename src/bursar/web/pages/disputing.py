@@ -1,6 +1,5 @@
 """Disputes: what must be answered first, one of them with the form for its evidence, and the two steps that cannot be undone."""
 
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,14 +10,15 @@ from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.kernel.http.inputs import lines
+from bursar.kernel.zones import time_zone_of
 from bursar.money import disputing
-from bursar.money.disputing import Said, file_of
+from bursar.money.disputing import Said, dispute_in_full, file_of
 from bursar.money.gateways.calls import EvidenceFile, EvidenceText
 from bursar.web.pages.paging import Before, before
 from bursar.web.pages.reads.disputes import DisputePage, dispute_page, open_disputes, other_disputes
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.uploads import Sent, sent
-from bursar.web.pages.visits import Page, Visit, Visiting, to
+from bursar.web.pages.visits import Page, Visiting, to
 
 _TEXT_MAX: Final = 20_000
 _TEXTS: Final = (
@@ -53,16 +53,22 @@ class EvidenceFormInvalid(Invalid):
 async def dispute_list(visit: Visiting, before_id: Before = None) -> Response:
     """Show the disputes: those that must be answered, then the others, newest first."""
     async with visit.open() as page:
-        waiting = await open_disputes(page.tx, tenant_id=visit.tenant_id, now=visit.now, soon=_soon(visit))
+        zone = await time_zone_of(page.tx, tenant_id=visit.tenant_id)
+        is_newest = before_id is None
+        waiting = (
+            await open_disputes(page.tx, tenant_id=visit.tenant_id, now=visit.now, zone=zone, soon=visit.due_soon)
+            if is_newest
+            else ()
+        )
         others = await other_disputes(
-            page.tx, tenant_id=visit.tenant_id, now=visit.now, below=before(ids.DISPUTE, before_id)
+            page.tx, tenant_id=visit.tenant_id, now=visit.now, zone=zone, below=before(ids.DISPUTE, before_id)
         )
         return page.answer(
             "disputes.html",
-            waiting=waiting if before_id is None else (),
+            waiting=waiting,
             others=others.rows,
             after=others.after,
-            is_newest=before_id is None,
+            is_newest=is_newest,
         )
 
 
@@ -91,7 +97,7 @@ async def draft(visit: Visiting, dispute: str) -> Response:
     dispute_id = ids.parse(ids.DISPUTE, dispute)
     form = await sent(visit)
     async with visit.open() as page:
-        kept = (await _found(page, dispute_id)).found.evidence.texts
+        kept = (await dispute_in_full(page.tx, tenant_id=visit.tenant_id, dispute_id=dispute_id)).evidence.texts
         await disputing.answer(
             page.tx,
             tenant_id=visit.tenant_id,
@@ -160,7 +166,7 @@ async def accept(visit: Visiting, dispute: str) -> Response:
 async def _found(page: Page, dispute_id: UUID) -> DisputePage:
     visit = page.visit
     return await dispute_page(
-        page.tx, tenant_id=visit.tenant_id, dispute_id=dispute_id, now=visit.now, soon=_soon(visit)
+        page.tx, tenant_id=visit.tenant_id, dispute_id=dispute_id, now=visit.now, soon=visit.due_soon
     )
 
 
@@ -201,7 +207,3 @@ def _named(fields: dict[str, str]) -> UUID:
 
 def _fresh() -> str:
     return ids.show(ids.DISPUTE_ANSWER, ids.new())
-
-
-def _soon(visit: Visit) -> timedelta:
-    return timedelta(days=visit.resources.settings.dispute_due_soon_days)

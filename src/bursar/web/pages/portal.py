@@ -24,7 +24,7 @@ async def ask(visit: Visiting, customer_ref: str) -> Response:
     """Ask the gateway for a link, and wait a little for it."""
     await visit.form()
     customer_id = ids.parse(ids.CUSTOMER, customer_ref)
-    base = (visit.resources.settings.public_url or str(visit.request.base_url)).rstrip("/")
+    base = visit.resources.settings.public_url or str(visit.request.base_url).rstrip("/")
     async with visit.open() as page:
         call_id = await open_session(
             page.tx,

@@ -1,8 +1,6 @@
 """Unfinished business: what has several steps at a gateway; what waits for a person first, with what to do."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
@@ -11,8 +9,10 @@ from bursar.kernel.errors import Invalid
 from bursar.money import sagas
 from bursar.money.sagas import FOR_HANDS
 from bursar.money.sagas.telling import KIND_WORDS, WORDS
+from bursar.web.pages.paging import Before
 from bursar.web.pages.reads.sagas import saga_list, saga_story
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
 
 _NOTE_MAX = 500
@@ -28,9 +28,7 @@ class NoteMissing(Invalid):
 
 @router.get("/sagas")
 @needs("refunds:read")
-async def saga_pages(
-    visit: Visiting, before_id: Annotated[str | None, Query(alias="before", max_length=64)] = None
-) -> Response:
+async def saga_pages(visit: Visiting, before_id: Before = None) -> Response:
     """Show what a person has to finish, then the rest, newest first."""
     after = ids.parse(ids.SAGA, before_id) if before_id else None
     async with visit.open() as page:
@@ -57,7 +55,7 @@ async def settle(visit: Visiting, saga: str) -> Response:
     """Write that somebody has done by hand what was left."""
     saga_id = ids.parse(ids.SAGA, saga)
     fields = await visit.form()
-    note = "".join(c for c in fields.get("note", "") if c.isprintable()).strip()[:_NOTE_MAX]
+    note = printable(fields.get("note", ""))[:_NOTE_MAX]
     async with visit.open() as page:
         if not note:
             raise NoteMissing("Say what was done.", hint="Go back, and write it into the field.")

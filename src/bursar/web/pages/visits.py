@@ -132,13 +132,21 @@ class Visit:
         """How long unmatched money may wait before it alarms."""
         return timedelta(seconds=self.resources.settings.unmatched_grace_s)
 
+    @property
+    def due_soon(self) -> timedelta:
+        """How long before its day a dispute's answer is asked for with urgency."""
+        return timedelta(days=self.resources.settings.dispute_due_soon_days)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Page]:
         """Open the page's one transaction."""
         async with self.resources.db.tenant(self.tenant_id) as tx:
-            soon = self.now + timedelta(days=self.resources.settings.dispute_due_soon_days)
             shell = await shell_of(
-                tx, tenant_id=self.tenant_id, overdue_before=self.now - self.grace, now=self.now, due_before=soon
+                tx,
+                tenant_id=self.tenant_id,
+                overdue_before=self.now - self.grace,
+                now=self.now,
+                due_before=self.now + self.due_soon,
             )
             yield Page(self, tx, shell)
 

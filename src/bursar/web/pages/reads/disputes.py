@@ -88,15 +88,17 @@ select count(*) as disputes, min(due_by) as first_at from (
 """
 
 
-async def open_disputes(tx: Transaction, *, tenant_id: UUID, now: datetime, soon: timedelta) -> tuple[DisputeRow, ...]:
+async def open_disputes(
+    tx: Transaction, *, tenant_id: UUID, now: datetime, zone: ZoneInfo, soon: timedelta
+) -> tuple[DisputeRow, ...]:
     """Return what must be answered, the most urgent first."""
-    zone = await time_zone_of(tx, tenant_id=tenant_id)
     return tuple(_row(row, zone, now + soon) for row in await tx.fetch(_FIRST, tenant_id, now))
 
 
-async def other_disputes(tx: Transaction, *, tenant_id: UUID, now: datetime, below: UUID) -> Slice[DisputeRow]:
+async def other_disputes(
+    tx: Transaction, *, tenant_id: UUID, now: datetime, zone: ZoneInfo, below: UUID
+) -> Slice[DisputeRow]:
     """Return what needs no answer, or takes none any more, newest first."""
-    zone = await time_zone_of(tx, tenant_id=tenant_id)
     rows = await tx.fetch(_OTHERS, tenant_id, now, below)
     return sliced([_row(row, zone, now) for row in rows], [ids.show(ids.DISPUTE, row["id"]) for row in rows])
 

@@ -9,8 +9,7 @@ from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.kernel.listing import ASKED, Slice
 from bursar.money.sagas import Saga, saga, sagas
-
-_SHOWN = 50
+from bursar.web.pages.paging import ROWS
 
 _NAMES = (
     "select id, left(coalesce(name, email), 200) as name from customer where tenant_id = $1 and id = any($2::uuid[])"
@@ -40,7 +39,7 @@ class SagaRows:
 
 async def saga_list(tx: Transaction, *, tenant_id: UUID, after: UUID | None) -> SagaRows:
     """Return what a person has to finish, on the first page only, and a page of the rest, newest first."""
-    place = Slice(_SHOWN, after)
+    place = Slice(ROWS, after)
     others = await sagas(tx, tenant_id=tenant_id, page=place, given={"by_itself": ASKED})
     hands = () if after else (await sagas(tx, tenant_id=tenant_id, page=place, given={"for_hands": ASKED})).rows
     rows = await _rows(tx, tenant_id, [*hands, *others.rows])

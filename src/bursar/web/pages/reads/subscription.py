@@ -9,6 +9,7 @@ from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.web.pages.reads.payment import GrantRow, grant_of_row
+from bursar.web.pages.reads.payments import word_of
 from bursar.web.pages.reads.subscriptions import Rhythm, rhythm_of
 
 _PERIODS_MAX: Final = 24
@@ -217,18 +218,14 @@ _TOLD: Final = (
 
 def _period(row: Any) -> PeriodRow:
     paid = Money(row["amount_minor"], row["currency"]) if row["payment_id"] else None
-    word = row["payment_status"]
-    if row["is_disputed"]:
-        word = "disputed"
-    elif paid and row["refunded_minor"] >= paid.minor > 0:
-        word = "refunded"
+    refunded = Money(row["refunded_minor"], row["currency"]) if row["refunded_minor"] else None
     return PeriodRow(
         starts_at=row["starts_at"],
         invoice=row["invoice"],
         invoice_status=row["invoice_status"],
         total=Money(row["total_minor"], row["invoice_currency"]) if row["invoice"] else None,
         payment_id=ids.show(ids.PAYMENT, row["payment_id"]) if row["payment_id"] else None,
-        payment_word=word,
+        payment_word=word_of(row["payment_status"], paid, refunded, is_disputed=row["is_disputed"]) if paid else None,
         paid=paid,
     )
 
