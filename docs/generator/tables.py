@@ -41,8 +41,8 @@ _RULES = """
 select c.relname as of_table, r.conname as name, r.contype::text as kind, pg_get_constraintdef(r.oid) as text
 from pg_constraint r
 join pg_class c on c.oid = r.conrelid
-where c.relnamespace = 'public'::regnamespace and not c.relispartition and r.contype in ('p', 'u', 'c', 'f')
-order by c.relname, position(r.contype::text in 'pufc'), r.conname
+where c.relnamespace = 'public'::regnamespace and not c.relispartition and r.contype in ('p', 'u', 'x', 'c', 'f')
+order by c.relname, position(r.contype::text in 'puxfc'), r.conname
 """
 
 _RIGHTS = """
@@ -106,7 +106,7 @@ _PURPOSES = {
 
 _CREATE = re.compile(r"^create table (?:if not exists )?(\w+) \((?:\s*--\s*(?P<note>.*))?$")
 _COLUMN = re.compile(r"^  (\w+) .*?--\s*(?P<note>.+)$")
-_KINDS = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "check"}
+_KINDS = {"p": "primary key", "u": "unique", "x": "excludes one another", "f": "foreign key", "c": "check"}
 
 
 def page(database_url: str) -> str:
@@ -175,7 +175,7 @@ def _named(rule: Mapping[str, Any]) -> str:
 
 
 def _told(text: str) -> str:
-    for word in ("PRIMARY KEY ", "UNIQUE ", "FOREIGN KEY ", "CHECK "):
+    for word in ("PRIMARY KEY ", "UNIQUE ", "EXCLUDE ", "FOREIGN KEY ", "CHECK "):
         text = text.removeprefix(word)
     return " ".join(text.split())
 

@@ -365,7 +365,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     erased = await caller.post(f"/v1/customers/{gone}/erasures", {"ground": "requested"})
     assert erased.status_code == 202, erased.text
     mine["erasure"] = erased.json()["id"]
-    return mine
+    return mine | await _scheduled(caller.stage, mine)
 
 
 async def given_up(stage: Stage) -> str:
@@ -561,6 +561,69 @@ async def _saved(caller: Any, mine: dict[str, str]) -> dict[str, str]:
         "payment_change": ids.show(ids.PAYMENT_CHANGE, confirmation),
         "payment_method_change": ids.show(ids.PAYMENT_METHOD_CHANGE, setup),
     }
+
+
+async def _scheduled(stage: Stage, mine: dict[str, str]) -> dict[str, str]:
+    """Let a business have a class that somebody is in and another waits for; return what it consists of."""
+    made = {name: ids.new() for name in _BOOKING_KINDS}
+    customer = ids.parse(ids.CUSTOMER, mine["customer"])
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        for statement, names in _BOOKING_ROWS:
+            of = {"tenant": stage.tenant_id, "customer": customer} | made
+            await tx.execute(statement, *(of[name] for name in ("tenant", *names)))
+    return {name: ids.show(prefix, made[name]) for name, prefix in _BOOKING_KINDS.items()}
+
+
+_BOOKING_KINDS = {
+    "venue": ids.VENUE,
+    "room": ids.ROOM,
+    "staff": ids.STAFF,
+    "policy": ids.BOOKING_POLICY,
+    "template": ids.CLASS_TEMPLATE,
+    "class": ids.CLASS,
+    "booking": ids.BOOKING,
+    "entry": ids.WAITLIST_ENTRY,
+}
+
+_BOOKING_ROWS = (
+    ("insert into venue (tenant_id, id, name, time_zone) values ($1, $2, 'Harbour', 'Europe/Berlin')", ("venue",)),
+    (
+        "insert into room (tenant_id, id, venue_id, name, capacity) values ($1, $2, $3, 'Hall', 12)",
+        ("room", "venue"),
+    ),
+    ("insert into staff (tenant_id, id, name) values ($1, $2, 'Ines')", ("staff",)),
+    (
+        "insert into booking_policy (tenant_id, id, name, is_default, terms) values ($1, $2, 'House', true, '{}')",
+        ("policy",),
+    ),
+    (
+        """insert into class_template (tenant_id, id, venue_id, room_id, staff_id, title, duration_min, capacity, credit_cost, rrule,
+          starts_on, local_start, time_zone, is_published)
+        values ($1, $2, $3, $4, $5, 'Flow', 60, 12, 1, 'FREQ=WEEKLY', '2099-01-05', '09:00', 'Europe/Berlin', true)""",
+        ("template", "venue", "room", "staff"),
+    ),
+    (
+        """insert into class_instance (tenant_id, id, template_id, venue_id, room_id, staff_id, title, credit_cost, slot, local_date,
+          local_start, time_zone, starts_at, ends_at, is_published, capacity, booked, waiting, waited)
+        values ($1, $2, $3, $4, $5, $6, 'Flow', 1, '2099-01-05', '2099-01-05', '09:00', 'Europe/Berlin',
+          '2099-01-05T08:00Z', '2099-01-05T09:00Z', true, 12, 1, 1, 2)""",
+        ("class", "template", "venue", "room", "staff"),
+    ),
+    (
+        """insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_id, status, starts_at, ends_at, local_date,
+          source, paid_with, terms, snapshot, cancel_by, booked_by)
+        values ($1, $2, 'ABCDEFG', $3, 'class', $4, $5, 'booked', '2099-01-05T08:00Z', '2099-01-05T09:00Z', '2099-01-05',
+          'online', 'nothing', '{}', '{}', '2099-01-04T20:00Z', 'operator')""",
+        ("booking", "customer", "class", "venue"),
+    ),
+    (
+        """insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, joined_by)
+        values ($1, $2, $3, $4, 1, 'waiting', 'operator')""",
+        ("entry", "class", "customer"),
+    ),
+    ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
+    ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),
+)
 
 
 async def _met(caller: Any) -> UUID:

@@ -61,6 +61,16 @@ JOB = "job"
 CIRCUIT = "cir"
 ERASURE = "ers"
 GATEWAY_CALL = "gwc"
+VENUE = "ven"
+ROOM = "rom"
+STAFF = "stf"
+CLASS_TEMPLATE = "tpl"
+CLASS = "cls"
+BOOKING = "bkg"
+WAITLIST_ENTRY = "wle"
+BOOKING_POLICY = "pol"
+SERVICE = "svc"
+TIER = "tier"
 
 
 class IdInvalid(Invalid):

@@ -12,6 +12,7 @@ from bursar.kernel.errors import FieldError, Forbidden, Invalid
 READS: Final = frozenset(
     {
         "audit:read",
+        "bookings:read",
         "catalog:read",
         "credits:read",
         "customers:read",
@@ -26,6 +27,7 @@ READS: Final = frozenset(
         "payments:read",
         "reconciliation:read",
         "refunds:read",
+        "schedule:read",
         "security:read",
         "storefront:read",
         "subscriptions:read",
@@ -34,6 +36,8 @@ READS: Final = frozenset(
 )
 WRITES: Final = frozenset(
     {
+        "bookings:override",
+        "bookings:write",
         "catalog:write",
         "credits:write",
         "customers:erase",
@@ -49,6 +53,7 @@ WRITES: Final = frozenset(
         "payments:write",
         "reconciliation:write",
         "refunds:write",
+        "schedule:write",
         "settings:write",
         "storefront:write",
         "subscriptions:write",
@@ -59,6 +64,7 @@ ALL: Final = READS | WRITES
 
 _DAILY: Final = frozenset(
     {
+        "bookings:read",
         "catalog:read",
         "credits:read",
         "customers:read",
@@ -67,9 +73,11 @@ _DAILY: Final = frozenset(
         "orders:read",
         "payments:read",
         "refunds:read",
+        "schedule:read",
         "subscriptions:read",
     }
 )
+_BOOKINGS: Final = frozenset({"bookings:override", "bookings:write"})
 _MONEY: Final = frozenset(
     {
         "disputes:write",
@@ -85,7 +93,9 @@ ROLES: Final = {
     "owner": ALL,
     "admin": ALL - {"customers:erase", "settings:write"},
     "finance": READS - {"security:read", "users:read"} | _MONEY | {"catalog:write", "credits:write"},
-    "staff": _DAILY | {"customers:write", "orders:write", "payments:write", "credits:write", "licences:write"},
+    "staff": _DAILY
+    | _BOOKINGS
+    | {"customers:write", "orders:write", "payments:write", "credits:write", "licences:write"},
     "support": _DAILY
     | {"customers:write", "events:read", "events:replay", "disputes:read", "jobs:read", "licences:write"},
     "read-only": READS - {"audit:read", "security:read"},

@@ -1,0 +1,1 @@
+"""What is sold, app by app. An app knows money and nothing of other apps; money knows no app."""
