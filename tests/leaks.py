@@ -11,6 +11,7 @@ NOT_TENANTS = (
     "backup_canary",
     "backup_standing",
     "bursar_migration",
+    "installation_figure",
     "operator",
     "operator_link",
     "operator_session",

@@ -51,6 +51,7 @@ _MAY_ENGINE = {
     "gateway_event_differing": {"select", "insert", "update"},
     "gateway_event_queue": {"select", "insert", "update", "delete"},
     "identity_issuer": {"select"},
+    "installation_figure": {"select", "insert", "update", "delete"},
     "invariant_sweep": {"select"},
     "job": {"select", "insert", "update", "delete"},
     "job_tally": {"select", "insert", "update", "delete"},
@@ -65,7 +66,7 @@ _MAY_ENGINE = {
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
 }
-_ENGINE_FINDS = {"audit_record", "audit_seal"}
+_ENGINE_FINDS = {"audit_record", "audit_seal", "circuit"}
 """Of these the engine reads the columns by which it finds work, and no others."""
 _NEVER_CHANGED = {
     "audit_note",

@@ -8,7 +8,11 @@ import asyncpg
 import pytest
 
 from api.conftest import running
-from bursar.web.standing import Watch
+from bursar.bootstrap import kinds
+from bursar.health import Watch
+from bursar.kernel import ids
+from bursar.kernel.circuits import Admission, Circuits
+from bursar.kernel.clock import utc_now
 from stage import event, intent
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +26,64 @@ async def test_a_healthy_installation(world):
     assert (live.status_code, live.json()["status"]) == (200, "alive")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert (health.status_code, health.json()["status"]) == (200, "healthy")
-    assert health.json()["parts"].keys() == {"database", "queue", "dead_letters", "reconciliation", "backups", "disk"}
+    parts = health.json()["parts"]
+    assert parts.keys() == {
+        "archive", "audit", "backups", "clock", "database", "dead_letters", "disk", "figures", "gateway:stripe", "jobs",
+        "mail", "memory", "queue", "reconciliation", "replication", "sign_in",
+    }  # fmt: skip
+    assert {name for name, part in parts.items() if part["latency_s"] is None} == {
+        "archive", "clock", "disk", "figures", "memory",
+    }, "what is read without a question of its own"  # fmt: skip
+    assert parts["gateway:stripe"]["figures"] == {"accounts": 2, "circuits_open": 0, "circuits_half_open": 0}
+    assert abs(parts["clock"]["figures"]["skew_s"]) < 1
+    assert not any(part["advice"] for part in parts.values())
+
+
+async def test_a_thousand_probes_cost_one_look(world, monkeypatch):
+    monkeypatch.setattr("bursar.health.watch.KEPT_S", 60.0)
+    answers = await asyncio.gather(
+        *(world.http.get(path) for _ in range(250) for path in ("/health", "/health/ready", "/metrics", "/health/live"))
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert world.app.api.state.watch.looks == 1
+
+
+async def test_an_open_circuit_and_letters_that_are_refused_degrade_and_say_what_to_do(world):
+    stage = world.mine.stage
+    circuits, now = Circuits(stage.db, utc_now), utc_now()
+    place = {
+        "tenant_id": stage.tenant_id,
+        "subject": ids.show(ids.GATEWAY_ACCOUNT, stage.account_id),
+        "operation": "refund",
+    }
+    for _ in range(5):
+        await circuits.failed(Admission(now), **place, why="a secret of theirs")
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        letter = ids.new()
+        await tx.execute(
+            "insert into mail_message (tenant_id, id, kind, email, created_at) values ($1, $2, 'invitation', 'a@b.c', now())",
+            stage.tenant_id,
+            letter,
+        )
+        await tx.execute(
+            "insert into mail_queue values ($1, $2, now() + interval '1 hour', 3)", stage.tenant_id, letter
+        )
+
+    answer = await world.http.get("/health")
+    figures = (await world.http.get("/metrics")).text
+
+    parts = answer.json()["parts"]
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded"), (
+        "what waits outside is no reason to restart us"
+    )
+    assert {name for name, part in parts.items() if part["status"] != "healthy"} == {"gateway:stripe", "mail"}
+    assert parts["gateway:stripe"]["figures"]["circuits_open"] == 1
+    assert parts["gateway:stripe"]["advice"]
+    assert parts["mail"]["advice"]
+    assert "secret" not in answer.text
+    assert place["subject"] not in answer.text
+    assert 'bursar_circuits{gateway="stripe",state="open"} 1.0' in figures
 
 
 async def test_dead_letters_and_a_waiting_queue_degrade(world):
@@ -52,6 +113,7 @@ async def test_without_a_database_it_lives_and_says_that_it_is_not_ready():
     assert live.status_code == 200
     assert (ready.status_code, ready.json()["code"]) == (503, "database_unavailable")
     assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+    assert health.json()["parts"]["database"]["advice"]
     assert (listed.status_code, listed.headers["retry-after"]) == (503, "2")
     assert (delivered.status_code, delivered.headers["retry-after"]) == (503, "5")
     assert "bursar_database_up 0.0" in metrics.text
@@ -64,7 +126,7 @@ async def test_a_schema_of_another_version_is_not_ready(world, admin_url):
     )
     newer = await world.http.get("/health/ready")
     await connection.execute("delete from bursar_migration")
-    world.app.api.state.watch = Watch(world.app.resources)
+    world.app.api.state.watch = Watch(world.app.resources, kinds())
     older = await world.http.get("/health/ready")
     await connection.close()
 

@@ -1,9 +1,7 @@
 """`bursar doctor`: what is wrong with an installation, and what to do about it."""
 
 import asyncio
-import shutil
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +9,21 @@ from typing import Any
 import asyncpg
 import typer
 
-from bursar import backups
+from bursar import backups, health
+from bursar.bootstrap import kinds
 from bursar.cli.connection import instance
 from bursar.cli.options import Data, Json, answer
-from bursar.kernel import migrations
-from bursar.kernel.db import ENGINE_ROLE, TENANT_ROLE
+from bursar.kernel import jobs, migrations
+from bursar.kernel.db import ENGINE_ROLE, TENANT_ROLE, Database
 from bursar.kernel.errors import DomainError
+from bursar.kernel.http.addresses import networks
+from bursar.kernel.oidc.fetching import fetch_json
+from bursar.kernel.oidc.key_sets import DISCOVERY
 from bursar.kernel.settings import Settings
 
 _POSTGRES_MIN = 150_000
-_FREE_BYTES_MIN = 1_000_000_000
-_SKEW_MAX_S = 2.0
+_ISSUERS_MAX = 10
+_ISSUERS_S = 10.0
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 _PRIVILEGES = """
@@ -44,6 +46,14 @@ where c.relnamespace = 'public'::regnamespace
 order by c.relname"""
 
 
+_SOME_ISSUERS = (
+    f"select distinct issuer from identity_issuer where removed_at is null order by issuer limit {_ISSUERS_MAX}"
+)
+
+_NEEDED = ("schema", "roles")
+"""Without these nothing else can be looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One check: what was found, and what to do where it is not well."""
@@ -58,7 +68,7 @@ Check = Callable[[Any, Settings], Awaitable[Finding]]
 
 
 def doctor(data: Data = None, *, as_json: Json = False) -> None:
-    """Check the database, its schema, its durability, the roles, the disk and the clock."""
+    """Check the database, its schema, durability and roles, and every part of /health; say what is wrong and what to do."""
     with instance(data) as settings:
         findings = asyncio.run(examine(settings))
     ok = all(finding.ok for finding in findings)
@@ -75,9 +85,50 @@ async def examine(settings: Settings) -> list[Finding]:
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         return [Finding("database", ok=False, found=str(error), advice="Start it, or correct BURSAR_DATABASE_URL.")]
     try:
-        return [Finding("database", ok=True, found="reachable"), *[await ask(connection, settings) for ask in _CHECKS]]
+        found = [Finding("database", ok=True, found="reachable"), *[await ask(connection, settings) for ask in _CHECKS]]
     finally:
         await connection.close(timeout=10)
+    if all(finding.ok for finding in found if finding.check in _NEEDED):
+        found += await _parts(settings)
+    return found
+
+
+async def _parts(settings: Settings) -> list[Finding]:
+    """Return what `/health` shows, and whether each identity provider answers now. Of backups more was said already."""
+    db = await Database.open(settings.database_url, size=2)
+    try:
+        parts = await health.current_parts(jobs.Resources(db, settings), kinds())
+        async with db.engine() as tx:
+            issuers = [row["issuer"] for row in await tx.fetch(_SOME_ISSUERS)]
+    finally:
+        await db.close()
+    found = [_of_part(part) for part in parts if part.name not in ("backups", "sign_in")]
+    return [*found, await _issuers(issuers, settings)]
+
+
+def _of_part(part: health.Part) -> Finding:
+    figures = ", ".join(f"{name} {value:g}" for name, value in part.figures.items())
+    return Finding(part.name, part.status == "healthy", part.detail or figures or "nothing to tell", part.advice)
+
+
+async def _issuers(issuers: Sequence[str], settings: Settings) -> Finding:
+    """Ask some for their description, all at once and not for long."""
+    faults = await asyncio.gather(*(_fault_of(issuer, settings) for issuer in issuers))
+    silent = [fault for fault in faults if fault]
+    found = "; ".join(silent) or (f"{len(issuers)} answer" if issuers else "none are set")
+    advice = "See their own status and this machine's way to them; their last keys count for a day."
+    return Finding("identity providers", not silent, found, advice)
+
+
+async def _fault_of(issuer: str, settings: Settings) -> str:
+    try:
+        async with asyncio.timeout(_ISSUERS_S):
+            await fetch_json(issuer.rstrip("/") + DISCOVERY, permitted=networks(settings.issuer_networks))
+    except DomainError as refusal:
+        return f"{issuer}: {refusal.message}"
+    except TimeoutError:
+        return f"{issuer}: no answer within {_ISSUERS_S:g} s"
+    return ""
 
 
 async def _version(connection: Any, _: Settings) -> Finding:
@@ -122,20 +173,6 @@ async def _policies(connection: Any, _: Settings) -> Finding:
     return Finding("row-level security", not open_tables, found, "Restore the schema: bursar migrate, or a backup.")
 
 
-async def _disk(_: Any, settings: Settings) -> Finding:
-    place = next(path for path in (settings.data, *settings.data.parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    return Finding("disk", free >= _FREE_BYTES_MIN, f"{free / 1e9:.1f} GB free at {place}", "Make room; 1 GB at least.")
-
-
-async def _clock(connection: Any, _: Settings) -> Finding:
-    before = time.time()
-    theirs = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
-    skew_s = theirs - (before + time.time()) / 2
-    advice = "Run a time service on both machines; signatures are refused by a wrong clock."
-    return Finding("clock", abs(skew_s) <= _SKEW_MAX_S, f"the database's differs by {skew_s:+.3f} s", advice)
-
-
 async def _backups(_: Any, settings: Settings) -> Finding:
     try:
         async with backups.connected(settings.database_admin_url) as connection:
@@ -171,4 +208,4 @@ def _line(finding: Finding) -> str:
     return f"{mark} {finding.check}: {finding.found}" + ("" if finding.ok else f"\n     {finding.advice}")
 
 
-_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _disk, _clock, _secret, _backups)
+_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _secret, _backups)

@@ -6,8 +6,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 
+from bursar.health import Standing
 from bursar.kernel.security import KINDS, Kind
-from bursar.web.standing import Standing
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -70,6 +70,12 @@ class Metrics:
             ["what"],
             registry=self._registry,
         )
+        self._circuits = Gauge(
+            "bursar_circuits",
+            "Circuits that are not closed, by gateway.",
+            ["gateway", "state"],
+            registry=self._registry,
+        )
         self._up = Gauge("bursar_database_up", "Whether the database answers.", registry=self._registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -89,15 +95,18 @@ class Metrics:
             for status, count in counts.items():
                 self._events.labels(status).set(count)
             self._age.set(standing.oldest_s)
-            self._unsealed.set(standing.unsealed_s)
+            self._unsealed.set(standing.seldom.unsealed_s)
             self._jobs.clear()
             for (kind, state), count in standing.jobs.items():
                 self._jobs.labels(kind, state).set(count)
             self._jobs_age.set(standing.jobs_oldest_s)
-            self._not_reconciled.set(standing.not_reconciled)
+            self._not_reconciled.set(standing.seldom.not_reconciled)
             self._backups.clear()
             for name, seconds in standing.backups.figures.items():
                 self._backups.labels(name.removesuffix("_age_s")).set(seconds)
+            for gateway, outside in standing.seldom.gateways.items():
+                for state in ("open", "half_open"):
+                    self._circuits.labels(gateway, state).set(outside.states.get(state, 0))
             for table, rows in standing.stored.items():
                 self._stored.labels(table).set(rows)
         return generate_latest(self._registry)

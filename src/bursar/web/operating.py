@@ -9,20 +9,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from bursar import __version__, backups
+from bursar import __version__
+from bursar.bootstrap import kinds
+from bursar.health import Issuers, Part, Standing, Verdict, Watch, worst
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address, networks
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.resources import resources_of
-from bursar.kernel.settings import Settings
-from bursar.web.standing import Standing, Watch, free_bytes
 
 router = APIRouter(route_class=StrictRoute, tags=["operating"])
-
-_OLDEST_MAX_S = 60
-_FREE_BYTES_MIN = 1_000_000_000
-
-Verdict = Literal["healthy", "degraded", "unhealthy"]
 
 
 class Alive(BaseModel):
@@ -34,11 +29,13 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
 
 
-class Part(BaseModel):
-    """One part of the installation."""
+class PartView(BaseModel):
+    """One part of the installation. advice: what to do."""
 
     status: Verdict
+    latency_s: float | None = Field(default=None, description="Of the question about it.")
     detail: str = ""
+    advice: str = Field(default="", description="What to do; empty when the part is healthy.")
     figures: dict[str, float] = Field(default_factory=dict)
 
 
@@ -47,13 +44,13 @@ class Health(BaseModel):
 
     status: Verdict
     version: str = __version__
-    parts: dict[str, Part]
+    parts: dict[str, PartView]
 
 
 async def _watch(request: Request) -> Watch:
     state = request.app.state
     if not hasattr(state, "watch"):
-        state.watch = Watch(resources_of(request))
+        state.watch = Watch(resources_of(request), kinds(), issuers=lambda: Issuers(*state.tokens.standing()))
     watch: Watch = state.watch
     return watch
 
@@ -93,19 +90,13 @@ async def ready(watch: WatchOf) -> Ready:
 
 
 @router.get("/health", dependencies=_WATCHERS, responses={503: {"model": Health}})
-async def health(request: Request, response: Response, watch: WatchOf) -> Health:
-    """Tell how every part is: database, queue, dead letters, disk."""
-    parts = await _database_parts(watch, resources_of(request).settings)
-    free = free_bytes(resources_of(request).settings.data)
-    parts["disk"] = Part(
-        status="healthy" if free >= _FREE_BYTES_MIN else "degraded",
-        detail="" if free >= _FREE_BYTES_MIN else "less than 1 GB is free",
-        figures={"free_bytes": free},
-    )
-    verdict = _worst([part.status for part in parts.values()])
+async def health(response: Response, watch: WatchOf) -> Health:
+    """Tell how every part is, and what to do about one that is not well."""
+    found = await watch.parts()
+    verdict = worst(found)
     if verdict == "unhealthy":
         response.status_code = 503
-    return Health(status=verdict, parts=parts)
+    return Health(status=verdict, parts={part.name: _view(part) for part in found})
 
 
 @router.get(
@@ -120,44 +111,17 @@ async def metrics(request: Request, watch: WatchOf) -> Response:
     return Response(request.app.state.metrics.text(standing), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _database_parts(watch: Watch, settings: Settings) -> dict[str, Part]:
-    try:
-        standing = await watch.standing()
-    except DomainError as refusal:
-        return {"database": Part(status="unhealthy", detail=refusal.message)}
-    late_backups = backups.complaint(standing.backups, settings)
-    late, lately = standing.oldest_s > _OLDEST_MAX_S, standing.dead_lately
-    return {
-        "database": Part(status="healthy", figures={"latency_s": round(standing.latency_s, 4)}),
-        "queue": Part(
-            status="degraded" if late else "healthy",
-            detail=f"the oldest event has waited {standing.oldest_s:.0f} s; is a worker running?" if late else "",
-            figures={"received": standing.waiting, "failed": standing.retrying, "oldest_s": standing.oldest_s},
-        ),
-        "dead_letters": Part(
-            status="degraded" if lately else "healthy",
-            detail=f"{lately} events came to rest within the last hour" if lately else "",
-            figures={"dead": standing.dead, "last_hour": lately},
-        ),
-        "reconciliation": Part(
-            status="degraded" if standing.not_reconciled else "healthy",
-            detail=f"{standing.not_reconciled} gateway accounts were not compared with their gateways for 26 hours"
-            if standing.not_reconciled
-            else "",
-            figures={"overdue_accounts": standing.not_reconciled},
-        ),
-        "backups": Part(
-            status="degraded" if late_backups else "healthy", detail=late_backups, figures=standing.backups.figures
-        ),
-    }
+def _view(part: Part) -> PartView:
+    return PartView(
+        status=part.status,
+        latency_s=part.latency_s,
+        detail=part.detail,
+        advice=part.advice,
+        figures=part.figures,
+    )
 
 
 def _unready(refusal: DomainError) -> DomainError:
     """Return the refusal with the status that load balancers understand."""
     refusal.status = 503  # type: ignore[misc]
     return refusal
-
-
-def _worst(verdicts: list[Verdict]) -> Verdict:
-    order: tuple[Verdict, ...] = ("unhealthy", "degraded", "healthy")
-    return next(verdict for verdict in order if verdict in verdicts)

@@ -23,7 +23,7 @@ STALE_S_MAX: Final = 86_400.0
 KEYS_MAX: Final = 100
 RSA_BITS_MIN: Final = 2048
 _ISSUERS_MAX: Final = 1000
-_DISCOVERY: Final = "/.well-known/openid-configuration"
+DISCOVERY: Final = "/.well-known/openid-configuration"
 
 _KINDS: Final = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
@@ -49,6 +49,7 @@ class _Kept:
     fetched_at: float | None = None
     fresh_until: float = 0.0
     not_before: float = 0.0
+    is_silent: bool = False
     fetching: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -69,6 +70,10 @@ class KeySets:
             await self._refresh(issuer, kept)
             found = _chosen(kept.keys, kid, algorithm)
         return found
+
+    def standing(self) -> tuple[int, int]:
+        """Return how many issuers were asked, and how many of them did not answer as they should the last time."""
+        return len(self._kept), sum(kept.is_silent for kept in self._kept.values())
 
     def _of(self, issuer: str) -> _Kept:
         if issuer not in self._kept and len(self._kept) >= _ISSUERS_MAX:
@@ -91,7 +96,7 @@ class KeySets:
 
     async def _fetch_keys(self, issuer: str, kept: _Kept) -> None:
         try:
-            described = await self._fetch(issuer.rstrip("/") + _DISCOVERY)
+            described = await self._fetch(issuer.rstrip("/") + DISCOVERY)
             if described.document.get("issuer") != issuer:
                 raise IssuerUnavailable("the issuer's description is of another issuer")
             place = described.document.get("jwks_uri")
@@ -101,7 +106,9 @@ class KeySets:
             kept.keys = _usable(fetched.document)
             kept.fetched_at = time.monotonic()
             kept.fresh_until = kept.fetched_at + fetched.fresh_s
+            kept.is_silent = False
         except DomainError as failure:
+            kept.is_silent = True
             _log.warning("issuer_keys_not_fetched", issuer=issuer, detail=failure.message)
         finally:
             kept.not_before = time.monotonic() + PAUSE_S

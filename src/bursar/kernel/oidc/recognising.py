@@ -41,6 +41,10 @@ class Tokens:
         self._key_sets = KeySets(partial(fetch_json, permitted=networks(settings.issuer_networks)))
         self._known: dict[bytes, _Known] = {}
 
+    def standing(self) -> tuple[int, int]:
+        """Return how many issuers this process has asked for keys, and how many did not answer the last time."""
+        return self._key_sets.standing()
+
     async def principal(self, resources: Resources, token: str, *, tenant: str | None) -> Principal:
         """Return whose token this is. tenant: the header Bursar-Tenant, if it was sent.
 
