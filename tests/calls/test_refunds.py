@@ -145,6 +145,16 @@ async def test_a_refund_that_the_gateway_refuses_fails_and_can_be_asked_for_agai
     assert await shop.desk.stage.value("select count(*) from outbox where topic = 'refund.failed'") == 1
 
 
+async def test_a_refusal_in_words_that_cannot_be_kept_is_kept_without_them(shop: Shop):
+    shop.desk.double.failures.append(GatewayRefused("no\x00 balance \ud800", code="bal\x00ance", status=400))
+
+    asked = await shop.ask()
+    await shop.settle()
+
+    told = (await shop.caller.get(f"/v1/refunds/{asked.json()['id']}")).json()
+    assert (told["status"], told["failure"]) == ("failed", "balance: no balance ?")
+
+
 async def test_a_report_that_comes_before_the_answer_is_the_same_refund(shop: Shop):
     asked = await shop.ask(amount_minor=1000)
     told = refund("early", amount=1000, metadata={"bursar_refund": asked.json()["id"]})

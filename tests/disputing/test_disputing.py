@@ -10,7 +10,7 @@ import pytest
 
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
-from bursar.money import calls
+from bursar.money import calls, disputing
 from bursar.money.applying.sweeping import sweep_bodies
 from bursar.money.desk import erase_customer
 from bursar.money.disputing.reminding import KINDS, REMIND_DUE
@@ -189,6 +189,27 @@ async def test_a_dispute_is_answered_once_and_in_time(shop: Shop):
     assert (await shop.mine.get(f"/v1/disputes/{second}")).json()["status"] == "lost"
     assert await refused(f"/v1/disputes/{second}/evidence", final) == (409, "dispute_closed")
     assert await shop.stage.value("select count(*) from gateway_call") == 2
+
+
+async def test_the_same_acceptance_at_the_same_time_is_one(shop: Shop):
+    dispute_id, answer_id = ids.parse(ids.DISPUTE, await shop.contested()), ids.new()
+    tenant_id = shop.stage.tenant_id
+
+    async def accept(meanwhile: asyncio.Event) -> UUID:
+        async with shop.stage.db.tenant(tenant_id) as tx:
+            one = {"tenant_id": tenant_id, "dispute_id": dispute_id, "actor": "test", "now": shop.clock()}
+            given = await disputing.accept(tx, **one, answer_id=answer_id)
+            await meanwhile.wait()
+            return given
+
+    waiting = asyncio.Event()
+    both = [asyncio.create_task(accept(waiting)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    waiting.set()
+
+    assert await asyncio.gather(*both) == [answer_id, answer_id]
+    assert await shop.stage.value("select count(*) from dispute_answer") == 1
+    assert await shop.stage.value("select count(*) from gateway_call") == 1
 
 
 async def test_an_inquiry_that_becomes_a_dispute_is_answered_again(shop: Shop):

@@ -95,3 +95,19 @@ async def test_whoever_the_gateway_does_not_know_and_whoever_is_another_s_gets_n
     assert (crossing.status_code, crossing.json()["code"]) == (404, "customer_not_found")
     assert (nowhere.status_code, before) == (422, 0)
     assert (foreign.status_code, foreign.json()["code"]) == (404, "portal_session_not_found")
+
+
+async def test_whoever_is_deleted_or_erased_gets_no_link_and_saves_nothing(shop: Shop):
+    customer = await customer_of(shop)
+    link = {"customer": customer}
+    setup = {"customer": customer, "return_url": BACK}
+
+    deleted = await shop.mine.send("DELETE", f"/v1/customers/{customer}")
+    refused = [await shop.mine.post("/v1/portal-sessions", link), await shop.mine.post("/v1/payment-methods", setup)]
+    async with shop.stage.db.tenant(shop.stage.tenant_id) as tx:
+        await tx.execute("update customer set deleted_at = null, deleted_by = null, erased_at = clock_timestamp()")
+    refused += [await shop.mine.post("/v1/portal-sessions", link), await shop.mine.post("/v1/payment-methods", setup)]
+
+    assert deleted.status_code in (200, 204), deleted.text
+    assert [(each.status_code, each.json()["code"]) for each in refused] == [(409, "customer_not_at_gateway")] * 4
+    assert await shop.stage.value("select count(*) from gateway_call") == 0

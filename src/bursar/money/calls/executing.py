@@ -11,7 +11,7 @@ import structlog
 
 from bursar.kernel import ids, jobs, tracing
 from bursar.kernel.circuits import Admission, Refused
-from bursar.kernel.db import Transaction
+from bursar.kernel.db import Transaction, storable
 from bursar.kernel.errors import DomainError
 from bursar.kernel.jobs import Backoff, GivenUp, Job, Kind, Postponed, Retry, Work
 from bursar.money.calls import writing
@@ -399,5 +399,8 @@ def _place(it: Intent) -> Place:
     return Place(it.tenant_id, it.account_id, it.operation)
 
 
-def _ended(it: Intent, call: AnyCall, **more: Any) -> Ended:
-    return Ended(it.tenant_id, it.id, it.account_id, it.subject, call, **more)
+def _ended(it: Intent, call: AnyCall, *, code: str | None = None, message: str | None = None, **more: Any) -> Ended:
+    """Return what whoever asked is told. A gateway's words are told as they are kept: he writes them down too."""
+    code = code and storable(code, length_max=writing.CODE_MAX)
+    message = message and storable(message, length_max=writing.MESSAGE_MAX)
+    return Ended(it.tenant_id, it.id, it.account_id, it.subject, call, code=code, message=message, **more)

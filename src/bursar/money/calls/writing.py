@@ -9,8 +9,8 @@ from bursar.kernel.db import Transaction, storable
 from bursar.money.calls.models import Intent
 from bursar.money.gateways.calling import CallFailed
 
-_MESSAGE_MAX: Final = 500
-_CODE_MAX: Final = 100
+MESSAGE_MAX: Final = 500
+CODE_MAX: Final = 100
 
 _INTENT = """
 select tenant_id, id, gateway_account_id as account_id, operation, subject, asker, request, state, attempts, key_number, in_doubt,
@@ -68,7 +68,7 @@ async def troubled(
     tx: Transaction, it: Intent, failure: CallFailed, *, attempt: int, in_doubt: bool, must_look: bool = False
 ) -> None:
     """Write down what went wrong. attempt: of this sender. in_doubt: whether anything sent so far may have been done."""
-    message = storable(failure.message, length_max=_MESSAGE_MAX)
+    message = storable(failure.message, length_max=MESSAGE_MAX)
     await tx.execute(_TROUBLED, it.tenant_id, it.id, failure.kind, message, attempt, in_doubt, must_look)
 
 
@@ -111,8 +111,8 @@ async def ended(
 ) -> bool:
     """Write that it was refused, or that nobody can tell; False when it is not in the state any more in which it was found."""
     kept = let_go(it.request) if is_let_go else None
-    told_code = code and storable(code, length_max=_CODE_MAX)
-    told = storable(message, length_max=_MESSAGE_MAX)
+    told_code = code and storable(code, length_max=CODE_MAX)
+    told = storable(message, length_max=MESSAGE_MAX)
     ending = (state, kind, told_code, told, event_id, now, kept, it.state)
     return await tx.fetchval(_ENDED, it.tenant_id, it.id, *ending) is not None
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from bursar.kernel import audit, ids
@@ -12,15 +11,12 @@ from bursar.kernel.errors import Conflict, Invalid
 from bursar.kernel.identity import tokens
 from bursar.money import calls
 from bursar.money.catalog.offers import Offer, offers
-from bursar.money.customers import require_customer
+from bursar.money.customers import is_named, require_customer
 from bursar.money.desk.orders import place_order
 from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout, Interval
 from bursar.money.gateways.facts import Claim
 from bursar.money.intake.accounts import GatewayAccountNotFound
-
-_UNNAMED: Final = ("email:", "guest:")
-"""How a customer's name at the gateway begins where the gateway has none."""
 
 
 class GatewayAccountMissing(Conflict):
@@ -214,7 +210,7 @@ async def _customer(tx: Transaction, *, tenant_id: UUID, account_id: UUID, wante
         return _Customer(email=wanted.email)
     await require_customer(tx, tenant_id=tenant_id, customer_id=wanted.customer_id)
     row = await tx.fetchrow(_CUSTOMER, tenant_id, wanted.customer_id)
-    is_known = row["gateway_account_id"] == account_id and not row["gateway_ref"].startswith(_UNNAMED)
+    is_known = row["gateway_account_id"] == account_id and is_named(row["gateway_ref"])
     return _Customer(row["gateway_ref"] if is_known else None, wanted.email or row["email"])
 
 

@@ -9,14 +9,20 @@ Invariants:
 """
 
 from bursar.money.customers.directory import Directory, know_customers
-from bursar.money.customers.queries import Customer, CustomerNotFound, customer, customers, require_customer
+from bursar.money.customers.queries import Customer, CustomerNotFound, customer, customers, require_customer, unknown
+from bursar.money.customers.standing import IS_GONE, CustomerNotAtGateway, is_named, name_at_gateway
 
 __all__ = [
+    "IS_GONE",
     "Customer",
+    "CustomerNotAtGateway",
     "CustomerNotFound",
     "Directory",
     "customer",
     "customers",
+    "is_named",
     "know_customers",
+    "name_at_gateway",
     "require_customer",
+    "unknown",
 ]

@@ -75,16 +75,17 @@ async def customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> Cu
     """Return one customer. Raises CustomerNotFound."""
     row = await tx.fetchrow(_ONE, tenant_id, customer_id)
     if row is None:
-        raise _unknown(customer_id)
+        raise unknown(customer_id)
     return Customer.of(row)
 
 
 async def require_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> None:
     """Refuse an id that is no customer of this tenant. Raises CustomerNotFound."""
     if not await tx.fetchval(_EXISTS, tenant_id, customer_id):
-        raise _unknown(customer_id)
+        raise unknown(customer_id)
 
 
-def _unknown(customer_id: UUID) -> CustomerNotFound:
+def unknown(customer_id: UUID) -> CustomerNotFound:
+    """Return the refusal of an id that is no customer."""
     shown = ids.show(ids.CUSTOMER, customer_id)
     return CustomerNotFound(f"there is no customer {shown}", hint="Look customers up at GET /v1/customers.")

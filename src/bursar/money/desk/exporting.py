@@ -16,13 +16,13 @@ from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.money.applying.sweeping import texts_of
 from bursar.money.applying.translation import is_in_own_words
+from bursar.money.customers import is_named
 from bursar.money.gateways.parsing import parse_object
 
 VERSION: Final = 1
 ROWS_AT_ONCE: Final = 200
 EVENTS_AT_ONCE: Final = 100
 _FIRST: Final = UUID(int=0)
-_BY_US: Final = ("email:", "guest:")
 
 _PREFIXES: Final = {
     "customer_id": ids.CUSTOMER,
@@ -309,7 +309,7 @@ async def _names(
         rows = await tx.fetch(_NAMES, tenant_id, list(customers))
     refs: dict[UUID | None, set[str]] = {None: {ids.show(ids.CUSTOMER, customer_id) for customer_id in customers}}
     for row in rows:
-        if not row["ref"].startswith(_BY_US):
+        if is_named(row["ref"]):
             refs.setdefault(row["account_id"], set()).add(row["ref"])
     return refs, {row["email"].strip().lower() for row in rows if row["email"]}
 

@@ -206,7 +206,8 @@ async def answer(
     _require_gateway(target, SubmitEvidence(dispute=target.ref))
     answer_id = answer_id or ids.new()
     texts = {name.value: text for name, text in said.texts.items()}
-    await _write(tx, tenant_id, target, answer_id, "evidence", is_final=said.is_final, texts=texts, actor=actor)
+    if not await _write(tx, tenant_id, target, answer_id, "evidence", is_final=said.is_final, texts=texts, actor=actor):
+        return answer_id
     await _upload(tx, tenant_id, target, answer_id, said.files, actor=actor)
     await _submit_if_whole(tx, tenant_id, answer_id)
     told = {"texts": sorted(texts), "files": sorted(each.name.value for each in said.files), "is_final": said.is_final}
@@ -231,7 +232,8 @@ async def accept(
     call = AcceptDispute(dispute=target.ref)
     _require_gateway(target, call)
     answer_id = answer_id or ids.new()
-    await _write(tx, tenant_id, target, answer_id, "acceptance", is_final=True, texts={}, actor=actor)
+    if not await _write(tx, tenant_id, target, answer_id, "acceptance", is_final=True, texts={}, actor=actor):
+        return answer_id
     await _ask(tx, tenant_id, answer_id, call, account_id=target.account_id, dispute_id=target.id, actor=actor)
     await _record(tx, tenant_id, target, "dispute.acceptance_asked", {}, actor=actor)
     return answer_id
@@ -300,12 +302,14 @@ async def _write(
     is_final: bool,
     texts: Mapping[str, str],
     actor: str,
-) -> None:
-    """Write the answer. Raises DisputeAnswerOpen, DisputeAnswered."""
+) -> bool:
+    """Write the answer; False if the same one was written meanwhile. Raises DisputeAnswerOpen, DisputeAnswered."""
     told = msgspec.json.encode(texts).decode()
     written = await tx.fetchval(_WRITE, tenant_id, answer_id, target.id, kind, is_final, target.is_inquiry, told, actor)
     if written is not None:
-        return
+        return True
+    if await tx.fetchval(_KNOWN, tenant_id, answer_id):
+        return False
     row = await tx.fetchrow(_OPEN, tenant_id, target.id)
     if row is None:
         raise DisputeAnswered("the final answer to this dispute was given", hint="The bank decides now.")

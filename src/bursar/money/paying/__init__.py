@@ -19,7 +19,6 @@ from bursar.money.paying.queries import PaymentChange, payment_changes
 from bursar.money.paying.saving import SAVING
 from bursar.money.paying.usable import (
     CustomerGone,
-    CustomerNotAtGateway,
     PaymentMethodDetached,
     PaymentMethodExpired,
     PaymentMethodMissing,
@@ -33,7 +32,6 @@ __all__ = [
     "CONFIRMATION_LETTER",
     "SAVING",
     "CustomerGone",
-    "CustomerNotAtGateway",
     "PaymentChange",
     "PaymentChangeOpen",
     "PaymentMethod",

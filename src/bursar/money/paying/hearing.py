@@ -12,7 +12,7 @@ import msgspec
 
 from bursar.kernel import audit, ids
 from bursar.kernel.clock import utc_now
-from bursar.kernel.db import Transaction
+from bursar.kernel.db import Transaction, storable
 from bursar.kernel.identity import letters
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
@@ -146,7 +146,7 @@ async def _stands(tx: Transaction, ended: Ended) -> _Stands:
 
 
 def _cut(text: str | None, most: int) -> str | None:
-    return text.replace("\x00", "")[:most] if text else None
+    return storable(text, length_max=most) if text else None
 
 
 ASKER: Final = Asker(ASKER_NAME, on_succeeded=succeeded, on_refused=refused)

@@ -9,7 +9,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
-from bursar.money.customers.queries import CustomerNotFound
+from bursar.money.customers import IS_GONE, name_at_gateway, unknown
 from bursar.money.gateways.calls import (
     AnyCall,
     CheckoutMode,
@@ -20,7 +20,6 @@ from bursar.money.gateways.calls import (
 )
 from bursar.money.paying.usable import (
     Account,
-    CustomerNotAtGateway,
     Method,
     PaymentMethodDetached,
     check_account,
@@ -30,9 +29,6 @@ from bursar.money.subscriptions.queries import SubscriptionNotFound
 
 SAVER: Final = "saving"
 Wish = Literal["setup", "detachment", "default"]
-
-_UNNAMED: Final = ("email:", "guest:")
-"""How a customer's name at the gateway begins where the gateway has none."""
 
 
 class SubscriptionOfAnother(Conflict):
@@ -61,8 +57,8 @@ class Setup:
     currency: str | None = None
 
 
-_CUSTOMER = """
-select c.gateway_ref, c.is_deleted or c.erased_at is not null as is_gone, a.id as account_id, a.gateway,
+_CUSTOMER = f"""
+select c.gateway_ref, {IS_GONE} as is_gone, a.id as account_id, a.gateway,
   a.api_key is not null and a.is_active as has_key, t.currency
 from customer c
 join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
@@ -93,10 +89,9 @@ async def set_up(tx: Transaction, *, tenant_id: UUID, setup: Setup, actor: str) 
     Raises CustomerNotFound, CustomerNotAtGateway, OperationUnsupported, GatewayKeyMissing.
     """
     row = await tx.fetchrow(_CUSTOMER, tenant_id, setup.customer_id)
-    customer = ids.show(ids.CUSTOMER, setup.customer_id)
     if row is None:
-        raise CustomerNotFound(f"there is no customer {customer}", hint="Look customers up at GET /v1/customers.")
-    ref = _named(row["gateway_ref"], customer, is_gone=row["is_gone"])
+        raise unknown(setup.customer_id)
+    ref = name_at_gateway(row["gateway_ref"], customer_id=setup.customer_id, is_gone=row["is_gone"])
     account = Account(row["account_id"], row["gateway"], row["has_key"])
     call: AnyCall
     if setup.ref is not None:
@@ -165,17 +160,9 @@ async def _owned(tx: Transaction, tenant_id: UUID, method_id: UUID) -> tuple[Met
     shown = ids.show(ids.PAYMENT_METHOD, method_id)
     if method.is_detached or method.customer_id is None or method.customer_ref is None:
         raise PaymentMethodDetached(f"{shown} is detached", hint="Its gateway has forgotten it; nothing is left to do.")
-    customer = ids.show(ids.CUSTOMER, method.customer_id)
-    return method, method.customer_id, _named(method.customer_ref, customer, is_gone=False)
-
-
-def _named(ref: str, customer: str, *, is_gone: bool) -> str:
-    if is_gone or ref.startswith(_UNNAMED):
-        raise CustomerNotAtGateway(
-            f"the gateway has no customer of its own for {customer}",
-            hint="Let the customer buy once with saves_payment_method: POST /v1/checkouts.",
-        )
-    return ref
+    # Whoever is gone keeps the right to have his card forgotten.
+    ref = name_at_gateway(method.customer_ref, customer_id=method.customer_id, is_gone=False)
+    return method, method.customer_id, ref
 
 
 async def _ask(tx: Transaction, tenant_id: UUID, wish: Wish, call: AnyCall, said: _Said, *, actor: str) -> UUID:

@@ -8,6 +8,7 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid, NotFound
+from bursar.money.customers import IS_GONE
 from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import AnyCall
 from bursar.money.intake.accounts import GatewayKeyMissing
@@ -41,12 +42,6 @@ class PaymentMethodExpired(Conflict):
     """The card is not good any more."""
 
     code = "payment_method_expired"
-
-
-class CustomerNotAtGateway(Conflict):
-    """The gateway knows this customer by no name of its own, so nothing can be saved for it there."""
-
-    code = "customer_not_at_gateway"
 
 
 class CustomerGone(Conflict):
@@ -88,8 +83,8 @@ class Method:
         return (self.exp_year, self.exp_month) < (at.year, at.month)
 
 
-_COLUMNS = """m.id, m.gateway_ref, m.customer_id, c.gateway_ref as customer_ref, m.is_detached,
-  coalesce(c.is_deleted or c.deleted_at is not null or c.erased_at is not null, false) as is_customer_gone, m.exp_year, m.exp_month,
+_COLUMNS = f"""m.id, m.gateway_ref, m.customer_id, c.gateway_ref as customer_ref, m.is_detached,
+  coalesce({IS_GONE}, false) as is_customer_gone, m.exp_year, m.exp_month,
   a.id as account_id, a.gateway, a.api_key is not null and a.is_active as has_key
 from payment_method m
 join gateway_account a on a.tenant_id = m.tenant_id and a.id = m.gateway_account_id

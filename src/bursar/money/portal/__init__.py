@@ -11,7 +11,6 @@ Invariants:
 from bursar.money.portal.opening import (
     FORGET_LINK,
     LINK_LIFE,
-    CustomerNotAtGateway,
     forget_link,
     open_session,
 )
@@ -20,7 +19,6 @@ from bursar.money.portal.queries import PortalSession, PortalSessionNotFound, po
 __all__ = [
     "FORGET_LINK",
     "LINK_LIFE",
-    "CustomerNotAtGateway",
     "PortalSession",
     "PortalSessionNotFound",
     "forget_link",

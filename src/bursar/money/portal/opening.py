@@ -6,9 +6,7 @@ from uuid import UUID
 
 from bursar.kernel import audit, ids, jobs
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Conflict
-from bursar.money import calls
-from bursar.money.customers.queries import CustomerNotFound
+from bursar.money import calls, customers
 from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CreatePortalSession
 from bursar.money.intake.accounts import GatewayKeyMissing
@@ -17,18 +15,10 @@ LINK_LIFE: Final = timedelta(minutes=5)
 """How long a link is told. Stripe lets one that nobody followed go as soon."""
 FORGET_LINK: Final = "portal.forget_link"
 _AGAIN: Final = timedelta(hours=1)
-_UNNAMED: Final = ("email:", "guest:")
-"""How a customer's name at the gateway begins where the gateway has none."""
 
 
-class CustomerNotAtGateway(Conflict):
-    """The gateway has no customer of this name: a guest paid, or money was taken at the desk."""
-
-    code = "customer_not_at_gateway"
-
-
-_CUSTOMER = """
-select c.gateway_account_id as account_id, c.gateway_ref as ref, c.is_deleted, a.gateway, a.api_key is not null and a.is_active as has_key
+_CUSTOMER = f"""
+select c.gateway_account_id as account_id, c.gateway_ref as ref, {customers.IS_GONE} as is_gone, a.gateway, a.api_key is not null and a.is_active as has_key
 from customer c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
 where c.tenant_id = $1 and c.id = $2
 """
@@ -50,13 +40,10 @@ async def open_session(
     shown = ids.show(ids.CUSTOMER, customer_id)
     row = await tx.fetchrow(_CUSTOMER, tenant_id, customer_id)
     if row is None:
-        raise CustomerNotFound(f"there is no customer {shown}")
+        raise customers.unknown(customer_id)
     call = CreatePortalSession(customer=row["ref"], return_url=return_url)
     check(row["gateway"], call)
-    if row["is_deleted"] or row["ref"].startswith(_UNNAMED):
-        raise CustomerNotAtGateway(
-            f"the gateway has no customer {shown}", hint="Whoever paid as a guest has no page there."
-        )
+    customers.name_at_gateway(row["ref"], customer_id=customer_id, is_gone=row["is_gone"])
     if not row["has_key"]:
         account = ids.show(ids.GATEWAY_ACCOUNT, row["account_id"])
         raise GatewayKeyMissing(f"{account} has no API key", hint="Rotate its secrets with an api_key.")

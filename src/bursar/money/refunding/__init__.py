@@ -9,7 +9,7 @@ Invariants:
 - a refund that is asked for is one row: before the gateway knows it, when it is reported, and when it was refused.
 """
 
-from bursar.money.refunding.promising import PaymentNotRefundable, ask_refund
+from bursar.money.refunding.promising import ELSEWHERE, PaymentNotRefundable, ask_refund
 from bursar.money.refunding.refusals import ASKER
 
-__all__ = ["ASKER", "PaymentNotRefundable", "ask_refund"]
+__all__ = ["ASKER", "ELSEWHERE", "PaymentNotRefundable", "ask_refund"]

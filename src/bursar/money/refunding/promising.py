@@ -24,7 +24,7 @@ class PaymentNotRefundable(Conflict):
 
 
 # What is on its way back by refunds that were not asked for here.
-_ELSEWHERE = """
+ELSEWHERE = """
 select coalesce(sum(r.amount_minor), 0)::bigint as minor from refund r where r.status = 'pending' and not r.is_asked"""
 
 # The lock makes refunds of one payment queue up. A payment that gave way to its heir is refunded as the heir.
@@ -37,7 +37,7 @@ select p.id, p.gateway_account_id, p.gateway_ref, p.charge_ref, p.purchase_id, p
   ) as is_stand_in
 from payment p
 join gateway_account a on a.tenant_id = p.tenant_id and a.id = p.gateway_account_id
-cross join lateral ({_ELSEWHERE} and r.tenant_id = p.tenant_id and r.payment_id = p.id) as elsewhere
+cross join lateral ({ELSEWHERE} and r.tenant_id = p.tenant_id and r.payment_id = p.id) as elsewhere
 where p.tenant_id = $1 and p.id = (select coalesce(superseded_by, id) from payment where tenant_id = $1 and id = $2)
 for no key update of p
 """
@@ -45,7 +45,7 @@ for no key update of p
 _PROMISE = f"""
 update payment as p
 set promised_minor = p.promised_minor + $3, promisable_minor = p.amount_minor - p.refunded_minor - elsewhere.minor
-from ({_ELSEWHERE} and r.tenant_id = $1 and r.payment_id = $2) as elsewhere
+from ({ELSEWHERE} and r.tenant_id = $1 and r.payment_id = $2) as elsewhere
 where p.tenant_id = $1 and p.id = $2 and p.status = 'succeeded' and p.superseded_by is null and $3 > 0
   and p.promised_minor + $3 <= p.amount_minor - p.refunded_minor - elsewhere.minor
 returning p.promised_minor

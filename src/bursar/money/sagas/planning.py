@@ -16,6 +16,7 @@ from bursar.kernel.errors import Conflict
 from bursar.money.catalog.queries import price_named
 from bursar.money.changing import sold_at, target_of
 from bursar.money.desk.recording import RefundExceedsPayment
+from bursar.money.refunding import ELSEWHERE
 from bursar.money.sagas.kinds import CANCEL_AND_REFUND, CHANGE_AND_REFUND
 from bursar.money.sagas.moving import begin
 from bursar.money.subscriptions.queries import SubscriptionNotFound
@@ -87,13 +88,15 @@ where s.tenant_id = $1 and s.id = $2
 _PRICES = "select id, amount_minor, currency, interval, interval_count from price where tenant_id = $1 and id = any($2::uuid[])"
 
 # The latest that was paid for a period in which the instant lies.
-_PAID = """
-select p.id as payment_id, p.gateway_ref, p.amount_minor, p.currency, greatest(p.amount_minor - p.refunded_minor - p.promised_minor, 0) as left_minor,
+_PAID = f"""
+select p.id as payment_id, p.gateway_ref, p.amount_minor, p.currency,
+  greatest(p.amount_minor - p.refunded_minor - p.promised_minor - elsewhere.minor, 0) as left_minor,
   of_line.period_start, of_line.period_end
 from subscription s
 join purchase u on u.tenant_id = s.tenant_id and u.gateway_account_id = s.gateway_account_id and u.subscription_ref = s.gateway_ref
 join invoice i on i.tenant_id = u.tenant_id and i.purchase_id = u.id and i.status = 'paid'
 join payment p on p.tenant_id = u.tenant_id and p.purchase_id = u.id and p.status = 'succeeded' and p.superseded_by is null
+cross join lateral ({ELSEWHERE} and r.tenant_id = p.tenant_id and r.payment_id = p.id) as elsewhere
 cross join lateral (
   select min((line ->> 'period_start')::timestamptz) as period_start, max((line ->> 'period_end')::timestamptz) as period_end
   from jsonb_array_elements(i.lines) as line

@@ -10,6 +10,7 @@ from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.kernel.listing import ASKED, Slice
+from bursar.money.customers import IS_GONE, is_named
 from bursar.money.paying import PaymentMethod, payment_methods
 from bursar.web.pages.reads.payments import PaymentRow, payments_of_customer
 
@@ -112,9 +113,10 @@ class Customer:
     older: str | None
 
 
-_CUSTOMER = """
+_CUSTOMER = f"""
 select c.id, left(c.name, 200) as name, left(c.email, 320) as email, left(c.phone, 60) as phone, left(c.gateway_ref, 255) as gateway_ref,
-  left(a.name, 60) as account, a.gateway, a.api_key is not null and a.is_active as has_key, c.is_deleted, c.created_at, c.erased_at
+  left(a.name, 60) as account, a.gateway, a.api_key is not null and a.is_active as has_key, c.is_deleted, {IS_GONE} as is_gone, c.created_at,
+  c.erased_at
 from customer c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
 where c.tenant_id = $1 and c.id = $2
 """
@@ -203,9 +205,7 @@ async def customer(
         gateway_ref=row["gateway_ref"],
         account=row["account"],
         is_sandbox=row["gateway"] == "sandbox",
-        is_at_gateway=row["has_key"]
-        and not row["is_deleted"]
-        and not row["gateway_ref"].startswith(("email:", "guest:")),
+        is_at_gateway=row["has_key"] and not row["is_gone"] and is_named(row["gateway_ref"]),
         is_deleted=row["is_deleted"],
         created_at=row["created_at"],
         erased_at=row["erased_at"],
