@@ -181,6 +181,12 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/customers/{customer}/restorations": {"reason": "back"},
         "/v1/customers/{customer}/erasures": {"ground": "requested"},
         "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
+        "/v1/customers": {
+            "email": "fresh@example.org",
+            "name": "Fay Fresh",
+            "phone": "+31 20 555 0100",
+            "gateway_account": mine["account"],
+        },
         "/v1/orders": {"customer": mine["customer"], "lines": [{"price": mine["price"], "quantity": 1}]},
         "/v1/unmatched-payments/{payment}/assignments": {
             "price": mine["price"],

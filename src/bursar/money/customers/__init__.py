@@ -5,9 +5,11 @@ customer (`email:…`), and where there is none either, the purchase does (`gues
 
 Invariants:
 - a gateway's customer is one row, however many reports name it;
+- who is added by address is one row, however often at once;
 - a deleted customer stays, with what was bought.
 """
 
+from bursar.money.customers.adding import CustomerErased, Found, customer_of_email, customers_of_email, find_or_add
 from bursar.money.customers.directory import Directory, know_customers
 from bursar.money.customers.queries import Customer, CustomerNotFound, customer, customers, require_customer, unknown
 from bursar.money.customers.standing import IS_GONE, CustomerNotAtGateway, is_named, name_at_gateway
@@ -15,11 +17,16 @@ from bursar.money.customers.standing import IS_GONE, CustomerNotAtGateway, is_na
 __all__ = [
     "IS_GONE",
     "Customer",
+    "CustomerErased",
     "CustomerNotAtGateway",
     "CustomerNotFound",
     "Directory",
+    "Found",
     "customer",
+    "customer_of_email",
     "customers",
+    "customers_of_email",
+    "find_or_add",
     "is_named",
     "know_customers",
     "name_at_gateway",

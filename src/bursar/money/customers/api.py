@@ -3,13 +3,26 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
-from bursar.kernel.http import DeletableFilters, Instant, Key, Page, page_of
+from bursar.kernel.http import DeletableFilters, Email, Input, Instant, Key, Name, Page, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId
+from bursar.money.customers.adding import find_or_add
 from bursar.money.customers.queries import Customer, customer, customers
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["customers"])
+
+
+class NewCustomer(Input):
+    """Somebody whom no gateway has told of yet."""
+
+    email: Email
+    name: Name | None = None
+    phone: Annotated[Key, Field(max_length=40, examples=["+31 20 555 0100"])] | None = None
+    gateway_account: AccountId | None = Field(
+        default=None, description="Where he pays. Left out: where checkouts are paid, else the desk."
+    )
 
 
 class CustomerFilters(DeletableFilters):
@@ -26,6 +39,24 @@ async def list_customers(caller: CallerOf, filters: Annotated[CustomerFilters, Q
     """List customers, newest first."""
     async with caller.transaction() as tx:
         return page_of(await customers(tx, tenant_id=caller.tenant_id, page=filters.slice, given=filters.given))
+
+
+@router.post("/customers", status_code=201)
+@needs("customers:write")
+async def add_customer(caller: CallerOf, new: NewCustomer) -> Customer:
+    """Return the customer of an e-mail address, and add one where there is none. Who is there already stays as he is."""
+    async with caller.transaction() as tx:
+        found = await find_or_add(
+            tx,
+            tenant_id=caller.tenant_id,
+            email=new.email,
+            name=new.name,
+            phone=new.phone,
+            account_id=new.gateway_account,
+            actor=caller.actor,
+            now=caller.now(),
+        )
+        return await customer(tx, tenant_id=caller.tenant_id, customer_id=found.id)
 
 
 @router.get("/customers/{customer}")
