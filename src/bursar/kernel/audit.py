@@ -8,7 +8,7 @@ What it is not: the chain that proves it unchanged; `money.trail` seals what has
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +26,12 @@ _ADDRESS_MAX, _USER_AGENT_MAX, _CORRELATION_MAX = 64, 120, 128
 _APPEND = """
 insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes, address, user_agent, correlation_id)
 values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10)
+"""
+
+_APPEND_ALL = """
+insert into audit_record (tenant_id, id, actor, action, subject, changes, address, user_agent, correlation_id)
+select $1, id, $2, action, subject, changes::jsonb, $3, $4, $5
+from unnest($6::uuid[], $7::text[], $8::text[], $9::text[]) as new (id, action, subject, changes)
 """
 
 _NOTE = "insert into audit_note (tenant_id, record_id, salt, told) values ($1, $2, $3, $4::text::jsonb)"
@@ -111,6 +117,20 @@ async def record(
         by.user_agent,
         by.correlation_id,
     )
+
+
+async def record_all(
+    tx: Transaction, *, tenant_id: UUID, actor: str, records: Sequence[tuple[str, str | None, dict[str, Any]]]
+) -> None:
+    """Append many records in one statement: action, subject, changes. None of them may have a text of `NOTED`."""
+    assert not any(changes.get(name) for *_, changes in records for name in NOTED), "notes are kept one by one"
+    if records:
+        by = origin()
+        told = [msgspec.json.encode(changes).decode() for *_, changes in records]
+        actions, subjects = [action for action, *_ in records], [subject for _, subject, _ in records]
+        origins = (by.address, by.user_agent, by.correlation_id)
+        record_ids = [ids.new() for _ in records]
+        await tx.execute(_APPEND_ALL, tenant_id, actor, *origins, record_ids, actions, subjects, told)
 
 
 def note_hash(salt: bytes, noted: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ where l.tenant_id = $1 /*only l.id*/
     ),
     Invariant(
         name="spends_equal_their_movements",
-        promises="What was spent was taken from lots of that pool, and what was returned went back.",
+        promises="What was spent was taken from lots of its pools, and what was returned went back.",
         subject="credit_spend",
         scope=Scope.spend,
         sql="""
@@ -114,7 +114,7 @@ from credit_spend s
 cross join lateral (
   select -coalesce(sum(m.amount) filter (where m.kind = 'spent'), 0)::bigint as spent,
     coalesce(sum(m.amount) filter (where m.kind = 'returned'), 0)::bigint as returned,
-    coalesce(bool_or(l.pool <> s.pool), false) as is_elsewhere
+    coalesce(bool_or(l.pool <> s.pool and l.pool <> all(s.pools)), false) as is_elsewhere
   from credit_movement m
   join credit_lot l on l.tenant_id = m.tenant_id and l.id = m.lot_id
   where m.tenant_id = s.tenant_id and m.spend_id = s.id

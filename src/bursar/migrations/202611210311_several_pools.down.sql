@@ -1,0 +1,1 @@
+alter table credit_spend drop column pools;
