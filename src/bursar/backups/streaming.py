@@ -220,33 +220,12 @@ class Stream:
                 self._kept.remove(segment_object(path.name))
 
     async def _look_after(self, source: Source) -> None:
-        """Do what is due: a base backup with what follows from it, or a look at the log."""
-        vault = self._place.vault
+        """Do what is due: a base backup with what follows from it, or a look at the log. What fails is written down and tried again."""
+        if time.monotonic() < self._not_before:
+            return
         async with connected(self._place.url) as connection:
-            now = (await connection.source()).now
-            catalogue = await asyncio.to_thread(list_backups, vault)
-            can = source.number >= INCREMENTAL_SINCE
-            begins = await asyncio.to_thread(log_begins, vault)
-            mine = [one for one in catalogue.backups if one.timeline == source.timeline and one.start_lsn >= begins]
-            kind = due(mine, self._manner.rhythm, now=now, can_increment=can)
-            if time.monotonic() < self._not_before:
-                return
-            standing = await connection.standing()
             try:
-                if kind:
-                    backup = await take_or_full(
-                        self._place, kind, lambda why: log.warning("backup.full_instead", why=why)
-                    )
-                    log.info("backup.taken", backup=backup.id, bytes=backup.size)
-                    await asyncio.to_thread(prune, vault, self._manner.keeping, now=now, only_shown=False)
-                if (
-                    kind
-                    or standing.failure
-                    or standing.log_proven_at is None
-                    or now - standing.log_proven_at > timedelta(seconds=PROVE_EVERY_S)
-                ):
-                    await asyncio.to_thread(prove_log, vault)
-                    await connection.log_proven()
+                await self._do_due(connection, source)
                 await connection.well()
                 self._retry_s = RETRY_FIRST_S
             except DomainError as refusal:
@@ -255,6 +234,23 @@ class Stream:
                 self._retry_s = min(RETRY_MAX_S, 2 * self._retry_s)
                 log.warning("backup.failed", code=refusal.code, detail=refusal.message)
                 await connection.failed(refusal.message)
+
+    async def _do_due(self, connection: Connection, source: Source) -> None:
+        vault = self._place.vault
+        now = (await connection.source()).now
+        catalogue = await asyncio.to_thread(list_backups, vault)
+        begins = await asyncio.to_thread(log_begins, vault)
+        mine = [one for one in catalogue.backups if one.timeline == source.timeline and one.start_lsn >= begins]
+        kind = due(mine, self._manner.rhythm, now=now, can_increment=source.number >= INCREMENTAL_SINCE)
+        standing = await connection.standing()
+        if kind:
+            backup = await take_or_full(self._place, kind, lambda why: log.warning("backup.full_instead", why=why))
+            log.info("backup.taken", backup=backup.id, bytes=backup.size)
+            await asyncio.to_thread(prune, vault, self._manner.keeping, now=now, only_shown=False)
+        is_proven = standing.log_proven_at and now - standing.log_proven_at <= timedelta(seconds=PROVE_EVERY_S)
+        if kind or standing.failure or not is_proven:
+            await asyncio.to_thread(prove_log, vault)
+            await connection.log_proven()
 
     def _receive(self) -> "subprocess.Popen[bytes]":
         """Start the receiver. It ends with the thread that starts it, so this is the main one."""
