@@ -2,6 +2,7 @@
 
 import json
 
+import asyncpg
 import pytest
 from histories import CHECKOUT
 from scene import play_calmly
@@ -94,3 +95,18 @@ async def test_doctor_advises_only_where_something_is_not_well(database_url, adm
     checks = json.loads(said)["checks"]
     assert len(checks) > 5
     assert all(bool(check["advice"]) is not check["ok"] for check in checks)
+
+
+async def test_doctor_judges_backups_as_health_does(database_url, admin_url):
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute("""update backup_standing set is_wanted = true, log_kept_at = now() - interval '1 hour',
+      log_proven_at = now(), backed_up_at = now()""")
+    await connection.close()
+
+    code, said, _ = bursar(database_url, database_url, "doctor", "--json")
+
+    checks = {check["check"]: check for check in json.loads(said)["checks"]}
+    assert code == 1
+    assert not checks["backups"]["ok"]
+    assert checks["backups"]["found"] == "backups are late: the log in the store"
+    assert "bursar up" in checks["backups"]["advice"]

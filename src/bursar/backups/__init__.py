@@ -14,7 +14,7 @@ Invariants:
 from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing, Catalogue, list_backups
 from bursar.backups.due import Rhythm
 from bursar.backups.envelope import BackupDamaged
-from bursar.backups.health import Ages, ages, complaint
+from bursar.backups.health import Ages, advice, ages, complaint
 from bursar.backups.keys import (
     BackupKeyExists,
     BackupKeyInvalid,
@@ -72,6 +72,7 @@ __all__ = [
     "Stream",
     "Vault",
     "add_key",
+    "advice",
     "ages",
     "complaint",
     "connected",

@@ -6,7 +6,7 @@ from typing import Any, Final
 from bursar.kernel.settings import Settings
 
 _AGES = """
-select is_wanted, failure is not null as is_failing,
+select is_wanted, failure,
   extract(epoch from clock_timestamp() - log_kept_at)::float8 as log_s,
   extract(epoch from clock_timestamp() - log_proven_at)::float8 as proven_s,
   extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s
@@ -22,10 +22,13 @@ _BACKUP_SLACK: Final = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """Seconds since the newest mark was kept, since the log was found whole, since a backup was taken; None: never."""
+    """Seconds since the newest mark was kept, since the log was found whole, since a backup was taken; None: never.
+
+    failure: what the last attempt said, if it failed.
+    """
 
     is_wanted: bool
-    is_failing: bool
+    failure: str | None
     log_s: float | None
     proven_s: float | None
     backup_s: float | None
@@ -54,6 +57,15 @@ def complaint(found: Ages, settings: Settings) -> str:
         )
         if age is None or age > most
     ]
-    if found.is_failing:
-        late.insert(0, "the last attempt failed (bursar doctor says why)")
+    if found.failure:
+        late.insert(0, f"the last attempt failed ({found.failure})")
     return f"backups are late: {', '.join(late)}" if late else ""
+
+
+def advice(found: Ages) -> str:
+    """Return what to do about a complaint. Pure."""
+    if not found.is_wanted:
+        return "Set BURSAR_BACKUP_STORE, and make a key: bursar backup key."
+    if found.failure:
+        return "Mend the store, then: bursar backup verify. It is tried again by itself while bursar up runs."
+    return "Let bursar up run with BURSAR_BACKUP_STORE set, or: bursar backup now"

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import typer
 
-from bursar import backups, health
+from bursar import health
 from bursar.bootstrap import kinds
 from bursar.cli.connection import instance
 from bursar.cli.options import Data, Json, answer
@@ -24,6 +24,7 @@ from bursar.kernel.settings import Settings
 _POSTGRES_MIN = 150_000
 _ISSUERS_MAX = 10
 _ISSUERS_S = 10.0
+_MIGRATE = "Run bursar migrate."
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 _PRIVILEGES = """
@@ -94,7 +95,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _parts(settings: Settings) -> list[Finding]:
-    """Return what `/health` shows, and whether each identity provider answers now. Of backups more was said already."""
+    """Return what `/health` shows, and whether each identity provider answers now."""
     db = await Database.open(settings.database_url, size=2)
     try:
         parts = await health.current_parts(jobs.Resources(db, settings), kinds())
@@ -102,7 +103,7 @@ async def _parts(settings: Settings) -> list[Finding]:
             issuers = [row["issuer"] for row in await tx.fetch(_SOME_ISSUERS)]
     finally:
         await db.close()
-    found = [_of_part(part) for part in parts if part.name not in ("backups", "sign_in")]
+    found = [_of_part(part) for part in parts if part.name != "sign_in"]
     return [*found, await _issuers(issuers, settings)]
 
 
@@ -157,10 +158,10 @@ async def _roles(connection: Any, _: Settings) -> Finding:
         "select count(*) from pg_roles where rolname = any($1)", [TENANT_ROLE, ENGINE_ROLE]
     )
     if known < 2:  # noqa: PLR2004 - the two of them
-        return Finding("roles", ok=False, found="the roles do not exist", advice="Run bursar migrate.")
+        return Finding("roles", ok=False, found="the roles do not exist", advice=_MIGRATE)
     row = await connection.fetchrow(_PRIVILEGES, TENANT_ROLE, ENGINE_ROLE)
     if not (row["acts_for_tenants"] and row["acts_for_engine"]):
-        return Finding("roles", ok=False, found="the login may not act as Bursar's roles", advice="Run bursar migrate.")
+        return Finding("roles", ok=False, found="the login may not act as Bursar's roles", advice=_MIGRATE)
     if row["is_superuser"] or row["bypasses_policies"]:
         advice = "Let BURSAR_DATABASE_URL name an ordinary role, and BURSAR_DATABASE_ADMIN_URL this one."
         return Finding("roles", ok=False, found="the login bypasses row-level security", advice=advice)
@@ -171,24 +172,6 @@ async def _policies(connection: Any, _: Settings) -> Finding:
     open_tables = [row["relname"] for row in await connection.fetch(_UNPROTECTED)]
     found = f"not forced on {', '.join(open_tables)}" if open_tables else "forced on every tenant table"
     return Finding("row-level security", not open_tables, found, "Restore the schema: bursar migrate, or a backup.")
-
-
-async def _backups(_: Any, settings: Settings) -> Finding:
-    try:
-        async with backups.connected(settings.database_admin_url) as connection:
-            standing = await connection.standing()
-    except asyncpg.InsufficientPrivilegeError:
-        return Finding("backups", ok=True, found="not known without BURSAR_DATABASE_ADMIN_URL")
-    except asyncpg.UndefinedTableError:
-        return Finding("backups", ok=True, found="not known: the schema is not current")
-    if not standing.is_wanted:
-        advice = "Set BURSAR_BACKUP_STORE, and make a key: bursar backup key."
-        return Finding("backups", not settings.production, "none are made", advice)
-    found = f"the log is kept up to {standing.log_kept_at}, the newest backup is of {standing.backed_up_at}"
-    if standing.failure:
-        return Finding("backups", ok=False, found=standing.failure, advice=f"Look at the store; {found}.")
-    is_whole = standing.backed_up_at is not None and standing.log_kept_at is not None
-    return Finding("backups", is_whole, found, "Run bursar up with BURSAR_BACKUP_STORE set, or bursar backup now.")
 
 
 async def _secret(_: Any, settings: Settings) -> Finding:
@@ -208,4 +191,4 @@ def _line(finding: Finding) -> str:
     return f"{mark} {finding.check}: {finding.found}" + ("" if finding.ok else f"\n     {finding.advice}")
 
 
-_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _secret, _backups)
+_CHECKS: tuple[Check, ...] = (_version, _schema, _durability, _roles, _policies, _secret)

@@ -298,7 +298,7 @@ def _backups(seen: Standing, settings: Settings) -> Part:
     return _judged(
         "backups",
         degraded=backups.complaint(seen.backups, settings),
-        advice="bursar doctor says why; bursar backup now takes one.",
+        advice=backups.advice(seen.backups),
         latency_s=seen.took.get("backups"),
         figures=seen.backups.figures,
     )
