@@ -1,15 +1,22 @@
 """How backups stand when something goes wrong: written down where `/health` and `bursar doctor` read it, and tried again."""
 
+import os
+import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from s3_server import S3
 
 from bursar import backups
+from bursar.backups.buckets import BucketStore
 from bursar.backups.keys import add_key
 from bursar.backups.source import connected
 from bursar.backups.wal import begins_object
+from bursar.kernel.db import Database
 from bursar.kernel.postgres import Tools, wheel_bin
+from bursar.kernel.settings import Settings
 
 MANNER = backups.Manner(
     spool=Path("/nonexistent"),
@@ -20,17 +27,21 @@ MANNER = backups.Manner(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> backups.DirectoryStore:
+def keys(tmp_path: Path) -> backups.Keyring:
     add_key(tmp_path / "keys", rotate=False)
-    return backups.DirectoryStore(tmp_path / "store")
+    return backups.read_keyring(tmp_path / "keys")
 
 
-async def test_a_store_that_cannot_be_read_is_a_notice_and_another_try_not_the_end(admin_url, store, tmp_path):
-    vault = backups.Vault(store, backups.read_keyring(tmp_path / "keys"))
+def _stream(admin_url: str, vault: backups.Vault) -> backups.Stream:
+    return backups.Stream(backups.Place(admin_url, Tools(wheel_bin()), vault, ""), MANNER)
+
+
+async def test_a_store_that_cannot_be_read_is_a_notice_and_another_try_not_the_end(admin_url, keys, tmp_path):
+    vault = backups.Vault(backups.DirectoryStore(tmp_path / "store"), keys)
     vault.put(begins_object(), {"lsn": 0})
-    harmed = store.root / begins_object()
+    harmed = tmp_path / "store" / begins_object()
     harmed.write_bytes(harmed.read_bytes()[:40])
-    stream = backups.Stream(backups.Place(admin_url, Tools(wheel_bin()), vault, ""), MANNER)
+    stream = _stream(admin_url, vault)
     async with connected(admin_url) as connection:
         source = await connection.source()
 
@@ -42,3 +53,55 @@ async def test_a_store_that_cannot_be_read_is_a_notice_and_another_try_not_the_e
 
     assert standing.failure == f"{begins_object()} is damaged: it ends too early"
     assert at_once.failure is None
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+async def test_a_full_disk_is_named_when_a_backup_is_taken_and_leaves_nothing(db, admin_url, keys, small_disk):
+    vault = backups.Vault(backups.DirectoryStore(small_disk / "store"), keys)
+    async with connected(admin_url) as connection:
+        await connection.want(is_wanted=True)
+
+        await _stream(admin_url, vault)._look_after(await connection.source())
+
+    assert await _complaint(db) == (
+        "backups are late: "
+        f"the last attempt failed (the backup store {small_disk}/store refuses: No space left on device)"
+    )
+    assert vault.names("backups") == []
+
+
+async def test_credentials_revoked_while_a_backup_is_taken_are_named(db, admin_url, keys, s3: S3):
+    vault = backups.Vault(BucketStore(s3.bucket), keys)
+    stream = _stream(admin_url, vault)
+    async with connected(admin_url) as connection:
+        await connection.want(is_wanted=True)
+        source = await connection.source()
+        s3.revoke(after=7)
+
+        await stream._look_after(source)
+        first = await _complaint(db)
+        s3.revoke(after=10**9)
+        taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
+        await stream._look_after(source)
+
+    assert first.endswith(
+        "the last attempt failed (the backup store s3://kept/of/bursar refuses: 403 Forbidden InvalidAccessKeyId)"
+    )
+    backups.prove_backup(vault, taken)
+    assert [one.id for one in backups.list_backups(vault).backups] == [taken.id]
+
+
+async def _complaint(db: Database) -> str:
+    """Return what health says, without what is late because nothing ever was."""
+    async with db.engine() as tx:
+        found = await backups.ages(tx)
+    return backups.complaint(found, Settings()).partition("), the")[0] + ")"

@@ -30,12 +30,13 @@ from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
 from bursar.backups.restoring import Restored, RestoreIncomplete, restore
 from bursar.backups.source import BackupUnderWay, connected
 from bursar.backups.standing import LogProven, prove_log
-from bursar.backups.store import BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
+from bursar.backups.store import SCHEME, BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
 from bursar.backups.streaming import LogBehind, Manner, ReceiverEnded, Stream
 from bursar.backups.taking import BackupFailed, Place, take
 from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
 __all__ = [
+    "SCHEME",
     "Ages",
     "Backup",
     "BackupDamaged",

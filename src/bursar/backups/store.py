@@ -2,14 +2,18 @@
 
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from bursar.kernel.errors import NotFound, Unavailable
 from bursar.kernel.files import sync_directory
+
+SCHEME = "s3://"
+"""How the address of a bucket begins."""
 
 _ABANDONED_S = 3600
 
@@ -26,14 +30,34 @@ class BackupStoreFailed(Unavailable):
     code = "backup_store_failed"
 
 
+class Content(Protocol):
+    """An object's bytes, from their beginning."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many further bytes; none at the end. Raises: BackupStoreFailed."""
+
+    def tell(self) -> int:
+        """Return how many were read."""
+
+
 class Store(Protocol):
     """What a store must do. Names are paths of letters, digits, `-`, `_` and `.`, with slashes."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as people write it. Never a secret."""
 
     def put(self, name: str, chunks: Iterable[bytes]) -> int:
         """Keep an object, replacing an older one in one step, durably. Return its bytes."""
 
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def add(self, name: str, content: bytes) -> bool:
+        """Keep an object unless there is one of this name; of two who try at once one does. Return whether it was kept."""
+
+    def open(self, name: str) -> AbstractContextManager[Content]:
         """Give an object's bytes. Raises: BackupObjectMissing, BackupStoreFailed."""
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such an object."""
 
     def names(self, below: str) -> list[str]:
         """Return the names of objects below a path, sorted."""
@@ -51,22 +75,29 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
+    @property
+    def place(self) -> str:
+        return str(self.root)
+
     def put(self, name: str, chunks: Iterable[bytes]) -> int:
-        path = self.root / name
-        waiting = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            self._make(path.parent)
+        with self._waiting(name) as (waiting, path):
             size = _written(waiting, chunks)
             waiting.replace(path)
             sync_directory(path.parent)
-        except OSError as error:
-            raise _failed(self.root, error) from error
-        finally:
-            waiting.unlink(missing_ok=True)
         return size
 
+    def add(self, name: str, content: bytes) -> bool:
+        with self._waiting(name) as (waiting, path):
+            _written(waiting, [content])
+            try:
+                path.hardlink_to(waiting)
+            except FileExistsError:
+                return False
+            sync_directory(path.parent)
+        return True
+
     @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator["_File"]:
         try:
             file = (self.root / name).open("rb")
         except FileNotFoundError:
@@ -74,7 +105,15 @@ class DirectoryStore:
         except OSError as error:
             raise _failed(self.root, error) from error
         with file:
-            yield file
+            yield _File(self.root, file)
+
+    def has(self, name: str) -> bool:
+        try:
+            return stat.S_ISREG((self.root / name).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _failed(self.root, error) from error
 
     def names(self, below: str) -> list[str]:
         top = self.root / below
@@ -97,10 +136,41 @@ class DirectoryStore:
             if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink(missing_ok=True)
 
+    @contextmanager
+    def _waiting(self, name: str) -> Iterator[tuple[Path, Path]]:
+        """Give where to write an object, and where it belongs. What is left beside it when the block ends goes."""
+        path = self.root / name
+        waiting = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            self._make(path.parent)
+            yield waiting, path
+        except OSError as error:
+            raise _failed(self.root, error) from error
+        finally:
+            with suppress(OSError):
+                waiting.unlink(missing_ok=True)
+
     def _make(self, directory: Path) -> None:
         if not directory.exists():
             directory.mkdir(parents=True, mode=0o700)
             sync_directory(directory.parent)
+
+
+class _File:
+    """A file whose disk may fail while it is read."""
+
+    def __init__(self, root: Path, file: BinaryIO) -> None:
+        self._root = root
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise _failed(self._root, error) from error
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _written(path: Path, chunks: Iterable[bytes]) -> int:

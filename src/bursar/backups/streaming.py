@@ -197,9 +197,7 @@ class Stream:
     def _once(self, path: Path, name: str, said: dict[str, Any]) -> None:
         if name in self._kept:
             return
-        if not self._place.vault.has(name):
-            self._place.vault.put(name, said, iter([path.read_bytes()]))
-        else:
+        if self._place.vault.has(name) or not self._place.vault.add(name, said, path.read_bytes()):
             self._refuse_other(path, name)
         self._kept.add(name)
 

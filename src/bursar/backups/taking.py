@@ -5,6 +5,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
@@ -105,7 +106,9 @@ def _take(place: Place, source: Source, parent: Backup | None) -> Backup:
         )
         prove_kept(vault, backup)
     except BaseException:
-        strike(vault, name)
+        with suppress(DomainError):
+            # What broke it off is to be named, not that a store which is away cannot be tidied. The next one tidies.
+            strike(vault, name)
         raise
     return backup
 

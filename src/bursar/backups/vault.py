@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from bursar.backups.envelope import BackupDamaged, Opened, sealed
 from bursar.backups.keys import Keyring
-from bursar.backups.store import BackupObjectMissing, Store
+from bursar.backups.store import Store
 from bursar.kernel.errors import Conflict
 
 INSTALLATION = "installation"
@@ -89,18 +89,23 @@ class Vault:
         with self.open(name) as opened:
             return b"".join(opened.content())
 
+    def add(self, name: str, said: dict[str, Any], content: bytes = b"") -> bool:
+        """Write an object unless there is one of this name. Return whether it was written."""
+        return self._store.add(name, b"".join(sealed(name, said, [content], self._keys)))
+
     def has(self, name: str) -> bool:
-        try:
-            with self._store.open(name):
-                return True
-        except BackupObjectMissing:
-            return False
+        return self._store.has(name)
 
     def names(self, below: str) -> list[str]:
         return self._store.names(below)
 
     def remove(self, name: str) -> None:
         self._store.remove(name)
+
+    @property
+    def place(self) -> str:
+        """Where the store is, as people write it."""
+        return self._store.place
 
     def tidy(self) -> None:
         self._store.tidy()
@@ -117,7 +122,7 @@ class Vault:
                     "the backup store is empty, and there were backups before",
                     hint="Is its disk mounted? If it is meant to be a new store: bursar backup now",
                 )
-            self.put(INSTALLATION, {"system": system})
+            self.add(INSTALLATION, {"system": system})
         owner = self.said(INSTALLATION)["system"]
         if owner != system:
             raise BackupStoreOfAnother(

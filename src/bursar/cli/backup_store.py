@@ -39,13 +39,31 @@ def tools_of(settings: Settings) -> Tools:
 def vault_of(settings: Settings) -> backups.Vault:
     """Return the configured store with its keys. Raises: BackupStoreMissing, BackupKeyInStore, BackupKeyMissing."""
     if not settings.backup_store:
-        raise BackupStoreMissing("no backup store is configured", hint="Set BURSAR_BACKUP_STORE to a directory.")
-    store, path = Path(settings.backup_store).absolute(), key_file(settings)
+        raise BackupStoreMissing(
+            "no backup store is configured", hint="Set BURSAR_BACKUP_STORE to a directory, or to s3://bucket/prefix."
+        )
+    path = key_file(settings)
+    if settings.backup_store.startswith(backups.SCHEME):
+        return backups.Vault(_bucket_of(settings), backups.read_keyring(path))
+    store = Path(settings.backup_store).absolute()
     if path.resolve().is_relative_to(store.resolve()):
         raise BackupKeyInStore(
             f"the key {path} lies in the store it seals", hint="Set BURSAR_BACKUP_KEY_FILE elsewhere."
         )
     return backups.Vault(backups.DirectoryStore(store), backups.read_keyring(path))
+
+
+def _bucket_of(settings: Settings) -> backups.Store:
+    from bursar.backups.buckets import Bucket, BucketStore  # noqa: PLC0415 - loads a library that directories need not
+
+    bucket = Bucket(
+        settings.backup_store,
+        endpoint=settings.backup_s3_endpoint,
+        region=settings.backup_s3_region,
+        access_key=settings.backup_s3_access_key,
+        secret_key=settings.backup_s3_secret_key,
+    )
+    return BucketStore(bucket)
 
 
 def key_file(settings: Settings) -> Path:

@@ -21,7 +21,7 @@ _OVERLAP: Final = timedelta(hours=1)
 def restore(
     into: Annotated[Path, typer.Option("--into", help="An empty or new directory; it becomes the instance's --data.")],
     to: Annotated[str, typer.Option(help="latest, a backup's name, or a time with its offset (ISO 8601).")] = "latest",
-    store: Annotated[Path | None, typer.Option(help="Directory of the backups (BURSAR_BACKUP_STORE).")] = None,
+    store: Annotated[str | None, typer.Option(help="Where the backups are (BURSAR_BACKUP_STORE).")] = None,
     key_file: Annotated[Path | None, typer.Option(help="File of the backup keys (BURSAR_BACKUP_KEY_FILE).")] = None,
     *,
     dry_run: Annotated[
@@ -31,9 +31,7 @@ def restore(
 ) -> None:
     """Restore the whole database. Everything needed is read and proven first; what is not whole is refused by name."""
     end_orderly()
-    settings = settings_for(
-        backup_store=str(store) if store else None, backup_key_file=str(key_file) if key_file else None
-    )
+    settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
     vault = vault_of(settings)
     Recovery(into).refuse_taken()
     planned = backups.plan(vault, to)

@@ -137,8 +137,18 @@ class Settings(BaseSettings):
     )
     backup_store: str = Field(
         default="",
-        description="Directory for backups, on another machine's disk at best. Empty: none are made.",
+        description="Where backups go: a directory, on another machine's disk at best, or s3://bucket/prefix. Empty: none are made.",
     )
+    backup_s3_endpoint: str = Field(
+        default="", description="Base address of a service that speaks S3. Empty: Amazon's own of that region."
+    )
+    backup_s3_region: str = Field(
+        default="", description="Region of the bucket. Empty: AWS_REGION, or what the service has."
+    )
+    backup_s3_access_key: str = Field(
+        default="", description="Name of the key that may write there. Empty: as AWS_… or the machine says."
+    )
+    backup_s3_secret_key: str = Field(default="", description="The key's secret.")
     backup_key_file: str = Field(
         default="",
         description="The keys that seal backups, made by `bursar backup key`. Never in the store. Empty: backup.keys under `data`.",
