@@ -12,9 +12,11 @@ Invariants:
 - outcome, report, word to whoever asked, and the end of the job are one transaction, which only the job's holder commits.
 """
 
+from bursar.money.calls.accounts import Account, check_account
 from bursar.money.calls.asking import CallKeyReused, CallNotFound, ask, look_again, tell_too, waited
 from bursar.money.calls.executing import execution, lookup
 from bursar.money.calls.fetching import FETCHED_KINDS, Fetched, FetchedKind, GatewayObjectNotFound, fetch_object
+from bursar.money.calls.links import open_link
 from bursar.money.calls.models import EXECUTE, LOOK, Asker, CallState, Ended
 from bursar.money.calls.outside import Outside, Place, read_now
 
@@ -22,6 +24,7 @@ __all__ = [
     "EXECUTE",
     "FETCHED_KINDS",
     "LOOK",
+    "Account",
     "Asker",
     "CallKeyReused",
     "CallNotFound",
@@ -33,10 +36,12 @@ __all__ = [
     "Outside",
     "Place",
     "ask",
+    "check_account",
     "execution",
     "fetch_object",
     "look_again",
     "lookup",
+    "open_link",
     "read_now",
     "tell_too",
     "waited",

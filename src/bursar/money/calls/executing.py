@@ -15,6 +15,7 @@ from bursar.kernel.db import Transaction, storable
 from bursar.kernel.errors import DomainError
 from bursar.kernel.jobs import Backoff, GivenUp, Job, Kind, Postponed, Retry, Work
 from bursar.money.calls import writing
+from bursar.money.calls.links import seal_link
 from bursar.money.calls.models import EXECUTE, LOOK, Asker, Ended, Hear, Intent
 from bursar.money.calls.outside import Outside, Place
 from bursar.money.gateways.calling import (
@@ -220,7 +221,7 @@ class Executor:
 
     async def _succeeded(self, way: _Way, answer: Answer) -> None:
         it, seal = way.intent, way.work.resources.seal
-        url = seal.seal(answer.url, purpose=url_purpose(work_id=way.work.job.key)) if answer.url else None
+        url = seal_link(seal, answer.url, call_id=it.id) if answer.url else None
         async with way.work.finish() as tx:
             event_id = None
             if answer.kind not in _UNTOLD:
@@ -363,11 +364,6 @@ class Executor:
             if name in self._askers:
                 hear: Hear = getattr(self._askers[name], hook)
                 await hear(tx, ended)
-
-
-def url_purpose(*, work_id: str) -> str:
-    """Return what a sealed address in an answer is bound to. work_id: the call's public id."""
-    return f"gateway_call:{work_id}:url"
 
 
 def _call_of(it: Intent) -> AnyCall:

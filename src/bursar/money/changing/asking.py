@@ -13,7 +13,6 @@ from bursar.money.calls import Asker, Ended
 from bursar.money.catalog.offers import offers
 from bursar.money.catalog.queries import price_named
 from bursar.money.changing.guarding import Target, Wish, guard, guard_cancellation, guard_trial
-from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import (
     AnyCall,
     CancelSubscriptionAtPeriodEnd,
@@ -26,7 +25,6 @@ from bursar.money.gateways.calls import (
     ResumeSubscription,
 )
 from bursar.money.gateways.facts import Claim
-from bursar.money.intake.accounts import GatewayKeyMissing
 from bursar.money.subscriptions.queries import SubscriptionNotFound
 
 
@@ -118,16 +116,6 @@ async def target_of(tx: Transaction, *, tenant_id: UUID, subscription_id: UUID) 
     if row is None:
         raise SubscriptionNotFound(f"there is no subscription {ids.show(ids.SUBSCRIPTION, subscription_id)}")
     return Target(**dict(row))
-
-
-def require_key(target: Target) -> None:
-    """Return if the subscription's gateway can be asked. Raises GatewayKeyMissing."""
-    if not target.has_key:
-        account = ids.show(ids.GATEWAY_ACCOUNT, target.account_id)
-        raise GatewayKeyMissing(
-            f"{account} has no API key, or is switched off",
-            hint="Give the account its API key; without one, change the subscription at the gateway.",
-        )
 
 
 async def sold_at(tx: Transaction, *, tenant_id: UUID, target: Target, price: str) -> Sold:
@@ -285,8 +273,7 @@ async def _ask(
     change_id: UUID | None = None,
 ) -> UUID:
     """Write down the change and its call."""
-    require_key(target)
-    check(target.gateway, call)
+    calls.check_account(target.account, call)
     change_id, subscription = change_id or ids.new(), ids.show(ids.SUBSCRIPTION, target.id)
     shown = ids.show(ids.SUBSCRIPTION_CHANGE, change_id)
     call_id = await calls.ask(

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from bursar.kernel.errors import Conflict
+from bursar.money.calls import Account
 
 Wish = Literal["change", "pause", "resumption", "cancellation", "reactivation", "trial_extension"]
 
@@ -49,6 +50,10 @@ class Target:
     status: str
     is_ending: bool
     trial_end: datetime | None
+
+    @property
+    def account(self) -> Account:
+        return Account(self.account_id, self.gateway, self.has_key)
 
 
 def possible(status: str, *, is_ending: bool) -> frozenset[Wish]:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from bursar.kernel.db import Database
 from bursar.kernel.http.identifiers import PriceId
 from bursar.kernel.seal import Seal
-from bursar.money.calls import Outside, read_now
-from bursar.money.changing.asking import Change, require_key, sold_at, target_of
+from bursar.money.calls import Outside, check_account, read_now
+from bursar.money.changing.asking import Change, sold_at, target_of
 from bursar.money.changing.guarding import guard
 from bursar.money.gateways.callers import check
 from bursar.money.gateways.calling import OperationUnsupported
@@ -67,14 +67,14 @@ async def preview(
         target = await target_of(tx, tenant_id=tenant_id, subscription_id=subscription_id)
         sold = await sold_at(tx, tenant_id=tenant_id, target=target, price=change.price)
         guard(target, "change")
-        require_key(target)
-    call = PreviewSubscriptionChange(
-        subscription=target.ref,
-        price=sold.ref,
-        quantity=change.quantity,
-        proration=change.proration,
-        proration_at=change.proration_at,
-    )
+        call = PreviewSubscriptionChange(
+            subscription=target.ref,
+            price=sold.ref,
+            quantity=change.quantity,
+            proration=change.proration,
+            proration_at=change.proration_at,
+        )
+        check_account(target.account, call)
     answer = await read_now(
         outside,
         db,

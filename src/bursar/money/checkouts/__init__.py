@@ -10,7 +10,7 @@ Invariants:
 - of what opens the page on which a customer lands, only the hash is kept beside the checkout.
 """
 
-from bursar.money.checkouts.queries import Checkout, CheckoutNotFound, checkout, checkouts, started, url_of
+from bursar.money.checkouts.queries import Checkout, CheckoutNotFound, checkout, checkouts, started
 from bursar.money.checkouts.starting import (
     AddressUnknown,
     CheckoutMixed,
@@ -34,5 +34,4 @@ __all__ = [
     "path_of",
     "start",
     "started",
-    "url_of",
 ]

@@ -15,7 +15,7 @@ from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId
 from bursar.kernel.identity.tokens import Token
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
-from bursar.money.calls.executing import url_purpose
+from bursar.money import calls
 from bursar.money.calls.models import FAILURE
 
 CheckoutId = Annotated[UUID, PublicId(ids.CHECKOUT)]
@@ -101,13 +101,6 @@ async def started(tx: Transaction, token: Token) -> UUID | None:
     return found
 
 
-def url_of(seal: Seal, *, call_id: UUID, sealed: bytes | None) -> str | None:
-    """Return the address of the page that a call made."""
-    if sealed is None:
-        return None
-    return seal.open(sealed, purpose=url_purpose(work_id=ids.show(ids.GATEWAY_CALL, call_id)))
-
-
 async def call_of(tx: Transaction, *, tenant_id: UUID, checkout_id: UUID) -> UUID:
     """Return the gateway call that makes a checkout. Raises CheckoutNotFound."""
     found: UUID | None = await tx.fetchval(_CALL, tenant_id, checkout_id)
@@ -125,7 +118,7 @@ def _view(row: Any, seal: Seal | None = None) -> Checkout:
     told = dict(row)
     sealed, call_id = told.pop("sealed_url"), told.pop("call_id")
     is_shown = told["status"] in _OPEN
-    told["url"] = url_of(seal, call_id=call_id, sealed=sealed) if seal and is_shown else None
+    told["url"] = calls.open_link(seal, sealed, call_id=call_id) if is_shown else None
     return Checkout.model_validate(told)
 
 

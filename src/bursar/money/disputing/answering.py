@@ -14,7 +14,6 @@ from bursar.kernel.errors import Conflict, Invalid
 from bursar.money import calls
 from bursar.money.calls import Asker, Ended
 from bursar.money.disputing.files import File, check_sizes
-from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import (
     AcceptDispute,
     AnyCall,
@@ -23,7 +22,6 @@ from bursar.money.gateways.calls import (
     SubmitEvidence,
     UploadFile,
 )
-from bursar.money.intake.accounts import GatewayKeyMissing
 from bursar.money.payments.queries import DisputeNotFound
 
 ASKED_BY: Final = "disputing"
@@ -88,6 +86,10 @@ class Target:
     due_by: datetime | None
     is_answered: bool
     has_evidence: bool
+
+    @property
+    def account(self) -> calls.Account:
+        return calls.Account(self.account_id, self.gateway, self.has_key)
 
 
 _TARGET = """
@@ -203,7 +205,7 @@ async def answer(
     target = await target_of(tx, tenant_id=tenant_id, dispute_id=dispute_id)
     guard(target, now=now)
     _check(target, said)
-    _require_gateway(target, SubmitEvidence(dispute=target.ref))
+    calls.check_account(target.account, SubmitEvidence(dispute=target.ref))
     answer_id = answer_id or ids.new()
     texts = {name.value: text for name, text in said.texts.items()}
     if not await _write(tx, tenant_id, target, answer_id, "evidence", is_final=said.is_final, texts=texts, actor=actor):
@@ -230,7 +232,7 @@ async def accept(
     target = await target_of(tx, tenant_id=tenant_id, dispute_id=dispute_id)
     guard(target, now=now)
     call = AcceptDispute(dispute=target.ref)
-    _require_gateway(target, call)
+    calls.check_account(target.account, call)
     answer_id = answer_id or ids.new()
     if not await _write(tx, tenant_id, target, answer_id, "acceptance", is_final=True, texts={}, actor=actor):
         return answer_id
@@ -280,15 +282,6 @@ def _check(target: Target, said: Said) -> None:
     if not said.texts and not said.files and not (said.is_final and target.has_evidence):
         raise EvidenceMissing(
             "nothing is said and nothing shown", hint="Send texts or files; to give up, accept the dispute instead."
-        )
-
-
-def _require_gateway(target: Target, call: AnyCall) -> None:
-    check(target.gateway, call)
-    if not target.has_key:
-        raise GatewayKeyMissing(
-            f"{ids.show(ids.GATEWAY_ACCOUNT, target.account_id)} has no API key",
-            hint="Rotate its secrets with an api_key.",
         )
 
 

@@ -10,19 +10,13 @@ from bursar.kernel.amounts import MINOR_MAX
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Invalid
 from bursar.money import calls
+from bursar.money.calls import check_account
 from bursar.money.catalog.queries import price_named
 from bursar.money.customers import require_customer
 from bursar.money.desk.orders import place_order
 from bursar.money.gateways.calls import CreatePayment
 from bursar.money.gateways.facts import Claim
-from bursar.money.paying.usable import (
-    Method,
-    check_account,
-    check_good,
-    check_owner,
-    default_method_of,
-    method_of,
-)
+from bursar.money.paying.usable import Method, check_good, check_owner, default_method_of, method_of
 
 ASKER_NAME: Final = "paying"
 

@@ -9,7 +9,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.mail import Message
 from bursar.kernel.seal import Seal
-from bursar.money.paying.queries import opened
+from bursar.money import calls
 
 _LINK: Final = """
 select c.email, c.name, a.amount_minor, a.currency, g.id as call_id, g.url
@@ -29,7 +29,7 @@ def confirmation_letters(seal: Seal) -> Composer:
 
     async def compose(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
         row = await tx.fetchrow(_LINK, tenant_id, ids.parse(ids.PAYMENT, about))
-        link = opened(row["url"], call_id=row["call_id"], seal=seal) if row else None
+        link = calls.open_link(seal, row["url"], call_id=row["call_id"]) if row else None
         if row is None or link is None:
             return None
         amount = Money(row["amount_minor"], row["currency"])

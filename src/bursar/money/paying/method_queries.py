@@ -15,9 +15,9 @@ from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import AccountId, CustomerId, SubscriptionId
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
+from bursar.money import calls
 from bursar.money.calls.models import FAILURE
 from bursar.money.calls.queries import GatewayCallId
-from bursar.money.paying.queries import opened
 from bursar.money.paying.saving import Wish
 from bursar.money.paying.usable import PaymentMethodNotFound
 
@@ -191,5 +191,5 @@ def _method(row: Any, now: datetime) -> PaymentMethod:
 def _change(row: Any, seal: Seal | None = None) -> PaymentMethodChange:
     told = dict(row)
     sealed = told.pop("sealed_url")
-    told["url"] = opened(sealed if told["status"] == "open" else None, call_id=told["gateway_call"], seal=seal)
+    told["url"] = calls.open_link(seal, sealed if told["status"] == "open" else None, call_id=told["gateway_call"])
     return PaymentMethodChange.model_validate(told)

@@ -14,7 +14,7 @@ from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import PaymentId
 from bursar.kernel.listing import Listing, Part, Slice, part
 from bursar.kernel.seal import Seal
-from bursar.money.calls.executing import url_purpose
+from bursar.money import calls
 from bursar.money.calls.models import FAILURE
 from bursar.money.calls.queries import GatewayCallId
 from bursar.money.paying.waiting import Wish
@@ -95,14 +95,7 @@ async def payment_changes(
     return await part(tx, CHANGES, tenant_id=tenant_id, given=given, page=page, view=_view)
 
 
-def opened(sealed: bytes | None, *, call_id: UUID, seal: Seal | None) -> str | None:
-    """Return the address that a call's answer held; None without a seal, or where there is none."""
-    if sealed is None or seal is None:
-        return None
-    return seal.open(sealed, purpose=url_purpose(work_id=ids.show(ids.GATEWAY_CALL, call_id)))
-
-
 def _view(row: Any, seal: Seal | None = None) -> PaymentChange:
     told = dict(row)
-    told["url"] = opened(told.pop("sealed_url"), call_id=told["gateway_call"], seal=seal)
+    told["url"] = calls.open_link(seal, told.pop("sealed_url"), call_id=told["gateway_call"])
     return PaymentChange.model_validate(told)

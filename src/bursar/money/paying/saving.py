@@ -8,7 +8,7 @@ from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
 from bursar.money import calls
-from bursar.money.calls import Asker, Ended
+from bursar.money.calls import Account, Asker, Ended, check_account
 from bursar.money.customers import IS_GONE, name_at_gateway, unknown
 from bursar.money.gateways.calls import (
     AnyCall,
@@ -18,13 +18,7 @@ from bursar.money.gateways.calls import (
     SetDefaultPaymentMethod,
     SetupPaymentMethod,
 )
-from bursar.money.paying.usable import (
-    Account,
-    Method,
-    PaymentMethodDetached,
-    check_account,
-    method_of,
-)
+from bursar.money.paying.usable import Method, PaymentMethodDetached, method_of
 from bursar.money.subscriptions.queries import SubscriptionNotFound
 
 SAVER: Final = "saving"

@@ -8,10 +8,8 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid, NotFound
+from bursar.money.calls import Account
 from bursar.money.customers import IS_GONE
-from bursar.money.gateways.callers import check
-from bursar.money.gateways.calls import AnyCall
-from bursar.money.intake.accounts import GatewayKeyMissing
 
 
 class PaymentMethodNotFound(NotFound):
@@ -48,15 +46,6 @@ class CustomerGone(Conflict):
     """The customer is deleted or erased, so nothing is taken from him."""
 
     code = "customer_gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where something is asked. has_key: whether it can be."""
-
-    id: UUID
-    gateway: str
-    has_key: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +129,6 @@ def check_good(method: Method, *, now: datetime) -> None:
         raise PaymentMethodExpired(
             f"{shown} was good until {method.exp_month:02}/{method.exp_year}",
             hint="Let the customer save one that is good: POST /v1/payment-methods.",
-        )
-
-
-def check_account(account: Account, call: AnyCall) -> None:
-    """Return if an account's gateway can be asked for this. Raises GatewayKeyMissing, OperationUnsupported."""
-    check(account.gateway, call)
-    if not account.has_key:
-        shown = ids.show(ids.GATEWAY_ACCOUNT, account.id)
-        raise GatewayKeyMissing(
-            f"{shown} is not active, or has no API key, so its gateway cannot be asked",
-            hint=f"Give it one: POST /v1/gateway-accounts/{shown}/secret-rotations with api_key.",
         )
 
 

@@ -8,9 +8,9 @@ from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict
 from bursar.money import calls
+from bursar.money.calls import Account, check_account
 from bursar.money.gateways.calls import AnyCall, CancelPayment, ConfirmPayment
 from bursar.money.paying.asking import ASKER_NAME
-from bursar.money.paying.usable import Account, check_account
 from bursar.money.payments.queries import PaymentNotFound
 
 Wish = Literal["confirmation", "cancellation"]

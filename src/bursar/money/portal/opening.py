@@ -7,9 +7,7 @@ from uuid import UUID
 from bursar.kernel import audit, ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.money import calls, customers
-from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CreatePortalSession
-from bursar.money.intake.accounts import GatewayKeyMissing
 
 LINK_LIFE: Final = timedelta(minutes=5)
 """How long a link is told. Stripe lets one that nobody followed go as soon."""
@@ -42,11 +40,8 @@ async def open_session(
     if row is None:
         raise customers.unknown(customer_id)
     call = CreatePortalSession(customer=row["ref"], return_url=return_url)
-    check(row["gateway"], call)
     customers.name_at_gateway(row["ref"], customer_id=customer_id, is_gone=row["is_gone"])
-    if not row["has_key"]:
-        account = ids.show(ids.GATEWAY_ACCOUNT, row["account_id"])
-        raise GatewayKeyMissing(f"{account} has no API key", hint="Rotate its secrets with an api_key.")
+    calls.check_account(calls.Account(row["account_id"], row["gateway"], row["has_key"]), call)
     call_id = await calls.ask(
         tx,
         tenant_id=tenant_id,

@@ -12,7 +12,7 @@ from bursar.kernel.errors import NotFound
 from bursar.kernel.http import PublicId, View
 from bursar.kernel.http.identifiers import AccountId, CustomerId
 from bursar.kernel.seal import Seal
-from bursar.money.calls.executing import url_purpose
+from bursar.money import calls
 from bursar.money.portal.opening import LINK_LIFE
 
 PortalSessionId = Annotated[UUID, PublicId(ids.GATEWAY_CALL)]
@@ -68,7 +68,7 @@ async def portal_session(
         gateway_account=row["gateway_account"],
         customer=ids.parse(ids.CUSTOMER, row["subject"]),
         status=status,
-        url=seal.open(row["sealed_url"], purpose=url_purpose(work_id=shown)) if is_told else None,
+        url=calls.open_link(seal, row["sealed_url"], call_id=session_id) if is_told else None,
         expires_at=expires_at,
         failure_code=row["error_code"] if is_refused else None,
         failure=row["error_message"] if is_refused else None,

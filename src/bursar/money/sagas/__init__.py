@@ -12,7 +12,7 @@ Invariants:
 - what is left for a person is told with amount, customer, ids and place, and his word that it is done is audited.
 """
 
-from bursar.money.sagas.models import FOR_HANDS, OPEN
+from bursar.money.sagas.models import FOR_HANDS
 from bursar.money.sagas.moving import ASKER, SagaOpen
 from bursar.money.sagas.planning import (
     NothingToGiveBack,
@@ -28,7 +28,6 @@ from bursar.money.sagas.settling import SagaNotForHands, settle
 __all__ = [
     "ASKER",
     "FOR_HANDS",
-    "OPEN",
     "NothingToGiveBack",
     "PricesNotComparable",
     "Saga",

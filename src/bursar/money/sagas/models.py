@@ -11,7 +11,6 @@ from bursar.kernel.db import Transaction
 State = Literal["running", "compensating", "stuck", "needs_hands", "completed", "compensated", "settled"]
 StepState = Literal["waiting", "asked", "done", "refused", "unknown", "skipped"]
 
-OPEN: Final[frozenset[State]] = frozenset({"running", "compensating", "stuck", "needs_hands"})
 FOR_HANDS: Final[frozenset[State]] = frozenset({"stuck", "needs_hands"})
 """Where nothing moves until somebody looks."""
 

@@ -25,11 +25,6 @@ class Shades:
     on_dark: str
 
 
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours `#rrggbb`, from 1 to 21."""
-    return _ratio(_rgb(one), _rgb(other))
-
-
 def contrast_on_page(accent: str) -> float:
     """Return the contrast of an accent with the page it stands on, where it is light."""
     return _ratio(_rgb(accent), _LIGHT_CANVAS)

@@ -78,7 +78,7 @@ where c.tenant_id = $1 and c.is_open and g.state not in ('asked', 'unknown')
 union all
 select c.subscription_id, g.id, g.state, c.is_open
 from gateway_call g join subscription_change c on c.tenant_id = g.tenant_id and c.call_id = g.id
-where g.tenant_id = $1 and g.state in ('asked', 'unknown') and g.state = 'asked' and not c.is_open
+where g.tenant_id = $1 and g.state = 'asked' and not c.is_open
 """,
     ),
 )

@@ -161,11 +161,7 @@ async def _stands(request: Request, link: str, template: Template, *, n: str, is
     path, looks = checkouts.path_of(link), _looks(n)
     if template == "paying.html" and found.state not in ("preparing", "open"):
         return to(path)
-    url = (
-        checkouts.url_of(resources.seal, call_id=found.call_id, sealed=found.sealed_url)
-        if found.state == "open"
-        else None
-    )
+    url = calls.open_link(resources.seal, found.sealed_url, call_id=found.call_id) if found.state == "open" else None
     is_waiting = not found.is_settled and not is_left and looks < LOOKS_MAX
     return shop.answer(
         template,
