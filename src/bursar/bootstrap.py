@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bursar.health import figures
 from bursar.kernel.clock import utc_now
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.jobs import Kind, Kinds, Schedule
@@ -37,10 +38,16 @@ JOBS: tuple[Kind, ...] = (
     *expiring.KINDS,
     *reminding.KINDS,
     *opening.KINDS,
+    *figures.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
-SCHEDULES: tuple[Schedule, ...] = (*reconciliation_jobs.SCHEDULES, *expiring.SCHEDULES, *reminding.SCHEDULES)
+SCHEDULES: tuple[Schedule, ...] = (
+    *reconciliation_jobs.SCHEDULES,
+    *expiring.SCHEDULES,
+    *reminding.SCHEDULES,
+    *figures.SCHEDULES,
+)
 """What is done at which times, for every tenant or for the installation."""
 
 APIS = (

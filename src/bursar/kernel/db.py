@@ -67,6 +67,12 @@ class Database:
             raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(error).__name__}") from error
         return cls(pool)
 
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many connections of the pool are lent, idle, and may be open at most."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return {"lent": size - idle, "idle": idle, "max": self._pool.get_max_size()}
+
     async def close(self) -> None:
         try:
             await asyncio.wait_for(self._pool.close(), 5)

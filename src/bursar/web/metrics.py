@@ -1,12 +1,15 @@
-"""Figures for Prometheus: what this process answered, how the queue stands. Labels are few, whatever callers send."""
+"""Figures for Prometheus: what this process answered, how the installation stands. Labels are few, whatever callers send.
 
-from collections.abc import Iterator, Mapping
+A scrape asks the database nothing that a second probe would not share; what is summed over tenants a job took before.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from bursar.health import Standing
+from bursar.health import Part, Standing
 from bursar.kernel.security import KINDS, Kind
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -28,12 +31,83 @@ class _SecurityEvents:
         yield family
 
 
+_VERDICTS: Final = {"healthy": 0, "degraded": 1, "unhealthy": 2}
+
+_BUSINESS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "tenants": ("bursar_tenants", "Businesses of the installation.", ()),
+    "subscriptions": ("bursar_subscriptions", "Subscriptions by status.", ("status",)),
+    "mrr_minor": (
+        "bursar_mrr_minor",
+        "List prices of active and past-due subscriptions, per month, in the currency's smallest unit.",
+        ("currency",),
+    ),
+    "captured_day_minor": (
+        "bursar_captured_day_minor",
+        "Payments that succeeded within a day, in the currency's smallest unit.",
+        ("currency",),
+    ),
+    "payments_day": ("bursar_payments_day", "Payments made within a day.", ("gateway", "status")),
+    "payments_month": ("bursar_payments_month", "Payments of 30 days that succeeded.", ("gateway",)),
+    "disputes_month": ("bursar_disputes_month", "Disputes opened within 30 days.", ("gateway",)),
+    "calls_day": ("bursar_gateway_calls_day", "What was asked of gateways within a day.", ("gateway", "state")),
+    "events_hour": ("bursar_gateway_events_hour", "Events received within an hour.", ("gateway", "outcome")),
+}
+"""What the job takes: the figure's name for Prometheus, what it says, its labels."""
+
+
+class _Business:
+    """The figures of the business as they were last taken, which is told beside them."""
+
+    def __init__(self) -> None:
+        self.standing: Standing | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        families = {
+            name: GaugeMetricFamily(exported, said, labels=labels)
+            for name, (exported, said, labels) in _BUSINESS.items()
+        }
+        if self.standing:
+            for (name, label, other), value in self.standing.seldom.figures.items():
+                if name in families:
+                    families[name].add_metric([label, other][: len(_BUSINESS[name][2])], value)
+        yield from families.values()
+
+
+class _Parts:
+    """How every part stands, and the figures that it is judged by."""
+
+    def __init__(self) -> None:
+        self.parts: Sequence[Part] = ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        status = GaugeMetricFamily(
+            "bursar_health", "How a part is: 0 healthy, 1 degraded, 2 unhealthy.", labels=["part"]
+        )
+        figures = GaugeMetricFamily("bursar_health_figure", "What a part is judged by.", labels=["part", "figure"])
+        for part in self.parts:
+            status.add_metric([part.name], _VERDICTS[part.status])
+            for name, value in part.figures.items():
+                figures.add_metric([part.name, name], value)
+        yield status
+        yield figures
+
+
 class Metrics:
     """The figures of one process. security: how often it has seen what should not be tried, by kind."""
 
     def __init__(self, security: Mapping[Kind, int]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_SecurityEvents(security))
+        self._business, self._parts = _Business(), _Parts()
+        self._registry.register(self._business)
+        self._registry.register(self._parts)
+        ProcessCollector(registry=self._registry)
+        self._pool = Gauge(
+            "bursar_pool_connections", "Database connections of this process.", ["state"], registry=self._registry
+        )
+        self._figures_age = Gauge(
+            "bursar_figures_age_seconds", "How old the figures of the business are.", registry=self._registry
+        )
         self._counted: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "bursar_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
@@ -87,26 +161,34 @@ class Metrics:
         counted[0].inc()
         counted[1].observe(seconds)
 
-    def text(self, standing: Standing | None) -> bytes:
+    def text(self, standing: Standing | None, parts: Sequence[Part], connections: Mapping[str, int]) -> bytes:
         """Return everything in Prometheus' text format. standing: None while the database does not answer."""
+        self._business.standing, self._parts.parts = standing, parts
+        for state, count in connections.items():
+            self._pool.labels(state).set(count)
         self._up.set(standing is not None)
         if standing:
-            counts = {"received": standing.waiting, "failed": standing.retrying, "dead": standing.dead}
-            for status, count in counts.items():
-                self._events.labels(status).set(count)
-            self._age.set(standing.oldest_s)
-            self._unsealed.set(standing.seldom.unsealed_s)
-            self._jobs.clear()
-            for (kind, state), count in standing.jobs.items():
-                self._jobs.labels(kind, state).set(count)
-            self._jobs_age.set(standing.jobs_oldest_s)
-            self._not_reconciled.set(standing.seldom.not_reconciled)
-            self._backups.clear()
-            for name, seconds in standing.backups.figures.items():
-                self._backups.labels(name.removesuffix("_age_s")).set(seconds)
-            for gateway, outside in standing.seldom.gateways.items():
-                for state in ("open", "half_open"):
-                    self._circuits.labels(gateway, state).set(outside.states.get(state, 0))
-            for table, rows in standing.stored.items():
-                self._stored.labels(table).set(rows)
+            self._tell(standing)
         return generate_latest(self._registry)
+
+    def _tell(self, standing: Standing) -> None:
+        counts = {"received": standing.waiting, "failed": standing.retrying, "dead": standing.dead}
+        for status, count in counts.items():
+            self._events.labels(status).set(count)
+        self._age.set(standing.oldest_s)
+        self._unsealed.set(standing.seldom.unsealed_s)
+        self._jobs.clear()
+        for (kind, state), count in standing.jobs.items():
+            self._jobs.labels(kind, state).set(count)
+        self._jobs_age.set(standing.jobs_oldest_s)
+        self._not_reconciled.set(standing.seldom.not_reconciled)
+        self._backups.clear()
+        for name, seconds in standing.backups.figures.items():
+            self._backups.labels(name.removesuffix("_age_s")).set(seconds)
+        for gateway, outside in standing.seldom.gateways.items():
+            for state in ("open", "half_open"):
+                self._circuits.labels(gateway, state).set(outside.states.get(state, 0))
+        for table, rows in standing.stored.items():
+            self._stored.labels(table).set(rows)
+        if standing.seldom.figures_age_s is not None:
+            self._figures_age.set(standing.seldom.figures_age_s)

@@ -106,9 +106,11 @@ async def metrics(request: Request, watch: WatchOf) -> Response:
     """Give the figures of this process and of the queue in Prometheus' format."""
     try:
         standing: Standing | None = await watch.standing()
+        connections = resources_of(request).db.connections
     except DomainError:
-        standing = None
-    return Response(request.app.state.metrics.text(standing), media_type=CONTENT_TYPE_LATEST)
+        standing, connections = None, {}
+    told = request.app.state.metrics.text(standing, await watch.parts(), connections)
+    return Response(told, media_type=CONTENT_TYPE_LATEST)
 
 
 def _view(part: Part) -> PartView:

@@ -1,0 +1,103 @@
+"""Figures of the business, over all tenants, taken by a job every five minutes: whoever watches reads a small table.
+
+No tenant is a label: figures are sums by gateway, currency and state, so they are as many for ten tenants as for ten thousand.
+"""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from bursar.kernel import ids, jobs
+from bursar.kernel.db import Database
+
+TAKE: Final = "health.take_figures"
+DAY: Final = timedelta(days=1)
+MONTH: Final = timedelta(days=30)
+HOUR: Final = timedelta(hours=1)
+EVENTS_MAX: Final = 100_000
+"""Events of one tenant's last hour that are counted at most."""
+_SLICE: Final = 500
+_NO_TENANT: Final = UUID(int=0)
+
+_Labels = tuple[str, str, str]
+"""The name of a figure and its two labels."""
+
+_TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
+
+# List prices: discounts and quantities are the gateway's, and are not known for all of them.
+_BUSINESS = f"""
+select 'subscriptions' as name, status as label, '' as other_label, count(*)::numeric as value
+from subscription where tenant_id = $1 group by status
+union all
+select 'mrr_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * case p.interval
+    when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'month' then 1 else 1 / 12.0 end)
+from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
+where s.tenant_id = $1 and s.status in ('active', 'past_due') and p.interval is not null group by p.currency
+union all
+select 'payments_day', a.gateway, t.status, sum(t.payments)
+from payment_tally t join gateway_account a on a.tenant_id = t.tenant_id and a.id = t.gateway_account_id
+where t.tenant_id = $1 and t.quarter >= $2 group by a.gateway, t.status
+union all
+select 'captured_day_minor', t.currency, '', sum(t.amount_minor)
+from payment_tally t where t.tenant_id = $1 and t.quarter >= $2 and t.status = 'succeeded' group by t.currency
+union all
+select 'payments_month', a.gateway, '', sum(t.payments)
+from payment_tally t join gateway_account a on a.tenant_id = t.tenant_id and a.id = t.gateway_account_id
+where t.tenant_id = $1 and t.quarter >= $3 and t.status = 'succeeded' group by a.gateway
+union all
+select 'disputes_month', a.gateway, '', count(*)
+from dispute d join gateway_account a on a.tenant_id = d.tenant_id and a.id = d.gateway_account_id
+where d.tenant_id = $1 and d.created_at >= $3 and not d.is_inquiry group by a.gateway
+union all
+select 'calls_day', a.gateway, c.state, count(*)
+from gateway_call c join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
+where c.tenant_id = $1 and c.id >= $4 group by a.gateway, c.state
+union all
+select 'events_hour', e.gateway, case when exists (select from gateway_event_dead d where d.tenant_id = $1 and d.event_id = e.id) then 'dead'
+    when exists (select from gateway_event_outcome o where o.tenant_id = $1 and o.event_id = e.id) then 'applied' else 'waiting' end as state, count(*)
+from (
+  select v.id, a.gateway from gateway_event v join gateway_account a on a.tenant_id = v.tenant_id and a.id = v.gateway_account_id
+  where v.tenant_id = $1 and v.id >= $5 limit {EVENTS_MAX}
+) as e group by e.gateway, state
+"""
+
+_WRITE = """
+insert into installation_figure (name, label, other_label, value, taken_at)
+select name, label, other_label, value, clock_timestamp()
+from unnest($1::text[], $2::text[], $3::text[], $4::numeric[]) as f (name, label, other_label, value)
+on conflict (name, label, other_label) do update set value = excluded.value, taken_at = excluded.taken_at
+"""
+_CLEAR = "delete from installation_figure"
+
+
+async def take_figures(work: jobs.Work) -> None:
+    """Sum up every tenant and write the sums down in place of the last ones."""
+    held = work.resources
+    sums = await summed(held.db, now=held.now())
+    async with held.db.engine() as tx:
+        await tx.execute(_CLEAR)
+        rows = [(*labels, value) for labels, value in sorted(sums.items())]
+        await tx.execute(_WRITE, *map(list, zip(*rows, strict=True)))
+
+
+async def summed(db: Database, *, now: datetime) -> dict[_Labels, Decimal]:
+    """Return the sums over all tenants, each of whom is asked in a transaction of its own."""
+    sums: defaultdict[_Labels, Decimal] = defaultdict(Decimal)
+    since = (now - DAY, now - MONTH, ids.least_at(now - DAY), ids.least_at(now - HOUR))
+    visited, more = _NO_TENANT, True
+    while more:
+        async with db.engine() as tx:
+            tenants = [row["tenant_id"] for row in await tx.fetch(_TENANTS, visited, _SLICE)]
+        for tenant_id in tenants:
+            async with db.tenant(tenant_id) as tx:
+                for row in await tx.fetch(_BUSINESS, tenant_id, *since):
+                    sums[row["name"], row["label"], row["other_label"]] += row["value"]
+        sums["tenants", "", ""] += len(tenants)
+        visited, more = (tenants[-1], True) if len(tenants) == _SLICE else (visited, False)
+    return dict(sums)
+
+
+KINDS: Final = (jobs.Kind(TAKE, take_figures, attempts_max=2, lease_s=300, at_once_max=1),)
+SCHEDULES: Final = (jobs.Schedule("health.figures", "*/5 * * * *", TAKE, per="installation"),)
