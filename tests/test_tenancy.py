@@ -110,6 +110,8 @@ _COME_AND_GO = {
     "reconciliation_page",
     "session",
     "sign_in_throttle",
+    "venue_closed_day",
+    "venue_hours",
 }
 
 

@@ -597,6 +597,12 @@ _BOOKING_ROWS = (
         "insert into room (tenant_id, id, venue_id, name, capacity) values ($1, $2, $3, 'Hall', 12)",
         ("room", "venue"),
     ),
+    (
+        "insert into venue_hours (tenant_id, venue_id, weekday, opens, closes) values ($1, $2, 1, '07:00', '22:00')",
+        ("venue",),
+    ),
+    ("insert into venue_closed_day (tenant_id, venue_id, day) values ($1, $2, '2099-12-25')", ("venue",)),
+    ("insert into schedule_setting (tenant_id) values ($1)", ()),
     ("insert into staff (tenant_id, id, name) values ($1, $2, 'Ines')", ("staff",)),
     (
         "insert into booking_policy (tenant_id, id, name, is_default, terms) values ($1, $2, 'House', true, '{}')",
