@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from dateutil import rrule
@@ -25,7 +25,7 @@ _VALUES_MAX: Final = 31
 _CYCLE_YEARS: Final = 400
 _LAST_YEAR: Final = 9999
 
-_FREQUENCIES: Final = {"DAILY": rrule.DAILY, "WEEKLY": rrule.WEEKLY, "MONTHLY": rrule.MONTHLY, "YEARLY": rrule.YEARLY}
+_FREQUENCIES: Final[dict[str, Literal[0, 1, 2, 3]]] = {"DAILY": rrule.DAILY, "WEEKLY": rrule.WEEKLY, "MONTHLY": rrule.MONTHLY, "YEARLY": rrule.YEARLY}
 _DAYS: Final = {
     "MO": rrule.MO,
     "TU": rrule.TU,
@@ -95,7 +95,7 @@ def rule_of(text: str, zone: ZoneInfo) -> Rule:
         raise _invalid(f"FREQ is one of {', '.join(_FREQUENCIES)}", "A class takes place once a day at most.")
     if strange := parts.keys() - {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"} - _PARTS[frequency]:
         raise _invalid(
-            f"a rule that is {frequency} takes no {sorted(strange)[0][:20]}",
+            f"a rule that is {frequency} takes no {min(strange)[:20]}",
             f"It takes {', '.join(sorted(_PARTS[frequency]))}. The time of day is `local_start`.",
         )
     if "COUNT" in parts and "UNTIL" in parts:
