@@ -72,6 +72,7 @@ _NEVER_CHANGED = {
     "audit_note",
     "audit_record",
     "audit_seal",
+    "booking_link",
     "checkout",
     "credit_movement",
     "customer_order",
@@ -112,6 +113,8 @@ _COME_AND_GO = {
     "sign_in_throttle",
     "venue_closed_day",
     "venue_hours",
+    "visitor_session",
+    "visitor_sign_in",
 }
 
 

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bursar.apps.booking import people
 from bursar.health import figures
 from bursar.kernel.clock import utc_now
 from bursar.kernel.identity.letters import Composer
@@ -70,6 +71,7 @@ APIS = (
     "bursar.money.desk.persons_api",
     "bursar.money.ledger.api",
     "bursar.money.reports.api",
+    "bursar.apps.booking.people.api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
@@ -92,7 +94,12 @@ APIS = (
 
 def composers(settings: Settings) -> dict[str, Composer]:
     """Return who writes which kind of letter to customers."""
-    return {paying.CONFIRMATION_LETTER: paying.confirmation_letters(Seal(settings.secret_key))}
+    return {
+        paying.CONFIRMATION_LETTER: paying.confirmation_letters(Seal(settings.secret_key)),
+        people.LETTER: people.sign_in_letters(
+            secret_key=settings.secret_key, base_url=settings.public_url, clock=utc_now
+        ),
+    }
 
 
 def registry() -> Registry:

@@ -178,6 +178,17 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/products/{product}/restorations": {"reason": "back"},
         "/v1/prices/{price}/restorations": {"reason": "back"},
+        "/v1/customers/{customer}/attendee": {
+            "is_active": True,
+            "is_banned": True,
+            "banned_reason": "shouts",
+            "waiver_signed_at": "2026-01-01T00:00:00Z",
+            "born_on": "1990-02-28",
+            "level": "beginner",
+            "gender": "woman",
+            "dues_unpaid_since": "2026-01-01T00:00:00Z",
+            "notes": "left knee",
+        },
         "/v1/customers/{customer}/restorations": {"reason": "back"},
         "/v1/customers/{customer}/erasures": {"ground": "requested"},
         "/v1/prices/{price}/gateway-refs": {"gateway_refs": [ref | {"ref": "price_fresher"}]},
@@ -635,6 +646,21 @@ _BOOKING_ROWS = (
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),
+    (
+        """insert into visitor_sign_in (tenant_id, id, email, asked_sha256, expires_at, created_at)
+        values ($1, gen_random_uuid(), 'ann@example.org', sha256('x'), '2099-01-05T08:00Z', now())""",
+        (),
+    ),
+    (
+        """insert into visitor_session (tenant_id, id, email, token_sha256, user_agent, address, created_at, last_seen_at, expires_at)
+        values ($1, gen_random_uuid(), 'ann@example.org', sha256('x'), 'Browser', '192.0.2.7', now(), now(), '2099-01-05T08:00Z')""",
+        (),
+    ),
+    (
+        """insert into booking_link (tenant_id, id, booking_id, secret_sha256, created_at)
+        values ($1, gen_random_uuid(), $2, sha256('x'), now())""",
+        ("booking",),
+    ),
 )
 
 

@@ -133,6 +133,15 @@ where c.tenant_id = $1 and c.state in ('succeeded', 'refused') and (c.subject = 
   select from unnest($2::text[]) as v (word)
   where strpos(lower(convert_from(c.request, 'UTF8')), v.word) > 0 or strpos(lower(c.error_message), v.word) > 0))
 """
+# The business's own pages: who came is asked no more, and what was known of him is forgotten.
+_FORGET_VISITS = (
+    "delete from visitor_sign_in where tenant_id = $1 and email = any($2::text[])",
+    "delete from visitor_session where tenant_id = $1 and email = any($2::text[])",
+)
+_FORGET_ATTENDEES = """
+update attendee set banned_reason = null, born_on = null, level = null, gender = null, notes = '', changed_at = clock_timestamp()
+where tenant_id = $1 and customer_id = any($2::uuid[])
+"""
 _FORGET_ANSWERS = "update idempotency_answer set body = null where tenant_id = $1 and body is not null and route ~ $2"
 
 _PREFIX: Final = {
@@ -253,6 +262,9 @@ async def _forget_words(
     await tx.execute(_FORGET_NOTES, tenant_id, sorted(subjects), telling)
     await tx.execute(_FORGET_REPLAYS, tenant_id, telling)
     await tx.execute(_FORGET_CALLS, tenant_id, telling, sorted(subjects))
+    for statement in _FORGET_VISITS:
+        await tx.execute(statement, tenant_id, telling)
+    await tx.execute(_FORGET_ATTENDEES, tenant_id, customers)
 
 
 async def _redact_customers(

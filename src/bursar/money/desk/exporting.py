@@ -102,6 +102,14 @@ where x.tenant_id = $1 and (
     union select m.event_id from credit_movement m where m.tenant_id = $1 and m.customer_id = any($2::uuid[])))
   and x.id > $3 order by x.id limit $4"""
 
+_ATTENDEES = """select x.customer_id as id, x.customer_id, x.is_active, x.is_banned, x.banned_reason, x.waiver_signed_at, x.born_on,
+  x.level, x.gender, x.dues_unpaid_since, x.notes, x.changed_at
+from attendee x where x.tenant_id = $1 and x.customer_id = any($2::uuid[]) and x.customer_id > $3 order by x.customer_id limit $4"""
+
+_VISITS = f"""select x.id, x.email, x.user_agent, x.address, x.created_at, x.last_seen_at, x.ended_at
+from visitor_session x where x.tenant_id = $1
+  and x.email in (select c.email_key from customer c where c.tenant_id = $1 and c.id = any($2::uuid[])) {_PAGE}"""
+
 SECTIONS: Final[dict[str, tuple[str, str]]] = {
     "customers": (ids.CUSTOMER, _CUSTOMERS),
     "payments": (
@@ -204,6 +212,8 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "licence_activations": (ids.ACTIVATION, _DEVICES),
+    "attendees": (ids.CUSTOMER, _ATTENDEES),
+    "visits": (ids.SESSION, _VISITS),
 }
 """Prefix of the ids and the statement of each part of the document, in its order."""
 

@@ -1,0 +1,40 @@
+"""Links to one booking: whoever has one sees it, and may cancel it. Random, kept as a hash; an id opens nothing."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.kernel.identity import tokens
+
+LINKS_MAX: Final = 20
+"""Links of one booking: each mail about it has its own."""
+
+_KEEP = """
+insert into booking_link (tenant_id, id, booking_id, secret_sha256, created_at) values ($1, $2, $3, $4, $5)
+on conflict (tenant_id, id) do nothing returning id
+"""
+# Of an erased person there is nothing to be shown any more.
+_OPENS = """
+select l.booking_id from booking_link l
+join booking b on b.tenant_id = l.tenant_id and b.id = l.booking_id
+join customer c on c.tenant_id = b.tenant_id and c.id = b.customer_id
+where l.tenant_id = $1 and l.id = $2 and l.secret_sha256 = $3 and c.erased_at is null
+"""
+
+
+def link_for(tenant_id: UUID) -> str:
+    """Return a new link's text. It opens nothing until it is kept for a booking."""
+    return tokens.make(tenant_id, ids.new())[0]
+
+
+async def keep_link(tx: Transaction, token: tokens.Token, *, booking_id: UUID, now: datetime) -> None:
+    """Let a link open a booking from now on. Once more changes nothing."""
+    await tx.execute(_KEEP, token.tenant_id, token.id, booking_id, token.sha256, now)
+
+
+async def booking_of(tx: Transaction, token: tokens.Token) -> UUID | None:
+    """Return the booking that a link opens; None where it opens nothing."""
+    found: UUID | None = await tx.fetchval(_OPENS, token.tenant_id, token.id, token.sha256)
+    return found
