@@ -1,7 +1,8 @@
 """`bursar reconcile`: compare gateway accounts with their gateways now, and watch."""
 
 import asyncio
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from bursar.kernel.jobs import Engine, Kinds, Resources
 from bursar.kernel.settings import Settings
 from bursar.money.calls import Outside
 from bursar.money.gateways.callers import Callers
-from bursar.money.reconciliation import queries
+from bursar.money.reconciliation import GRACE, queries
 from bursar.money.reconciliation.jobs import ask_for_run, kinds
 from bursar.money.reconciliation.runs import ReconciliationRunning
 from bursar.money.reconciliation.schemas import Reconciliation
@@ -61,10 +62,23 @@ async def _reconciled(
     db: Database, settings: Settings, tenant: str, account: str | None, window: dict[str, datetime | None]
 ) -> list[Reconciliation]:
     tenant_id = await tenant_of(db, tenant)
-    accounts = [ids.parse(ids.GATEWAY_ACCOUNT, account)] if account else await _accounts(db, tenant_id)
+    accounts = [ids.parse(ids.GATEWAY_ACCOUNT, account)] if account else await accounts_of(db, tenant_id)
+    return await reconciled(db, settings, tenant_id, accounts, window)
+
+
+async def reconciled(
+    db: Database,
+    settings: Settings,
+    tenant_id: UUID,
+    accounts: Sequence[UUID],
+    window: dict[str, datetime | None],
+    *,
+    grace: timedelta = GRACE,
+) -> list[Reconciliation]:
+    """Compare accounts, here and now. grace: what was made less than that ago may be on its way."""
     run_ids = [await _begun(db, tenant_id, each, window) for each in accounts]
     stopping, callers = asyncio.Event(), Callers()
-    known = Kinds(kinds(Outside(callers.of, clock=utc_now)))
+    known = Kinds(kinds(Outside(callers.of, clock=utc_now), grace=grace))
     # Whoever watches works as well, so that it does not take a worker; one that runs goes on if this process ends.
     working = asyncio.create_task(Engine(Resources(db, settings), known, at_once=1).run(stopping))
     try:
@@ -75,7 +89,8 @@ async def _reconciled(
         await callers.close()
 
 
-async def _accounts(db: Database, tenant_id: UUID) -> list[UUID]:
+async def accounts_of(db: Database, tenant_id: UUID) -> list[UUID]:
+    """Return the accounts of a tenant that have another side. Raises NothingToReconcile."""
     async with db.tenant(tenant_id) as tx:
         standings = await queries.standings(tx, tenant_id=tenant_id, now=datetime.now(UTC))
     if not standings:

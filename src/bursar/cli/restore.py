@@ -1,21 +1,18 @@
 """`bursar restore`: a new instance out of the store, to a point, proven before anything is written."""
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from bursar import backups
 from bursar.cli.backup_store import tools_of, vault_of
 from bursar.cli.connection import settings_for
+from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap, replay_gap
 from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Json, answer, tell
 from bursar.kernel import ids
 from bursar.kernel.postgres import Recovery
-
-_OVERLAP: Final = timedelta(hours=1)
-"""Gateways' clocks, and reports that were on their way."""
 
 
 def restore(
@@ -27,10 +24,22 @@ def restore(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prove everything, say what would be done, write nothing.")
     ] = False,
+    gap: Annotated[
+        bool,
+        typer.Option(
+            "--replay-gap",
+            help="Then ask the gateways what happened since, and merge it. Repeat the command to go on with one that broke off.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Restore the whole database. Everything needed is read and proven first; what is not whole is refused by name."""
     end_orderly()
+    if gap and not dry_run and (left := gap_of(into)):
+        tell(f"{into.absolute()} is restored already; going on with the gap")
+        went_on = replay_gap(left)
+        answer({"into": str(left.directory), "gap": went_on}, _gap_text(went_on, left.directory), as_json=as_json)
+        return
     settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
     vault = vault_of(settings)
     Recovery(into).refuse_taken()
@@ -47,18 +56,22 @@ def restore(
     tell(_plan_text(planned, into))
     bin_dir = Path(settings.postgres_bin) if settings.postgres_bin else None
     restored = backups.restore(vault, planned, into=into, bin_dir=bin_dir, tools=tools_of(settings), tell=tell)
+    left = Gap(restored.directory, restored.at - OVERLAP, restored.tenants)
+    keep_gap(left)
     commands = _commands(restored)
     text = [
         f"restored into {restored.directory} in {restored.took_s:.1f} s",
         f"recovery point: {restored.at.isoformat()} (mark {restored.mark}); what came later is not in it",
-        "start it:",
-        f"  bursar up --data {restored.directory}",
-        *(
-            ["then fetch what the gateways know since that point:", *(f"  {one}" for one in commands)]
-            if commands
-            else []
-        ),
     ]
+    done: list[dict[str, Any]] | None = None
+    if gap:
+        tell("\n".join(text))
+        done = replay_gap(left)
+        text.append(_gap_text(done, restored.directory))
+    elif commands:
+        text += ["fetch what the gateways know since that point, with this command and --replay-gap, or one by one:"]
+        text += [f"  {one}" for one in commands]
+    text += ["start it:", f"  bursar up --data {restored.directory}"]
     answer(
         {
             **told,
@@ -66,10 +79,22 @@ def restore(
             "mark": restored.mark,
             "took_s": round(restored.took_s, 3),
             "gap_commands": commands,
+            **({"gap": done} if done is not None else {}),
         },
         "\n".join(text),
         as_json=as_json,
     )
+
+
+def _gap_text(done: list[dict[str, Any]], directory: Path) -> str:
+    if not done:
+        return f"no gateway of {directory} can be asked"
+    lines = []
+    for one in done:
+        new = sum(told["filed"] for told in one["events"])
+        unrepaired = sum(run["unrepaired"] for run in one["reconciliations"])
+        lines.append(f"{one['tenant']}: {new} events that were missing are merged; {unrepaired} differences stand")
+    return "\n".join(lines)
 
 
 def _plan(planned: backups.Plan, into: Path) -> dict[str, Any]:
@@ -90,7 +115,7 @@ def _plan_text(planned: backups.Plan, into: Path) -> str:
 
 
 def _commands(restored: backups.Restored) -> list[str]:
-    since = (restored.at - _OVERLAP).isoformat(timespec="seconds")
+    since = (restored.at - OVERLAP).isoformat(timespec="seconds")
     return [
         f"bursar reconcile --data {restored.directory} --tenant {ids.show(ids.TENANT, tenant)} --since {since}"
         for tenant in restored.tenants

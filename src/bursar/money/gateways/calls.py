@@ -38,6 +38,7 @@ class Kind(StrEnum):
     file = "file"
     portal_session = "portal_session"
     preview = "preview"
+    event = "event"
 
 
 class CheckoutMode(StrEnum):

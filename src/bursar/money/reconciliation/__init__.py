@@ -12,6 +12,7 @@ Invariants:
 - no transaction is open while the gateway is asked, and no more than a page of it is held in memory.
 """
 
+from bursar.money.reconciliation.missed import Missed, file_missed
 from bursar.money.reconciliation.models import GRACE, OVERDUE, Class, State, Why
 from bursar.money.reconciliation.running import Reconciler, Waiting
 from bursar.money.reconciliation.runs import (
@@ -26,6 +27,7 @@ __all__ = [
     "GRACE",
     "OVERDUE",
     "Class",
+    "Missed",
     "NothingOutside",
     "Reconciler",
     "ReconciliationNotFound",
@@ -35,4 +37,5 @@ __all__ = [
     "Why",
     "WindowInvalid",
     "begin_run",
+    "file_missed",
 ]

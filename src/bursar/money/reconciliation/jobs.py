@@ -65,14 +65,14 @@ async def ask_for_run(
     return run_id
 
 
-def kinds(outside: Outside) -> tuple[jobs.Kind, ...]:
-    """Return the kinds of jobs that reconcile. outside: the way to the gateways."""
+def kinds(outside: Outside, *, grace: timedelta = GRACE) -> tuple[jobs.Kind, ...]:
+    """Return the kinds of jobs that reconcile. outside: the way to the gateways. grace: see `Reconciler`."""
 
     async def run_account(work: jobs.Work) -> None:
         """Move a run on for a while, and come back until it is over."""
         resources = work.resources
         reconciler = Reconciler(
-            surroundings=resources, outside=outside, grace=GRACE, is_production=resources.settings.production
+            surroundings=resources, outside=outside, grace=grace, is_production=resources.settings.production
         )
         await _move_on(work, reconciler)
 

@@ -72,6 +72,7 @@ _LISTED: Final[dict[Kind, tuple[str, Json]]] = {
     Kind.payment_method: ("customers.payment_methods.list", {}),
     Kind.setup: ("setup_intents.list", {"expand": ["data.payment_method"]}),
     Kind.balance_transaction: ("balance_transactions.list", {}),
+    Kind.event: ("events.list", {}),
 }
 _OF_A_CUSTOMER: Final = frozenset(
     {Kind.session, Kind.payment, Kind.charge, Kind.invoice, Kind.subscription, Kind.setup}

@@ -1,0 +1,154 @@
+"""The gap after a restore: what the gateways say happened since the recovery point, filed, applied and compared.
+
+Where it stands is a file in the restored directory, so a replay that broke off goes on where it was.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from bursar.bootstrap import registry
+from bursar.cli.acting import act
+from bursar.cli.connection import settings_for
+from bursar.cli.options import tell
+from bursar.cli.reconcile import accounts_of, reconciled
+from bursar.kernel import ids
+from bursar.kernel.db import Database
+from bursar.kernel.errors import Conflict
+from bursar.kernel.files import read_json, write_private_json
+from bursar.kernel.jobs import Resources
+from bursar.kernel.settings import Settings
+from bursar.money.gateways.callers import Callers
+from bursar.money.reconciliation import Missed, file_missed
+from bursar.worker.applier import Applier
+
+OVERLAP: Final = timedelta(hours=1)
+"""Gateways' clocks, and reports that were on their way."""
+_FILE: Final = "gap.json"
+_IDLE_S: Final = 0.05
+_APPLIED_MAX_S: Final = 3600.0
+
+_WAITING = "select count(*) from gateway_event_queue where tenant_id = $1 and tries = 0"
+
+
+class GapElsewhere(Conflict):
+    """The settings name a database that is not the restored one."""
+
+    code = "gap_elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """directory: what was restored. since: from when the gateways are asked. left: tenants that are not done."""
+
+    directory: Path
+    since: datetime
+    left: Sequence[UUID]
+
+
+def keep_gap(gap: Gap) -> None:
+    """Write down what is left to be asked for; nothing when nothing is."""
+    path = gap.directory / _FILE
+    if gap.left:
+        write_private_json(
+            path, {"since": gap.since.isoformat(), "left": [ids.show(ids.TENANT, one) for one in gap.left]}
+        )
+    else:
+        path.unlink(missing_ok=True)
+
+
+def gap_of(directory: Path) -> Gap | None:
+    """Return what a restore into this directory left to be asked for."""
+    told = read_json(directory / _FILE)
+    if told is None:
+        return None
+    left = [ids.parse(ids.TENANT, one) for one in told["left"]]
+    return Gap(directory.absolute(), datetime.fromisoformat(told["since"]), left)
+
+
+def replay_gap(gap: Gap) -> list[dict[str, Any]]:
+    """Ask the gateways of each tenant, and merge what they say. Return what was done, by tenant.
+
+    Raises GapElsewhere, and what asking a gateway raises; what was done till then stays done.
+    """
+    if settings_for(gap.directory).database_url:
+        raise GapElsewhere(
+            f"BURSAR_DATABASE_URL names another database than the one restored into {gap.directory}",
+            hint="Unset it and repeat the command: it goes on with the gap.",
+        )
+    return act(gap.directory, lambda db, settings: _replayed(db, settings, gap))
+
+
+async def _replayed(db: Database, settings: Settings, gap: Gap) -> list[dict[str, Any]]:
+    stopping, callers = asyncio.Event(), Callers()
+    applying = asyncio.create_task(_apply(settings, stopping))
+    done = []
+    try:
+        for place, tenant_id in enumerate(gap.left):
+            accounts = await accounts_of(db, tenant_id)
+            missed = [await _file(db, settings, callers, (tenant_id, one, gap.since)) for one in accounts]
+            await _all_applied(db, tenant_id, applying)
+            # Nothing is on its way any more that could be waited for: what differs is repaired at once.
+            window: dict[str, datetime | None] = {"since": gap.since, "until": None}
+            runs = await reconciled(db, settings, tenant_id, accounts, window, grace=timedelta(0))
+            done.append(
+                {
+                    "tenant": ids.show(ids.TENANT, tenant_id),
+                    "since": gap.since.isoformat(),
+                    "events": [asdict(one) for one in missed if one],
+                    "reconciliations": [run.model_dump(mode="json") for run in runs],
+                }
+            )
+            keep_gap(Gap(gap.directory, gap.since, gap.left[place + 1 :]))
+    finally:
+        stopping.set()
+        await callers.close()
+        await asyncio.wait([applying])
+    return done
+
+
+async def _file(
+    db: Database, settings: Settings, callers: Callers, asked: tuple[UUID, UUID, datetime]
+) -> Missed | None:
+    tenant_id, account_id, since = asked
+    shown = ids.show(ids.GATEWAY_ACCOUNT, account_id)
+    return await file_missed(
+        Resources(db, settings),
+        callers.of,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        since=since,
+        is_production=settings.production,
+        told=lambda so_far: tell(f"{shown}: {so_far.listed} events listed, {so_far.filed} of them new"),
+    )
+
+
+async def _apply(settings: Settings, stopping: asyncio.Event) -> None:
+    """Apply what is filed, here, so that it takes no worker. One that runs as well does no harm."""
+    applier = await Applier.open(settings=settings, registry=registry())
+    try:
+        while not stopping.is_set():
+            if not await applier.work():
+                await asyncio.sleep(_IDLE_S)
+    finally:
+        applier.terminate()
+
+
+async def _all_applied(db: Database, tenant_id: UUID, applying: "asyncio.Task[None]") -> None:
+    """Wait until every event was tried. What fails is tried again by the workers of the instance."""
+    told, deadline = None, asyncio.get_running_loop().time() + _APPLIED_MAX_S
+    while asyncio.get_running_loop().time() < deadline:
+        if applying.done():
+            applying.result()
+        async with db.tenant(tenant_id) as tx:
+            waiting = await tx.fetchval(_WAITING, tenant_id)
+        if not waiting:
+            return
+        if waiting != told:
+            told = waiting
+            tell(f"{ids.show(ids.TENANT, tenant_id)}: {waiting} events are to be applied")
+        await asyncio.sleep(_IDLE_S * 4)
