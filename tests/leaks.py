@@ -16,6 +16,7 @@ NOT_TENANTS = (
     "operator_link",
     "operator_session",
     "operator_throttle",
+    "slow_statement",
     "worker_bucket",
 )
 """Tables that belong to the installation, not to a tenant."""

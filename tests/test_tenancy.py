@@ -63,6 +63,7 @@ _MAY_ENGINE = {
     "operator_throttle": {"select", "insert", "update"},
     "reconciliation_run": {"select"},
     "security_event": {"select", "insert", "update", "delete"},
+    "slow_statement": {"select", "insert", "update", "delete"},
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
 }

@@ -29,6 +29,12 @@ _TENANTS = "select distinct tenant_id from gateway_account where is_active and a
 
 _RECOVERY_S = 6 * 3600
 _TOOL_S = 6 * 3600
+_SESSION = {
+    "application_name": "bursar-restore",
+    "statement_timeout": "15min",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "1min",
+}
 
 
 class RestoreIncomplete(Conflict):
@@ -92,7 +98,7 @@ async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
             )
         # From here on its log is kept for the streaming that begins when the instance runs.
         await connection.add_slot()
-    raw = await asyncpg.connect(url, timeout=10)
+    raw = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
     try:
         for statement in statements:
             await raw.execute(statement)

@@ -18,6 +18,12 @@ INCREMENTAL_SINCE: Final = 170_000
 _LOCK: Final = 0x4255_5253_4142_4B  # one base backup at a time
 _CONNECT_S: Final = 10
 _STATEMENT_S: Final = 30
+_SESSION: Final = {
+    "application_name": "bursar-backups",
+    "statement_timeout": f"{_STATEMENT_S}s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "1min",
+}
 
 _SOURCE = """
 select
@@ -176,7 +182,7 @@ class Connection:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Connection]:
     """Connect as the superuser."""
-    raw = await asyncpg.connect(url, timeout=_CONNECT_S, command_timeout=_STATEMENT_S)
+    raw = await asyncpg.connect(url, timeout=_CONNECT_S, command_timeout=_STATEMENT_S, server_settings=_SESSION)
     try:
         yield Connection(raw)
     finally:

@@ -25,6 +25,12 @@ _POSTGRES_MIN = 150_000
 _ISSUERS_MAX = 10
 _ISSUERS_S = 10.0
 _MIGRATE = "Run bursar migrate."
+_SESSION = {
+    "application_name": "bursar-doctor",
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "1min",
+}
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 _PRIVILEGES = """
@@ -82,7 +88,7 @@ def doctor(data: Data = None, *, as_json: Json = False) -> None:
 async def examine(settings: Settings) -> list[Finding]:
     """Return every finding; only the first one when the database cannot be reached."""
     try:
-        connection = await asyncpg.connect(settings.database_direct_url, timeout=10)
+        connection = await asyncpg.connect(settings.database_direct_url, timeout=10, server_settings=_SESSION)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         return [Finding("database", ok=False, found=str(error), advice="Start it, or correct BURSAR_DATABASE_URL.")]
     try:

@@ -6,7 +6,7 @@ no row: every policy compares with the setting.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -44,8 +44,16 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10, statement_timeout_ms: int = 15_000) -> "Database":
-        """Connect. Raises DatabaseUnavailable when nobody answers."""
+    async def open(
+        cls, url: str, *, size: int = 10, statement_timeout_ms: int = 15_000, watch: Callable[[Any], None] | None = None
+    ) -> "Database":
+        """Connect. watch: is told of every connection that is made. Raises DatabaseUnavailable when nobody answers."""
+
+        async def watched(connection: Any) -> None:
+            tracing.watch(connection)
+            if watch:
+                watch(connection)
+
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -54,7 +62,7 @@ class Database:
                 command_timeout=statement_timeout_ms / 1000 + 5,
                 statement_cache_size=256,
                 reset=_nothing_to_reset,
-                init=_watched,
+                init=watched,
                 server_settings={
                     "application_name": "bursar",
                     "statement_timeout": str(statement_timeout_ms),
@@ -196,10 +204,6 @@ async def _transaction(connection: Any, role: str) -> AsyncIterator[None]:
     # A transaction in which an error was swallowed "commits" as a rollback, and says so only here.
     status = await connection.execute("commit")
     assert status == "COMMIT", "the transaction had failed before its end"
-
-
-async def _watched(connection: Any) -> None:
-    tracing.watch(connection)
 
 
 async def _nothing_to_reset(connection: Any) -> None:

@@ -15,6 +15,7 @@ from bursar.kernel.rate_limits import Limiter
 from bursar.kernel.seal import Seal
 from bursar.kernel.security import Observations
 from bursar.kernel.settings import Settings
+from bursar.kernel.slow import SlowStatements
 
 OnOpen = Callable[[Database], Awaitable[None]]
 """What is done once the database answers."""
@@ -35,6 +36,9 @@ class Resources:
         self.limits = Limiter(settings)
         self.uses = Uses(clock)
         self.passwords = Passwords()
+        self.slow = SlowStatements(
+            process="api", over_ms=settings.slow_statement_ms, plan_over_ms=settings.slow_plan_ms
+        )
         self._on_open = on_open
         self._db: Database | None = None
         self._seal: Seal | None = None
@@ -69,6 +73,7 @@ class Resources:
         if self._db:
             await self.security.stop(self._db)
             await self.uses.stop(self._db)
+            await self.slow.stop(self._db)
             await self._db.close()
             self._db = None
 
@@ -82,11 +87,12 @@ class Resources:
         _log.info("database_available")
 
     async def _connect(self) -> None:
-        db = await Database.open(self.settings.database_url, size=self.settings.pool_size)
+        db = await Database.open(self.settings.database_url, size=self.settings.pool_size, watch=self.slow.watch)
         if self._on_open:
             await self._on_open(db)
         self.security.start(db)
         self.uses.start(db)
+        self.slow.start(db)
         self._db = db
 
 

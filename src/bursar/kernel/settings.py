@@ -129,6 +129,13 @@ class Settings(BaseSettings):
     security_event_days: int = Field(
         default=90, ge=1, le=3650, description="How long counts of security events are kept, in days."
     )
+    slow_statement_ms: int = Field(
+        default=500, ge=0, description="From how many milliseconds on a statement is noted as slow. 0: none is."
+    )
+    slow_plan_ms: int = Field(default=2000, ge=0, description="From how many on its plan is asked for too, once a day.")
+    slow_statement_days: int = Field(
+        default=14, ge=1, le=365, description="How long slow statements are kept, in days."
+    )
     job_days: int = Field(
         default=90,
         ge=8,

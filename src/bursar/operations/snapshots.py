@@ -24,7 +24,13 @@ class TenantUnknown(NotFound):
 @asynccontextmanager
 async def reading(url: str) -> AsyncIterator[Transaction]:
     """Open a connection of its own for long reads. Raises DatabaseUnavailable."""
-    settings = {"application_name": "bursar operations", "statement_timeout": _STATEMENT_TIMEOUT, "jit": "off"}
+    settings = {
+        "application_name": "bursar operations",
+        "statement_timeout": _STATEMENT_TIMEOUT,
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "5min",
+        "jit": "off",
+    }
     try:
         connection = await asyncpg.connect(url, server_settings=settings)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:

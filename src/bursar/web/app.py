@@ -40,7 +40,7 @@ class Application:
 
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
-        self.metrics = Metrics(self.resources.security.totals)
+        self.metrics = Metrics(self.resources.security.totals, self.resources.slow)
         self.callers = Callers(now=clock)
         self.api = _api(self.resources, self.metrics, self._lifespan)
         self.api.state.outside = Outside(self.callers.of, clock=clock)

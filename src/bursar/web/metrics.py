@@ -11,9 +11,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from bursar.health import Part, Standing
 from bursar.kernel.security import KINDS, Kind
+from bursar.kernel.slow import SlowStatements
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class _Slow:
+    """Statements that took long."""
+
+    def __init__(self, slow: SlowStatements) -> None:
+        self._slow = slow
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "bursar_slow_statements", "Statements of this process that took long.", value=self._slow.total
+        )
 
 
 class _SecurityEvents:
@@ -93,11 +106,12 @@ class _Parts:
 
 
 class Metrics:
-    """The figures of one process. security: how often it has seen what should not be tried, by kind."""
+    """The figures of one process. security: how often it has seen what should not be tried, by kind. slow: its slow statements."""
 
-    def __init__(self, security: Mapping[Kind, int]) -> None:
+    def __init__(self, security: Mapping[Kind, int], slow: SlowStatements) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_SecurityEvents(security))
+        self._registry.register(_Slow(slow))
         self._business, self._parts = _Business(), _Parts()
         self._registry.register(self._business)
         self._registry.register(self._parts)

@@ -20,6 +20,7 @@ import structlog
 from bursar.kernel import ids, tracing
 from bursar.kernel.db import tenant_transaction
 from bursar.kernel.settings import Settings
+from bursar.kernel.slow import SlowStatements
 from bursar.money.applying import EventInvalid, Pending, Translated, apply_batch, translate
 from bursar.money.applying.batch import Account
 from bursar.money.fulfilment import Registry
@@ -99,9 +100,12 @@ class Applier:
         self._plan_anew_at = PLAN_ANEW_FIRST
 
     @classmethod
-    async def open(cls, *, settings: Settings, registry: Registry) -> "Applier":
-        """Begin with a session of its own. Raises OSError, asyncpg.PostgresError."""
-        return cls(await open_session(settings), settings=settings, registry=registry)
+    async def open(cls, *, settings: Settings, registry: Registry, slow: SlowStatements | None = None) -> "Applier":
+        """Begin with a session of its own. slow: notes what takes long on it. Raises OSError, asyncpg.PostgresError."""
+        connection = await open_session(settings)
+        if slow:
+            slow.watch(connection)
+        return cls(connection, settings=settings, registry=registry)
 
     def terminate(self) -> None:
         """Drop the session: its locks are free and nothing of it can commit."""

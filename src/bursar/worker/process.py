@@ -15,6 +15,8 @@ from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.mail import mailer_of
 from bursar.kernel.pauses import pause
 from bursar.kernel.settings import Settings
+from bursar.kernel.slow import SlowStatements
+from bursar.kernel.slow import forget as forget_slow
 from bursar.money.trail.sealing import seal_all
 from bursar.worker.applier import Applier
 from bursar.worker.chores import EVERY, Chores
@@ -32,13 +34,14 @@ log = structlog.get_logger(__name__)
 async def run(settings: Settings, *, pulse: int = NO_PULSE) -> None:
     """Work until SIGTERM or SIGINT; the batch under way is finished first. pulse: where the supervisor listens."""
     stopping = asyncio.Event()
+    slow = SlowStatements(process="worker", over_ms=settings.slow_statement_ms, plan_over_ms=settings.slow_plan_ms)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     tasks = [
-        asyncio.create_task(_apply_forever(settings, stopping)),
-        asyncio.create_task(work_forever(settings, kinds(), stopping, SCHEDULES)),
-        asyncio.create_task(_chores_forever(settings, stopping)),
+        asyncio.create_task(_apply_forever(settings, stopping, slow)),
+        asyncio.create_task(work_forever(settings, kinds(), stopping, SCHEDULES, slow=slow)),
+        asyncio.create_task(_chores_forever(settings, stopping, slow)),
         asyncio.create_task(
             post_forever(
                 settings.database_url,
@@ -66,11 +69,11 @@ async def _beat_forever(pulse: int, stopping: asyncio.Event) -> None:
         await pause(stopping, BEAT_S)
 
 
-async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
+async def _apply_forever(settings: Settings, stopping: asyncio.Event, slow: SlowStatements) -> None:
     applier: Applier | None = None
     while not stopping.is_set():
         try:
-            applier = applier or await Applier.open(settings=settings, registry=registry())
+            applier = applier or await Applier.open(settings=settings, registry=registry(), slow=slow)
             if not await applier.work():
                 await pause(stopping, IDLE_S)
         except (
@@ -89,10 +92,11 @@ async def _apply_forever(settings: Settings, stopping: asyncio.Event) -> None:
         applier.terminate()
 
 
-async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
+async def _chores_forever(settings: Settings, stopping: asyncio.Event, slow: SlowStatements) -> None:
     while not stopping.is_set():
         try:
             db = await Database.open(settings.database_url, size=2)
+            slow.start(db)
             try:
                 chores = Chores(
                     db,
@@ -101,8 +105,10 @@ async def _chores_forever(settings: Settings, stopping: asyncio.Event) -> None:
                 )
                 while not stopping.is_set():
                     await chores.run(now=datetime.now(UTC))
+                    await forget_slow(db, before=datetime.now(UTC) - timedelta(days=settings.slow_statement_days))
                     await pause(stopping, EVERY.total_seconds())
             finally:
+                await slow.stop(db)
                 await db.close()
         except (DatabaseUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             log.warning("worker.chores_failed", error=type(error).__name__, detail=str(error)[:200])
