@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bursar.apps.booking import people
+from bursar.apps.booking.schedule import jobs as schedule_jobs
 from bursar.health import figures
 from bursar.kernel.clock import utc_now
 from bursar.kernel.identity.letters import Composer
@@ -40,6 +41,7 @@ JOBS: tuple[Kind, ...] = (
     *reminding.KINDS,
     *opening.KINDS,
     *figures.KINDS,
+    *schedule_jobs.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -48,6 +50,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *expiring.SCHEDULES,
     *reminding.SCHEDULES,
     *figures.SCHEDULES,
+    *schedule_jobs.SCHEDULES,
 )
 """What is done at which times, for every tenant or for the installation."""
 

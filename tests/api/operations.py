@@ -609,7 +609,7 @@ _BOOKING_ROWS = (
         ("room", "venue"),
     ),
     (
-        "insert into venue_hours (tenant_id, venue_id, weekday, opens, closes) values ($1, $2, 1, '07:00', '22:00')",
+        "insert into venue_hours (tenant_id, venue_id, weekday, opens_min, closes_min) values ($1, $2, 1, 420, 1320)",
         ("venue",),
     ),
     ("insert into venue_closed_day (tenant_id, venue_id, day) values ($1, $2, '2099-12-25')", ("venue",)),

@@ -3,11 +3,11 @@ create table venue_hours (                       -- when a venue is open; one wi
   tenant_id uuid not null,
   venue_id uuid not null,
   weekday integer not null check (weekday between 1 and 7),   -- ISO: 1 is Monday
-  opens time not null,
-  closes time not null,                          -- 24:00 is midnight
+  opens_min integer not null check (opens_min between 0 and 1439),    -- minutes after midnight by the clock on the wall
+  closes_min integer not null check (closes_min between 1 and 2880),  -- beyond 1440: of the next day
   created_at timestamptz not null default clock_timestamp(),
-  primary key (tenant_id, venue_id, weekday, opens),
-  constraint venue_hours_open check (closes > opens),
+  primary key (tenant_id, venue_id, weekday, opens_min),
+  constraint venue_hours_open check (closes_min > opens_min),
   foreign key (tenant_id, venue_id) references venue (tenant_id, id)
 );
 

@@ -25,7 +25,12 @@ _VALUES_MAX: Final = 31
 _CYCLE_YEARS: Final = 400
 _LAST_YEAR: Final = 9999
 
-_FREQUENCIES: Final[dict[str, Literal[0, 1, 2, 3]]] = {"DAILY": rrule.DAILY, "WEEKLY": rrule.WEEKLY, "MONTHLY": rrule.MONTHLY, "YEARLY": rrule.YEARLY}
+_FREQUENCIES: Final[dict[str, Literal[0, 1, 2, 3]]] = {
+    "DAILY": rrule.DAILY,
+    "WEEKLY": rrule.WEEKLY,
+    "MONTHLY": rrule.MONTHLY,
+    "YEARLY": rrule.YEARLY,
+}
 _DAYS: Final = {
     "MO": rrule.MO,
     "TU": rrule.TU,

@@ -1,0 +1,66 @@
+"""What a change of the schedule leaves: a record of who did it, and a word for whoever listens, in its transaction."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime, time
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from bursar.apps.booking.schedule.models import ClassInstance, Template
+from bursar.kernel import audit, ids
+from bursar.kernel.db import Transaction
+
+_TELL = """
+insert into outbox (tenant_id, id, topic, subject, payload) values ($1, $2, $3, $4, $5::text::jsonb)
+"""
+
+_PREFIXES = {
+    "venue_id": ids.VENUE,
+    "room_id": ids.ROOM,
+    "staff_id": ids.STAFF,
+    "policy_id": ids.BOOKING_POLICY,
+    "price_id": ids.PRICE,
+    "follows_id": ids.CLASS_TEMPLATE,
+    "template_id": ids.CLASS_TEMPLATE,
+}
+_SILENT = frozenset({"id", "version", "created_at", "held", "booked", "waiting", "materialised_through"})
+
+
+async def tell(tx: Transaction, *, tenant_id: UUID, topic: str, subject: str, payload: dict[str, Any]) -> None:
+    """Tell whoever listens that something happened, when the transaction commits."""
+    await tx.execute(_TELL, tenant_id, ids.new(), topic, subject, msgspec.json.encode(payload).decode())
+
+
+async def record_and_tell(
+    tx: Transaction, *, tenant_id: UUID, actor: str, topic: str, subject: str, changes: dict[str, Any]
+) -> None:
+    """Record an act under the name of its topic, and tell of it."""
+    await audit.record(tx, tenant_id=tenant_id, actor=actor, action=topic, subject=subject, changes=changes)
+    await tell(tx, tenant_id=tenant_id, topic=topic, subject=subject, payload=changes)
+
+
+def plain(what: ClassInstance | Template) -> dict[str, Any]:
+    """Return what somebody may change of a class or template, as plain values with public ids."""
+    return plain_values({name: value for name, value in asdict(what).items() if name not in _SILENT})
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as plain ones, ids in their public form."""
+    return {
+        name.removesuffix("_id") if name in _PREFIXES else name: _plain(name, value) for name, value in values.items()
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    match value:
+        case UUID():
+            return ids.show(_PREFIXES[name], value)
+        case datetime() | date():
+            return value.isoformat()
+        case time():
+            return value.isoformat("minutes")
+        case tuple():
+            return list(value)
+    return value
