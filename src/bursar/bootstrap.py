@@ -75,6 +75,8 @@ APIS = (
     "bursar.money.ledger.api",
     "bursar.money.reports.api",
     "bursar.apps.booking.people.api",
+    "bursar.apps.booking.policies.api",
+    "bursar.apps.booking.rules.api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",

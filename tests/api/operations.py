@@ -95,6 +95,8 @@ PREFIXES = {
     "lot": ids.LOT,
     "order": ids.ORDER,
     "portal_session": ids.GATEWAY_CALL,
+    "policy": ids.BOOKING_POLICY,
+    "class": ids.CLASS,
     "payment": ids.PAYMENT,
     "payment_change": ids.PAYMENT_CHANGE,
     "payment_method": ids.PAYMENT_METHOD,
@@ -112,6 +114,15 @@ PREFIXES = {
     "subscription_change": ids.SUBSCRIPTION_CHANGE,
     "user": ids.USER,
 }
+
+
+NAMES = {"rule": "bookings_per_day"}
+"""What paths name that is no id, and the same for everybody."""
+
+
+def queries(mine: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return what an operation has to be asked with, for those that have to."""
+    return {"/v1/classes/{class}/bookability": {"customer": mine["customer"]}}
 
 
 async def known_ids(caller: Any) -> dict[str, str]:
@@ -320,6 +331,9 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "return_url": "https://studio.example.org",
         },
         "/v1/prices/{price}/buy-link": {"is_on": True, "gateway_account": mine["keyed"]},
+        "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
+        "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
+        "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
         "/v1/reconciliations": {
             "gateway_account": mine["keyed"],
             "since": "2026-01-01T00:00:00Z",
@@ -382,7 +396,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     erased = await caller.post(f"/v1/customers/{gone}/erasures", {"ground": "requested"})
     assert erased.status_code == 202, erased.text
     mine["erasure"] = erased.json()["id"]
-    return mine | await _scheduled(caller.stage, mine)
+    return mine | await _scheduled(caller.stage, mine) | NAMES
 
 
 async def given_up(stage: Stage) -> str:

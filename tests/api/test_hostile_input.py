@@ -146,6 +146,8 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         *OPTIONAL,
         "limits",
         "retentions",
+        "parameters",
+        "terms",
     ) and value in ([], {}):
         return True
     texts = (

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.operations import PREFIXES, UNKNOWN, bodies, every_operation, furnished
+from api.operations import PREFIXES, UNKNOWN, bodies, every_operation, furnished, queries
 from bursar.kernel.db import Database
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +122,8 @@ async def test_no_failure_of_ours_tells_of_our_insides(ready, monkeypatch, error
     statuses = set()
     for operation in every:
         good = bodies(mine)[operation.path] if operation.body else None
-        answer = await world.mine.send(operation.method, operation.at(**mine), good)
+        query = queries(mine).get(operation.path, {})
+        answer = await world.mine.send(operation.method, operation.at(**mine), good, **query)
         statuses.add(answer.status_code)
         assert answer.json()["code"] in ("internal_error", "database_busy", "database_unavailable"), operation.name
         if found := inside(answer.text, forbidden | {key}):

@@ -95,12 +95,15 @@ group by m.lot_id, l.expires_at order by l.expires_at nulls last, m.lot_id
 _USABLE = """tenant_id = $1 and customer_id = $2 and pool = any($3::text[]) and remaining > 0 and not is_suspended
     and effective_at <= $4 and (expires_at is null or expires_at > $4)"""
 
-# Lots are locked in the order of their ids, as fulfilment does, and divided in the order of their expiry, then of their pools.
+# Lots are locked in the order of their ids, as fulfilment does, and divided in the order of their expiry; of those that expire together
+# given ones go before bought ones, then in the order of their pools.
 _TAKE = f"""
 with locked as materialized (
-  select id, remaining, expires_at, array_position($3::text[], pool) as place from credit_lot where {_USABLE} order by id for update
+  select id, remaining, expires_at, grant_id is not null as is_bought, array_position($3::text[], pool) as place
+  from credit_lot where {_USABLE} order by id for update
 ), ordered as (
-  select id, remaining, sum(remaining) over (order by expires_at nulls last, place, id) - remaining as before from locked
+  select id, remaining, sum(remaining) over (order by expires_at nulls last, is_bought, place, id) - remaining as before
+  from locked
 ), part as (
   select id, least(remaining, $5 - before)::bigint as amount from ordered where before < $5
 )

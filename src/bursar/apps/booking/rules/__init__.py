@@ -1,0 +1,38 @@
+"""Rules: what a business asks before a seat is booked, and why somebody cannot book.
+
+What it is: the catalogue, what a business changed of it, and one pure function that says every rule that is not kept. What it is not:
+it books nothing, and it is not what keeps a class from being oversold: `bookings` counts seats by a guarded statement.
+
+Invariants:
+- an id and a code never change their meaning;
+- who asks why he cannot book is told every rule, not the first;
+- asking and booking are decided by the same function: where nothing is told, booking succeeds, in a world that stands still;
+- a rule without a row is as the catalogue says.
+"""
+
+from bursar.apps.booking.rules.catalogue import AT_BOOKING, BY_ID, CATALOGUE
+from bursar.apps.booking.rules.deciding import REFUSALS, NotBookable, failures, refusal, require
+from bursar.apps.booking.rules.keeping import RuleUnknown, rules_of, set_rule, settings_of
+from bursar.apps.booking.rules.models import Failure, Rule, Settings, Situation, Source
+from bursar.apps.booking.rules.situations import situation
+
+__all__ = [
+    "AT_BOOKING",
+    "BY_ID",
+    "CATALOGUE",
+    "REFUSALS",
+    "Failure",
+    "NotBookable",
+    "Rule",
+    "RuleUnknown",
+    "Settings",
+    "Situation",
+    "Source",
+    "failures",
+    "refusal",
+    "require",
+    "rules_of",
+    "set_rule",
+    "settings_of",
+    "situation",
+]

@@ -1,0 +1,179 @@
+"""Read a situation: four statements, and a fifth where a membership is capped, however many rules ask."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from bursar.apps.booking.passes import POOL_DEFAULT, Feature, features_of, memberships_among
+from bursar.apps.booking.rules.catalogue import BY_ID
+from bursar.apps.booking.rules.models import (
+    ClassFacts,
+    CreditFacts,
+    CustomerFacts,
+    OwnBookings,
+    Pays,
+    Settings,
+    Situation,
+    Source,
+)
+from bursar.apps.booking.schedule import ClassNotFound
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.customers import CustomerNotFound
+
+CLASS: Final = """
+select c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.capacity, c.held,
+  c.booked, c.credit_cost, c.pools, c.price_id is not null as has_price, c.requirements::text as requirements,
+  u.id as customer_id, u.deleted_at is not null as is_deleted, coalesce(a.is_active, true) as is_active,
+  coalesce(a.is_banned, false) as is_banned, a.waiver_signed_at, a.born_on, a.level, a.gender, a.dues_unpaid_since,
+  (select jsonb_object_agg(r.rule, jsonb_build_array(r.is_on, r.parameters))::text from booking_rule r where r.tenant_id = $1) as rules
+from class_instance c
+left join customer u on u.tenant_id = c.tenant_id and u.id = $3
+left join attendee a on a.tenant_id = u.tenant_id and a.customer_id = u.id
+where c.tenant_id = $1 and c.id = $2 and c.status <> 'deleted'
+"""
+
+# Each part is one range of an index that begins with the customer: what others book costs nothing here.
+OWN: Final = """
+select
+  (select b.number from booking b
+   where b.tenant_id = $1 and b.class_id = $3 and b.customer_id = $2 and b.kind = 'class'
+     and b.status in ('requested', 'held', 'booked', 'attended', 'no_show') and b.id is distinct from $10 limit 1) as booked,
+  (select b.number from booking b
+   where b.tenant_id = $1 and b.customer_id = $2 and b.starts_at > $4::timestamptz - interval '25 hours' and b.starts_at < $5
+     and b.ends_at > $4 and b.is_live and b.class_id is distinct from $3 and b.id is distinct from $10
+   order by b.starts_at limit 1) as overlapping,
+  week.on_day, week.in_week, ahead.to_come, ahead.credits_ahead, lately.offences,
+  exists (select from booking b where b.tenant_id = $1 and b.customer_id = $2
+    and b.status in ('requested', 'held', 'booked', 'attended', 'no_show') and b.class_id is distinct from $3
+    and b.id is distinct from $10) as has_any,
+  $8 and exists (select from booking b join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id
+    where b.tenant_id = $1 and b.customer_id = $2 and b.status in ('requested', 'held', 'booked', 'attended', 'no_show')
+      and b.class_id is distinct from $3 and b.id is distinct from $10 and c.requirements -> 'intro' = 'true') as has_intro
+from
+  (select count(*) filter (where b.local_date = $6)::int as on_day, count(*)::int as in_week from booking b
+   where b.tenant_id = $1 and b.customer_id = $2 and b.is_live and b.id is distinct from $10 and b.class_id is distinct from $3
+     and b.starts_at > $4::timestamptz - interval '9 days' and b.starts_at < $4::timestamptz + interval '9 days'
+     and b.local_date >= date_trunc('week', $6::date)::date and b.local_date < date_trunc('week', $6::date)::date + 7) as week,
+  (select count(*)::int as to_come, coalesce(sum(b.credit_cost), 0)::int as credits_ahead from booking b
+   where b.tenant_id = $1 and b.customer_id = $2 and b.starts_at > $7 and b.is_live and b.id is distinct from $10
+     and b.class_id is distinct from $3) as ahead,
+  (select count(*)::int as offences from booking b
+   where b.tenant_id = $1 and b.customer_id = $2 and b.starts_at > $9 and b.starts_at <= $7::timestamptz + interval '90 days'
+     and b.status in ('no_show', 'late_cancelled')) as lately
+"""
+
+CREDITS: Final = """
+select
+  coalesce(sum(remaining) filter (where is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as usable,
+  coalesce(sum(remaining) filter (where is_ours and not is_suspended and expires_at > $5 and expires_at <= $4), 0)::bigint as ending,
+  coalesce(sum(remaining) filter (where is_ours and is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as suspended,
+  coalesce(sum(remaining) filter (where not is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint
+    as elsewhere
+from (
+  select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours from credit_lot
+  where tenant_id = $1 and customer_id = $2 and remaining > 0 and effective_at <= $4
+) as lot
+"""
+
+
+async def situation(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    class_id: UUID,
+    customer_id: UUID,
+    seats: int,
+    source: Source,
+    now: datetime,
+    pays: Pays = "auto",
+    leaving: UUID | None = None,
+) -> Situation:
+    """Read what decides whether a customer may have seats in a class now.
+
+    pays: `credits` where money may not stand in for them; `money` or `nothing` where none are asked for. leaving: a booking that is given
+    up in the same act, and counts for nothing. Raises ClassNotFound, CustomerNotFound.
+    """
+    row = await tx.fetchrow(CLASS, tenant_id, class_id, customer_id)
+    if row is None:
+        raise ClassNotFound(f"there is no class {ids.show(ids.CLASS, class_id)}", hint="See GET /v1/classes.")
+    if row["customer_id"] is None:
+        shown = ids.show(ids.CUSTOMER, customer_id)
+        raise CustomerNotFound(f"there is no customer {shown}", hint="Look customers up at GET /v1/customers.")
+    a_class, chosen = _class(row), settings_read(row["rules"])
+    own = await _own(tx, tenant_id, customer_id, a_class=a_class, settings=chosen, now=now, leaving=leaving)
+    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), a_class.starts_at, now)
+    features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=a_class.starts_at)
+    memberships = await memberships_among(
+        tx,
+        tenant_id=tenant_id,
+        customer_id=customer_id,
+        features=features,
+        pools=a_class.pools,
+        class_at=a_class.starts_at,
+        leaving=leaving,
+    )
+    return Situation(
+        now=now,
+        source=source,
+        pays=pays,
+        seats=seats,
+        a_class=a_class,
+        customer=_customer(row),
+        settings=chosen,
+        own=own,
+        credits=CreditFacts(**dict(credits_row)),
+        memberships=memberships,
+        features=_held(features),
+    )
+
+
+def settings_read(told: str | None) -> Settings:
+    """Return settings from rows as `{rule: [is_on, parameters]}`. A rule that is no more is left out."""
+    found: dict[str, Any] = msgspec.json.decode(told) if told else {}
+    return Settings({rule: (is_on, values) for rule, (is_on, values) in found.items() if rule in BY_ID})
+
+
+async def _own(
+    tx: Transaction,
+    tenant_id: UUID,
+    customer_id: UUID,
+    *,
+    a_class: ClassFacts,
+    settings: Settings,
+    now: datetime,
+    leaving: UUID | None,
+) -> OwnBookings:
+    days = int(settings.values(BY_ID["offences"])["days"])
+    row = await tx.fetchrow(
+        OWN,
+        tenant_id,
+        customer_id,
+        a_class.id,
+        a_class.starts_at,
+        a_class.ends_at,
+        a_class.local_date,
+        now,
+        a_class.requirements.get("intro") is True,
+        now - timedelta(days=days),
+        leaving,
+    )
+    return OwnBookings(**dict(row))
+
+
+def _class(row: Any) -> ClassFacts:
+    names = ClassFacts.__dataclass_fields__.keys()
+    told = {name: row[name] for name in names}
+    pools = tuple(row["pools"]) or (POOL_DEFAULT,)
+    return ClassFacts(**told | {"pools": pools, "requirements": msgspec.json.decode(row["requirements"])})
+
+
+def _customer(row: Any) -> CustomerFacts:
+    told = {name: row[name] for name in CustomerFacts.__dataclass_fields__ if name != "id"}
+    return CustomerFacts(id=row["customer_id"], **told)
+
+
+def _held(features: tuple[Feature, ...]) -> frozenset[str]:
+    return frozenset(each.key for each in features if not each.is_suspended)
