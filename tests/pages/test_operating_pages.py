@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -10,9 +11,12 @@ from test_people import send
 from visitors import ORIGIN, Markup, Site, Visitor
 
 from bursar.kernel import ids
+from bursar.kernel.circuits import Admission, Circuits
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.identity import operators
 from bursar.kernel.logs import configure_logs
+from bursar.kernel.slow import SlowStatements
 
 PASSWORD = "seven brass bells in a tower"
 EMAIL = "Olga@Example.com"
@@ -93,7 +97,7 @@ async def test_acting_ends_by_itself_after_an_hour_and_at_once_when_the_operator
 
 
 async def test_nobody_else_gets_to_the_operators_pages(site: Site, olga: httpx2.AsyncClient):
-    for path in ("/operator",):
+    for path in ("/operator", "/operator/health", "/operator/slow-queries"):
         assert (await site.lived.get(path)).headers["location"] == "/operator/sign-in"
     token = re.search(r'name="form_token" value="([^"]+)"', await site.lived.page("/"))
     assert token
@@ -121,3 +125,44 @@ async def test_wrong_operators_get_one_answer_and_a_limit(site: Site, olga: http
     for _ in range(8):
         await signing_in(olga, password="x")
     assert (await signing_in(olga)).status_code == 429
+
+
+async def test_operators_see_every_part_the_worst_first_with_what_to_do(site: Site, olga: httpx2.AsyncClient):
+    stage = site.lived.stage
+    circuits, now = Circuits(stage.db, utc_now), utc_now()
+    subject = ids.show(ids.GATEWAY_ACCOUNT, stage.account_id)
+    for _ in range(5):
+        await circuits.failed(
+            Admission(now), tenant_id=stage.tenant_id, subject=subject, operation="refund", why="<b>theirs</b>"
+        )
+
+    page = Markup((await olga.get("/operator/health")).text).text
+    data = (await site.stranger.get("/health")).json()["parts"]
+
+    assert "unhealthy" not in page
+    assert (
+        page.index("gateway:stripe")
+        < page.index("Nothing is lost. See the gateway's status page")
+        < page.index("backups")
+    )
+    assert all(name.replace("_", " ") in page for name in data)
+    assert ids.show(ids.TENANT, stage.tenant_id) in page
+    assert subject in page
+    assert "theirs" not in page
+
+
+async def test_operators_see_what_takes_long_and_that_nothing_does(site: Site, olga: httpx2.AsyncClient, db: Database):
+    nothing = Markup((await olga.get("/operator/slow-queries")).text).text
+    noted = SlowStatements(process="worker", over_ms=1, plan_over_ms=1)
+    noted.note(SimpleNamespace(query="select id from payment where tenant_id = $1 -- <script>", elapsed=1.5))
+    await noted.flush(db)
+
+    answer = (await olga.get("/operator/slow-queries")).text
+
+    page = Markup(answer).text
+    assert "No statement took long" in nothing
+    assert "<script>alert" not in answer
+    assert "&lt;script&gt;" in answer
+    assert "select id from payment where tenant_id = $1" in page
+    assert "1,500 ms" in page
+    assert "Scan" in page

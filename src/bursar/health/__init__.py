@@ -12,7 +12,7 @@ Invariants:
 
 from bursar.health.machine import Machine, machine
 from bursar.health.parts import Part, Verdict, parts_of, worst
-from bursar.health.standing import Issuers, Standing
+from bursar.health.standing import Issuers, Standing, Troubled, circuits_not_closed
 from bursar.health.watch import DatabaseSlow, Watch, current_parts
 
 __all__ = [
@@ -21,8 +21,10 @@ __all__ = [
     "Machine",
     "Part",
     "Standing",
+    "Troubled",
     "Verdict",
     "Watch",
+    "circuits_not_closed",
     "current_parts",
     "machine",
     "parts_of",

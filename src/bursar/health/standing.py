@@ -84,6 +84,9 @@ _NOT_CLOSED = f"""
 select tenant_id, subject, operation, state, extract(epoch from clock_timestamp() - since)::float8 as for_s
 from circuit where state <> 'closed' limit {_CIRCUITS_MAX}
 """
+_TROUBLED = """
+select tenant_id, subject, operation, state, since from circuit where state <> 'closed' order by since limit 50
+"""
 _GATEWAYS_OF = "select id, gateway from gateway_account where id = any($1::uuid[])"
 _ISSUERS = "select count(distinct issuer) from identity_issuer where removed_at is null"
 _FIGURES = """
@@ -192,6 +195,27 @@ class Standing:
     backups: backups.Ages
     seldom: Seldom
     took: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """A circuit that is not closed. tenant: its public id."""
+
+    tenant: str
+    subject: str
+    operation: str
+    state: str
+    since: datetime
+
+
+async def circuits_not_closed(db: Database) -> list[Troubled]:
+    """Return some of the circuits that are not closed, the longest first."""
+    async with db.engine() as tx:
+        rows = await tx.fetch(_TROUBLED)
+    return [
+        Troubled(ids.show(ids.TENANT, row["tenant_id"]), row["subject"], row["operation"], row["state"], row["since"])
+        for row in rows
+    ]
 
 
 async def look(held: Holding, kinds: Kinds, *, seldom: Seldom | None) -> Standing:

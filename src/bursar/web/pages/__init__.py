@@ -34,6 +34,7 @@ from bursar.web.pages import (
     sagas,
     second_steps,
     shopping,
+    standing,
     storefront,
     subscribing,
     unmatched,
@@ -69,6 +70,7 @@ for _part in (
     account,
     second_steps,
     operating,
+    standing,
     shopping,
 ):
     router.include_router(_part.router)

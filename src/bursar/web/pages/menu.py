@@ -70,6 +70,14 @@ _MENU: Final = (
 ACCOUNT: Final = "/account"
 
 
+OPERATORS: Final = (
+    ("/operator", "Businesses"),
+    ("/operator/health", "Health"),
+    ("/operator/slow-queries", "Slow queries"),
+)
+"""The pages of those who run the installation."""
+
+
 def menu_of(held: frozenset[str]) -> tuple[Group, ...]:
     """Return what a visitor with these permissions is offered."""
     groups = (replace(group, entries=tuple(e for e in group.entries if e.needs in held)) for group in _MENU)

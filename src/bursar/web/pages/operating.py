@@ -16,7 +16,7 @@ from bursar.kernel.identity.signing_in import SignInRefused
 from bursar.kernel.identity.throttle import SignInLimited
 from bursar.kernel.resources import resources_of
 from bursar.kernel.security import observe
-from bursar.web.pages import cookies
+from bursar.web.pages import cookies, menu
 from bursar.web.pages.entrance import leave_first
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.templating import render
@@ -30,7 +30,7 @@ router = APIRouter(route_class=PageRoute)
 @public
 async def operators_door(request: Request) -> Response:
     """Show the operators' door."""
-    return _page(request, "operator_sign_in.html", refused=None)
+    return operator_page(request, "operator_sign_in.html", refused=None)
 
 
 @router.post("/operator/sign-in")
@@ -58,7 +58,7 @@ async def operator_signs_in(request: Request) -> Response:
             address=device.address,
             detail=refusal.code,
         )
-        return _page(request, "operator_sign_in.html", refused=refusal.message, status=refusal.status)
+        return operator_page(request, "operator_sign_in.html", refused=refusal.message, status=refusal.status)
     return cookies.admit(to("/operator"), token, request=request, name=cookies.OPERATOR)
 
 
@@ -90,7 +90,7 @@ async def chosen(request: Request) -> Response:
 async def businesses(request: Request) -> Response:
     """List the businesses of the installation."""
     found = await tenancy.tenants(resources_of(request).db)
-    return _page(
+    return operator_page(
         request, "operator.html", businesses=[(ids.show(ids.TENANT, one.id), one) for one in found], refused=None
     )
 
@@ -141,7 +141,7 @@ def _operator(request: Request) -> Operator:
 async def _choosing(request: Request, token: str, *, refused: str | None = None, status: int = 200) -> Response:
     resources = resources_of(request)
     email = await operators.email_by_link(resources.db, token, now=resources.now())
-    return _page(
+    return operator_page(
         request,
         "operator_password.html",
         email=email,
@@ -152,9 +152,18 @@ async def _choosing(request: Request, token: str, *, refused: str | None = None,
     )
 
 
-def _page(request: Request, template: str, *, status: int = 200, **views: Any) -> Response:
+def operator_page(request: Request, template: str, *, status: int = 200, **views: Any) -> Response:
+    """Return a page of the operators' own."""
     resources = resources_of(request)
     who: Operator | None = getattr(request.state, "operator", None)
     token = form_token(resources.settings.secret_key, who.session_id) if who else ""
-    page = render(template, now=resources.now(), operator=who, form_token=token, **views)
+    page = render(
+        template,
+        now=resources.now(),
+        operator=who,
+        form_token=token,
+        here=request.url.path,
+        room=menu.OPERATORS,
+        **views,
+    )
     return HTMLResponse(page, status)

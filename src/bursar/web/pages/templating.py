@@ -44,6 +44,7 @@ def _environment() -> Environment:
         clip=texts.clipped,
         visible=texts.visible,
         count=_count,
+        figure=_figure,
         size=_size,
         took=_took,
         exact=texts.exact,
@@ -81,6 +82,10 @@ def _amount(money: Money) -> Markup:
 
 def _count(number: int) -> str:
     return f"{number:,}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"
 
 
 def _took(span: timedelta | None) -> str:

@@ -68,6 +68,9 @@ _BY_KIND = {
     ("circuit", "closed"): Tone.good,
     ("circuit", "open"): Tone.bad,
     ("circuit", "half_open"): Tone.warn,
+    ("health", "healthy"): Tone.good,
+    ("health", "degraded"): Tone.warn,
+    ("health", "unhealthy"): Tone.bad,
 }
 
 

@@ -1,0 +1,49 @@
+"""How the installation is, for those who run it: every part with what to do, and statements that take long."""
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bursar import health
+from bursar.kernel.auth import for_operators
+from bursar.kernel.resources import resources_of
+from bursar.kernel.slow import slow_statements
+from bursar.web.operating import WatchOf
+from bursar.web.pages.operating import operator_page
+from bursar.web.pages.routing import PageRoute
+
+_ORDER: Final = ("unhealthy", "degraded", "healthy")
+
+router = APIRouter(route_class=PageRoute)
+
+
+@router.get("/operator/health")
+@for_operators
+async def health_page(request: Request, watch: WatchOf) -> Response:
+    """Show every part, the worst first, and where calls fail."""
+    parts = sorted(await watch.parts(), key=lambda part: _ORDER.index(part.status))
+    return operator_page(
+        request,
+        "operator_health.html",
+        parts=parts,
+        verdict=health.worst(parts),
+        circuits=await health.circuits_not_closed(resources_of(request).db),
+    )
+
+
+@router.get("/operator/slow-queries")
+@for_operators
+async def slow_queries(request: Request) -> Response:
+    """Show the statements that took longest."""
+    resources = resources_of(request)
+    settings = resources.settings
+    return operator_page(
+        request,
+        "operator_slow.html",
+        slow=await slow_statements(resources.db),
+        over_ms=settings.slow_statement_ms,
+        plan_over_ms=settings.slow_plan_ms,
+        days=settings.slow_statement_days,
+    )
