@@ -7,7 +7,9 @@ of it; `where` says what does, where that is not the booking of a seat.
 from typing import Final
 
 from bursar.apps.booking.rules import checks
+from bursar.apps.booking.rules.elsewhere import ELSEWHERE
 from bursar.apps.booking.rules.models import Parameter, Rule
+from bursar.apps.booking.schedule.conflicts import PLACE_RULES, WARNS
 
 _BOOKINGS: Final = Parameter("bookings_max", 1, "How many bookings a customer may have.", 1, 1000)
 _SEATS: Final = Parameter("seats", 1, "How many seats are kept.", 0, 1000)
@@ -26,19 +28,25 @@ AT_BOOKING: Final = (
         "class_not_begun",
         2,
         "schedule",
-        "class_begun",
-        "A class that has begun takes no bookings, but for those that staff makes knowingly.",
+        "class_started",
+        "Who books online books a class that has not begun; staff books until its end.",
         check=checks.not_begun,
-        is_waivable=True,
+    ),
+    Rule(
+        "class_not_over",
+        2,
+        "schedule",
+        "class_over",
+        "A class that is over takes no bookings.",
+        check=checks.not_over,
     ),
     Rule(
         "class_published",
         12,
         "schedule",
         "class_not_published",
-        "A class is booked once it is published.",
+        "Who books online books a class that is published.",
         check=checks.published,
-        is_waivable=True,
     ),
     Rule(
         "booking_opens",
@@ -166,7 +174,7 @@ AT_BOOKING: Final = (
         26,
         "seats",
         "class_full",
-        "There are as many seats as are asked for; staff may overbook, with a reason.",
+        "There are as many seats as are asked for, and nobody waits for them; staff may overbook, with a reason.",
         check=checks.seats_free,
         is_waivable=True,
     ),
@@ -260,6 +268,15 @@ AT_BOOKING: Final = (
         is_waivable=True,
     ),
     Rule(
+        "payable",
+        37,
+        "credits",
+        "payment_missing",
+        "A class is paid with what it takes: credits as it costs, money where it has a price.",
+        check=checks.payable,
+        is_waivable=True,
+    ),
+    Rule(
         "credits_enough",
         36,
         "credits",
@@ -331,7 +348,22 @@ AT_BOOKING: Final = (
 )
 """Rules that decide whether a seat is booked, in the order in which they are told."""
 
-CATALOGUE: Final = AT_BOOKING
+_PLACES: Final = tuple(
+    Rule(
+        rule.id,
+        rule.number,
+        "schedule",
+        rule.code,
+        rule.says,
+        where="when a class is made or changed",
+        parameters=(Parameter(WARNS, default=False, description="Whether it is only warned of, instead of refused."),),
+        is_switchable=True,
+    )
+    for rule in PLACE_RULES
+)
+"""Rules about places and people, which `schedule` decides."""
+
+CATALOGUE: Final = (*_PLACES, *AT_BOOKING, *ELSEWHERE)
 """Every rule."""
 
 BY_ID: Final = {rule.id: rule for rule in CATALOGUE}

@@ -16,16 +16,25 @@ def scheduled(s: Situation, _: Values) -> Found | None:
 
 
 def published(s: Situation, _: Values) -> Found | None:
-    if s.a_class.is_published:
+    if s.a_class.is_published or s.source in STAFFED:
         return None
     return Found(f"{s.a_class.title} is not published yet", "Publish it, or wait until it is.")
 
 
 def not_begun(s: Situation, _: Values) -> Found | None:
-    if s.now < s.a_class.starts_at or s.source == "import":
+    if s.now < s.a_class.starts_at or s.now >= s.a_class.ends_at or s.source in STAFFED:
         return None
     began = _local(s.a_class, s.a_class.starts_at)
-    return Found(f"{s.a_class.title} began at {began}", "Choose a later class.", {"starts_at": began})
+    return Found(
+        f"{s.a_class.title} began at {began}", "Ask at the desk, or choose a later class.", {"starts_at": began}
+    )
+
+
+def not_over(s: Situation, _: Values) -> Found | None:
+    if s.now < s.a_class.ends_at or s.source == "import":
+        return None
+    ended = _local(s.a_class, s.a_class.ends_at)
+    return Found(f"{s.a_class.title} ended at {ended}", "Choose a class to come.", {"ends_at": ended})
 
 
 def opened(s: Situation, p: Values) -> Found | None:
@@ -116,10 +125,14 @@ def intro_once(s: Situation, _: Values) -> Found | None:
 
 def seats_free(s: Situation, _: Values) -> Found | None:
     left = s.a_class.seats_left
-    if left >= s.seats:
+    if s.own.has_offer or (left >= s.seats and not s.is_waited_for):
         return None
+    hint = "Join the waitlist, or choose another class."
+    context: dict[str, str | int] = {"seats_left": left}
+    if left >= s.seats:
+        return Found(f"the seats that are free are for the {s.a_class.waiting} who wait", hint, context)
     said = f"{s.a_class.title} is full" if not left else f"{left} seats are left, {s.seats} are asked for"
-    return Found(said, "Join the waitlist, or choose another class.", {"seats_left": left})
+    return Found(said, hint, context)
 
 
 def walk_ins_kept(s: Situation, p: Values) -> Found | None:
@@ -177,6 +190,15 @@ def few_offences(s: Situation, p: Values) -> Found | None:
         f"{s.own.offences} no-shows and late cancellations in the last {p['days']} days",
         "Ask at the desk to be booked in.",
         {"offences": s.own.offences},
+    )
+
+
+def payable(s: Situation, _: Values) -> Found | None:
+    if s.is_payable:
+        return None
+    return Found(
+        f"{s.a_class.title} is not paid with {s.pays}",
+        "Pay with what the class takes; staff may waive it, with a reason.",
     )
 
 

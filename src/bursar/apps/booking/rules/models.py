@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -18,7 +18,11 @@ STAFFED: Final = frozenset({"desk", "walk_in", "import"})
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """A class as it stands. requirements: what its template asks of who comes. has_price: it can be paid with money."""
+    """A class as it stands. requirements: what its template asks of who comes. has_price: it can be paid with money.
+
+    held_over: held seats whose time is over, which whoever books next takes. waiting: entries of its waitlist. waitlist_minutes: until so
+    long before the start seats that come free are theirs.
+    """
 
     id: UUID
     title: str
@@ -30,7 +34,10 @@ class ClassFacts:
     time_zone: str
     capacity: int
     held: int
+    held_over: int
     booked: int
+    waiting: int
+    waitlist_minutes: int
     credit_cost: int
     pools: tuple[str, ...]
     has_price: bool
@@ -39,7 +46,7 @@ class ClassFacts:
     @property
     def seats_left(self) -> int:
         """What is sold; staff may give out more, knowingly."""
-        return max(self.capacity - self.held - self.booked, 0)
+        return max(self.capacity - self.held + self.held_over - self.booked, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,14 @@ class CustomerFacts:
 
 @dataclass(frozen=True, slots=True)
 class OwnBookings:
-    """The customer's other bookings. booked, overlapping: the number of one that stands in the way.
+    """The customer's other bookings. booked, overlapping: the number of one that stands in the way. has_offer: a seat of the class is his
+    to take.
 
     offences: no-shows and late cancellations in the days that the rule counts. credits_ahead: spent on classes to come.
     """
 
     booked: str | None = None
+    has_offer: bool = False
     overlapping: str | None = None
     on_day: int = 0
     in_week: int = 0
@@ -113,16 +122,37 @@ class Situation:
         return self.a_class.credit_cost * self.seats
 
     @property
+    def is_waited_for(self) -> bool:
+        """True where seats that are free belong to those who wait."""
+        ends_at = self.a_class.starts_at - timedelta(minutes=self.a_class.waitlist_minutes)
+        return self.a_class.waiting > 0 and self.source not in STAFFED and self.now < ends_at
+
+    @property
     def is_covered(self) -> bool:
         """True where a membership pays; it pays for its owner's seat, not for guests."""
         return self.seats == 1 and any(each.has_room for each in self.memberships)
 
     @property
     def takes_credits(self) -> bool:
-        """True where credits have to be there: something is asked for, and money does not stand in for them."""
+        """True where credits have to be there: they are asked for, and money does not stand in for them."""
         if self.pays in ("money", "nothing") or not self.cost:
             return False
         return self.pays == "credits" or not self.a_class.has_price
+
+    @property
+    def is_payable(self) -> bool:
+        """True where what was said to pay with is something that the class takes."""
+        if not self.cost and not self.a_class.has_price:
+            return True
+        match self.pays:
+            case "nothing":
+                return False
+            case "credits":
+                return self.cost > 0
+            case "money":
+                return self.a_class.has_price
+            case _:
+                return True
 
 
 @dataclass(frozen=True, slots=True)

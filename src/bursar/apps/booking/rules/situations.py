@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from bursar.apps.booking.passes import POOL_DEFAULT, Feature, features_of, memberships_among
+from bursar.apps.booking.policies import Terms, terms_read
 from bursar.apps.booking.rules.catalogue import BY_ID
 from bursar.apps.booking.rules.models import (
     ClassFacts,
@@ -25,9 +26,13 @@ from bursar.money.customers import CustomerNotFound
 
 CLASS: Final = """
 select c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.capacity, c.held,
-  c.booked, c.credit_cost, c.pools, c.price_id is not null as has_price, c.requirements::text as requirements,
+  c.booked, c.waiting, c.credit_cost, c.pools, c.price_id is not null as has_price, c.requirements::text as requirements,
   u.id as customer_id, u.deleted_at is not null as is_deleted, coalesce(a.is_active, true) as is_active,
   coalesce(a.is_banned, false) as is_banned, a.waiver_signed_at, a.born_on, a.level, a.gender, a.dues_unpaid_since,
+  (select coalesce(sum(b.seats), 0)::int from booking b where b.tenant_id = $1 and b.class_id = $2 and b.status = 'held'
+    and b.held_until <= $4) as held_over,
+  (select p.terms::text from booking_policy p where p.tenant_id = $1 and p.id = c.policy_id) as terms,
+  (select p.terms::text from booking_policy p where p.tenant_id = $1 and p.is_default and p.deleted_at is null) as default_terms,
   (select jsonb_object_agg(r.rule, jsonb_build_array(r.is_on, r.parameters))::text from booking_rule r where r.tenant_id = $1) as rules
 from class_instance c
 left join customer u on u.tenant_id = c.tenant_id and u.id = $3
@@ -40,7 +45,11 @@ OWN: Final = """
 select
   (select b.number from booking b
    where b.tenant_id = $1 and b.class_id = $3 and b.customer_id = $2 and b.kind = 'class'
-     and b.status in ('requested', 'held', 'booked', 'attended', 'no_show') and b.id is distinct from $10 limit 1) as booked,
+     and b.status in ('requested', 'held', 'booked', 'attended', 'no_show') and b.id is distinct from $10
+     and (b.status <> 'held' or b.held_until > $7 and b.order_id is not null) limit 1) as booked,
+  exists (select from booking b
+   where b.tenant_id = $1 and b.class_id = $3 and b.customer_id = $2 and b.kind = 'class' and b.status = 'held' and b.held_until > $7
+     and b.order_id is null) as has_offer,
   (select b.number from booking b
    where b.tenant_id = $1 and b.customer_id = $2 and b.starts_at > $4::timestamptz - interval '25 hours' and b.starts_at < $5
      and b.ends_at > $4 and b.is_live and b.class_id is distinct from $3 and b.id is distinct from $10
@@ -96,23 +105,24 @@ async def situation(
     pays: `credits` where money may not stand in for them; `money` or `nothing` where none are asked for. leaving: a booking that is given
     up in the same act, and counts for nothing. Raises ClassNotFound, CustomerNotFound.
     """
-    row = await tx.fetchrow(CLASS, tenant_id, class_id, customer_id)
+    row = await tx.fetchrow(CLASS, tenant_id, class_id, customer_id, now)
     if row is None:
         raise ClassNotFound(f"there is no class {ids.show(ids.CLASS, class_id)}", hint="See GET /v1/classes.")
     if row["customer_id"] is None:
         shown = ids.show(ids.CUSTOMER, customer_id)
         raise CustomerNotFound(f"there is no customer {shown}", hint="Look customers up at GET /v1/customers.")
     a_class, chosen = _class(row), settings_read(row["rules"])
+    used_at = max(a_class.starts_at, now)
     own = await _own(tx, tenant_id, customer_id, a_class=a_class, settings=chosen, now=now, leaving=leaving)
-    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), a_class.starts_at, now)
-    features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=a_class.starts_at)
+    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now)
+    features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=used_at)
     memberships = await memberships_among(
         tx,
         tenant_id=tenant_id,
         customer_id=customer_id,
         features=features,
         pools=a_class.pools,
-        class_at=a_class.starts_at,
+        class_at=used_at,
         leaving=leaving,
     )
     return Situation(
@@ -165,7 +175,9 @@ async def _own(
 
 def _class(row: Any) -> ClassFacts:
     names = ClassFacts.__dataclass_fields__.keys()
-    told = {name: row[name] for name in names}
+    told = {name: row[name] for name in names if name != "waitlist_minutes"}
+    terms = row["terms"] or row["default_terms"]
+    told["waitlist_minutes"] = (terms_read(terms) if terms else Terms()).waitlist_until_minutes
     pools = tuple(row["pools"]) or (POOL_DEFAULT,)
     return ClassFacts(**told | {"pools": pools, "requirements": msgspec.json.decode(row["requirements"])})
 
