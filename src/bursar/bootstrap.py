@@ -93,6 +93,7 @@ APIS = (
     "bursar.kernel.rate_limits.api",
     "bursar.kernel.retentions.api",
     "bursar.kernel.circuits.api",
+    "bursar.apps.booking.live.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
 

@@ -1,13 +1,14 @@
 """Live pages: a stream of *marks*, each saying only that something changed; the page then asks for its fragment again.
 
-One poll for the whole process, twice a second while anybody watches: the newest event of each watched tenant and the
-shape of its queue. No page has a queue of its own: a slow reader misses marks, which is all right, because the next
+One poll for the whole process, twice a second while anybody watches: the newest event of each watched tenant, the
+shape of its queue, and how much was told lately of what happened (a booking, a payment, a refund). No page has a queue of its own: a slow reader misses marks, which is all right, because the next
 one says the same. Memory for a page is one stream, whatever happens meanwhile.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import asyncpg
 import structlog
 from starlette.requests import Request
 
+from bursar.kernel import ids
 from bursar.kernel.errors import DomainError
 from bursar.kernel.pauses import pause
 from bursar.kernel.resources import Resources, resources_of
@@ -28,6 +30,8 @@ BEAT_S = 10.0
 LIFE_S = 600.0
 STREAMS_MAX = 4_000
 _FAILED_S = 2.0
+_TOLD_STEP_S = 30
+"""What was told is counted from one or two such steps ago: who commits later than a younger one is seen by the count."""
 
 MARK = b"event: changed\ndata: 1\n\n"
 _OPENING = b"retry: 2000\n\n"
@@ -40,7 +44,9 @@ select t.id as tenant_id,
   (select count(*) from (select from gateway_event_queue q where q.tenant_id = t.id limit 1000) w) as waiting,
   (select max(f.error_at) from (
      select q.error_at from gateway_event_queue q where q.tenant_id = t.id and q.tries > 0 limit 1000) f) as failed_at,
-  (select count(*) from (select from gateway_event_dead d where d.tenant_id = t.id limit 1000) x) as dead
+  (select count(*) from (select from gateway_event_dead d where d.tenant_id = t.id limit 1000) x) as dead,
+  (select o.id from outbox o where o.tenant_id = t.id order by o.id desc limit 1) as newest_told,
+  (select count(*) from (select from outbox o where o.tenant_id = t.id and o.id > $2 limit 1000) o) as told
 from unnest($1::uuid[]) as t (id)
 """
 
@@ -145,7 +151,7 @@ class Marks:
 
     async def _look(self) -> None:
         async with self._resources.db.engine() as tx:
-            rows = await tx.fetch(_SHAPES, list(self._watched))
+            rows = await tx.fetch(_SHAPES, list(self._watched), _told_since())
         for row in rows:
             watched = self._watched.get(row["tenant_id"])
             if watched is None:
@@ -154,6 +160,12 @@ class Marks:
             if watched.shape != shape:
                 watched.shape = shape
                 watched.mark()
+
+
+def _told_since() -> UUID:
+    """Return the least id of the step before this one, so that the count does not change while nothing happens."""
+    step = int(time.time()) // _TOLD_STEP_S - 1
+    return ids.least_at(datetime.fromtimestamp(step * _TOLD_STEP_S, UTC))
 
 
 def marks_of(request: Request) -> Marks:
