@@ -74,6 +74,8 @@ APIS = (
     "bursar.money.desk.persons_api",
     "bursar.money.ledger.api",
     "bursar.money.reports.api",
+    "bursar.apps.booking.schedule.places_api",
+    "bursar.apps.booking.schedule.api",
     "bursar.apps.booking.people.api",
     "bursar.apps.booking.policies.api",
     "bursar.apps.booking.rules.api",

@@ -113,6 +113,10 @@ PREFIXES = {
     "subscription": ids.SUBSCRIPTION,
     "subscription_change": ids.SUBSCRIPTION_CHANGE,
     "user": ids.USER,
+    "room": ids.ROOM,
+    "staff": ids.STAFF,
+    "template": ids.CLASS_TEMPLATE,
+    "venue": ids.VENUE,
 }
 
 
@@ -334,6 +338,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
+        **_schedule_bodies(mine),
         "/v1/reconciliations": {
             "gateway_account": mine["keyed"],
             "since": "2026-01-01T00:00:00Z",
@@ -343,6 +348,44 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/roles": {"name": "night-desk", "permissions": ["payments:read", "refunds:write"]},
         "/v1/roles/{role}": {"permissions": ["payments:read"]},
         "/v1/licence-deactivations": {"key": mine["free_key"], "fingerprint": "device-0"},
+    }
+
+
+def _schedule_bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
+    what = {
+        "room": mine["room"],
+        "staff": mine["staff"],
+        "policy": mine["policy"],
+        "price": mine["price"],
+        "title": "Strong",
+        "about": "It is.",
+        "category": "yoga",
+        "duration_min": 45,
+        "capacity": 9,
+        "credit_cost": 2,
+        "pools": ["classes"],
+        "requirements": {"age_min": 16, "levels": ["open"]},
+        "is_published": True,
+    }
+    new = what | {"venue": mine["venue"], "local_start": "18:30"}
+    return {
+        "/v1/venues": {"name": "Hill", "time_zone": "Europe/Rome", "address": "Up"},
+        "/v1/venues/{venue}": {"name": "Quay", "address": "Down"},
+        "/v1/venues/{venue}/opening-hours": {
+            "hours": [{"weekday": day, "opens_min": 420, "closes_min": 1320} for day in range(1, 8)]
+        },
+        "/v1/venues/{venue}/closed-days": {"days": [{"day": "2098-12-25", "name": "Rest"}]},
+        "/v1/rooms": {"venue": mine["venue"], "name": "Loft", "capacity": 9},
+        "/v1/rooms/{room}": {"name": "Hall", "capacity": 12},
+        "/v1/staff": {"name": "Ida", "about": "New", "user": mine["user"]},
+        "/v1/staff/{staff}": {"name": "Ines", "about": "Old", "user": mine["user"]},
+        "/v1/class-templates": new
+        | {"rrule": "FREQ=WEEKLY;BYDAY=TU", "starts_on": "2099-02-03", "ends_on": "2099-12-31"},
+        "/v1/class-templates/{template}": {"title": "Flow", "about": "It flows.", "pools": ["classes"]},
+        "/v1/class-templates/{template}/splits": {"from_day": "2099-01-12", "title": "Slow"},
+        "/v1/classes": new | {"local_date": "2099-03-04"},
+        "/v1/classes/{class}": {"title": "Flow", "about": "Once.", "pools": ["classes"], "allows_overbooked": False},
+        "/v1/schedule-settings": {"weeks_ahead": 8},
     }
 
 
@@ -623,7 +666,7 @@ _BOOKING_ROWS = (
         ("room", "venue"),
     ),
     (
-        "insert into venue_hours (tenant_id, venue_id, weekday, opens_min, closes_min) values ($1, $2, 1, 420, 1320)",
+        "insert into venue_hours (tenant_id, venue_id, weekday, opens_min, closes_min) select $1, $2, day, 420, 1320 from generate_series(1, 7) as day",
         ("venue",),
     ),
     ("insert into venue_closed_day (tenant_id, venue_id, day) values ($1, $2, '2099-12-25')", ("venue",)),

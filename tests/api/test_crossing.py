@@ -18,7 +18,11 @@ GUARDED = {
     "price_has_subscriptions",
     "product_has_prices",
 } | {
+    "booking_policy_in_use",
+    "class_has_bookings",
     "customer_not_at_gateway",
+    "has_future_bookings",
+    "has_future_classes",
     "gateway_key_missing",
     "payment_state_refuses",
     "subscription_of_another_customer",

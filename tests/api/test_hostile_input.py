@@ -148,6 +148,11 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "retentions",
         "parameters",
         "terms",
+        "hours",
+        "days",
+        "pools",
+        "levels",
+        "requirements",
     ) and value in ([], {}):
         return True
     texts = (
@@ -162,6 +167,10 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "key",
         "pool",
         "type",
+        "title",
+        "about",
+        "address",
+        "category",
         0,
         *CLAIMS,
     )

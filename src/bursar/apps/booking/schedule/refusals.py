@@ -29,6 +29,12 @@ class RoomElsewhere(Invalid):
     code = "room_in_another_venue"
 
 
+class CapacityMissing(Invalid):
+    """Neither a capacity nor a room says how many seats there are."""
+
+    code = "capacity_missing"
+
+
 class ClassInPast(Conflict):
     """A class begins in the future."""
 
