@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bursar.apps.booking import people
+from bursar.apps.booking import bookings, people
 from bursar.apps.booking.schedule import jobs as schedule_jobs
 from bursar.health import figures
 from bursar.kernel.clock import utc_now
@@ -42,6 +42,7 @@ JOBS: tuple[Kind, ...] = (
     *opening.KINDS,
     *figures.KINDS,
     *schedule_jobs.KINDS,
+    *bookings.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -79,6 +80,7 @@ APIS = (
     "bursar.apps.booking.people.api",
     "bursar.apps.booking.policies.api",
     "bursar.apps.booking.rules.api",
+    "bursar.apps.booking.bookings.api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",
@@ -107,7 +109,7 @@ def composers(settings: Settings) -> dict[str, Composer]:
         people.LETTER: people.sign_in_letters(
             secret_key=settings.secret_key, base_url=settings.public_url, clock=utc_now
         ),
-    }
+    } | bookings.booking_letters()
 
 
 def registry() -> Registry:

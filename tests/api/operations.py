@@ -80,6 +80,7 @@ async def every_operation(http: Any) -> list[Operation]:
 PREFIXES = {
     "account": ids.GATEWAY_ACCOUNT,
     "gateway_account": ids.GATEWAY_ACCOUNT,
+    "booking": ids.BOOKING,
     "checkout": ids.CHECKOUT,
     "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
@@ -97,6 +98,9 @@ PREFIXES = {
     "portal_session": ids.GATEWAY_CALL,
     "policy": ids.BOOKING_POLICY,
     "class": ids.CLASS,
+    "staff": ids.STAFF,
+    "venue": ids.VENUE,
+    "waitlist_entry": ids.WAITLIST_ENTRY,
     "payment": ids.PAYMENT,
     "payment_change": ids.PAYMENT_CHANGE,
     "payment_method": ids.PAYMENT_METHOD,
@@ -335,6 +339,9 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "return_url": "https://studio.example.org",
         },
         "/v1/prices/{price}/buy-link": {"is_on": True, "gateway_account": mine["keyed"]},
+        "/v1/bookings": {"class": mine["class"], "customer": mine["customer"], "pays": "credits"},
+        "/v1/bookings/{booking}/cancellations": {"by": "customer", "reason": "ill"},
+        "/v1/waitlist-entries": {"class": mine["class"], "customer": mine["customer"]},
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
@@ -656,7 +663,7 @@ _BOOKING_KINDS = {
     "template": ids.CLASS_TEMPLATE,
     "class": ids.CLASS,
     "booking": ids.BOOKING,
-    "entry": ids.WAITLIST_ENTRY,
+    "waitlist_entry": ids.WAITLIST_ENTRY,
 }
 
 _BOOKING_ROWS = (
@@ -693,13 +700,14 @@ _BOOKING_ROWS = (
         """insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_id, status, starts_at, ends_at, local_date,
           source, paid_with, terms, snapshot, cancel_by, booked_by)
         values ($1, $2, 'ABCDEFG', $3, 'class', $4, $5, 'booked', '2099-01-05T08:00Z', '2099-01-05T09:00Z', '2099-01-05',
-          'online', 'nothing', '{}', '{}', '2099-01-04T20:00Z', 'operator')""",
+          'online', 'nothing', '{}', '{"title": "Flow", "venue": "Harbour", "staff": "Ines", "time_zone": "Europe/Berlin"}',
+          '2099-01-04T20:00Z', 'operator')""",
         ("booking", "customer", "class", "venue"),
     ),
     (
         """insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, joined_by)
         values ($1, $2, $3, $4, 1, 'waiting', 'operator')""",
-        ("entry", "class", "customer"),
+        ("waitlist_entry", "class", "customer"),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

@@ -37,11 +37,20 @@ _PREFIXES = {
     "saga": ids.SAGA,
     "ledger_transaction": ids.LEDGER_TRANSACTION,
     "tenant_id": ids.TENANT,
+    "booking": ids.BOOKING,
+    "class": ids.CLASS,
+    "waitlist_entry": ids.WAITLIST_ENTRY,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,
 }
 """What the columns of an offence identify. `kept_purchase` is a purchase too: the last word decides."""
 
-_ALIASES = {"gateway_event": "event", "fulfilment_grant": "grant", "credit_lot": "lot", "credit_spend": "spend"}
+_ALIASES = {
+    "gateway_event": "event",
+    "fulfilment_grant": "grant",
+    "credit_lot": "lot",
+    "credit_spend": "spend",
+    "class_instance": "class",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ is looked up and made when it is sent: asking for a letter takes as long for an 
 database dump holds a link.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -38,6 +38,16 @@ on conflict (tenant_id, kind, about) where about is not null do nothing
 returning id
 """
 _QUEUE = "insert into mail_queue (tenant_id, id, due_at) values ($1, $2, $3)"
+
+_WRITE_ALL_ABOUT = """
+with written as (
+  insert into mail_message (tenant_id, id, kind, email, about, created_at)
+  select $1, id, $2, '', about, $3 from unnest($4::uuid[], $5::text[]) as new (id, about)
+  on conflict (tenant_id, kind, about) where about is not null do nothing
+  returning id
+)
+insert into mail_queue (tenant_id, id, due_at) select $1, id, $3 from written
+"""
 
 _DUE = f"select tenant_id, id from mail_queue where due_at <= $1 order by due_at limit {AT_ONCE}"
 _TAKE = """
@@ -93,6 +103,12 @@ async def write_about(tx: Transaction, *, tenant_id: UUID, kind: str, about: str
         return False
     await tx.execute(_QUEUE, tenant_id, letter_id, now)
     return True
+
+
+async def write_all_about(tx: Transaction, *, tenant_id: UUID, kind: str, abouts: Sequence[str], now: datetime) -> None:
+    """Put down one letter of a kind about each of these, in one statement; those that are there already are left as they are."""
+    if abouts:
+        await tx.execute(_WRITE_ALL_ABOUT, tenant_id, kind, now, [ids.new() for _ in abouts], list(abouts))
 
 
 async def write_limited(tx: Transaction, *, tenant_id: UUID, kind: Kind, email: str, now: datetime) -> None:

@@ -1,0 +1,72 @@
+"""Bookings: who has which seat in which class, for what it cost, and who waits for one.
+
+What it is: seats, holds, waitlists, cancelling, attendance. What it is not: it does not say who may book (`rules`), under which
+terms (`policies`), or when a class is (`schedule`); what is paid with money is paid through `money.checkouts`.
+
+Invariants:
+- seats given out never exceed a class's capacity, but for those that staff gave out knowingly, with a reason;
+- a customer has one live booking of a class at most;
+- seat, credits, booking, waitlist, audit record and letters of one act are one transaction;
+- credits are taken once for a booking, and given back once, to the lots they came from;
+- a booking keeps the terms and the facts under which it was made;
+- who came first to a waitlist is served first, in the transaction that frees the seat.
+
+All that happens to the bookings of one class happens under the lock of the class's row. Locks are taken in the order
+attendee, classes by their ids, lots, bookings and entries.
+"""
+
+from bursar.apps.booking.bookings import deadlines, holding, refunds, waiting
+from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_check_in
+from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
+from bursar.apps.booking.bookings.letters import booking_letters
+from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
+from bursar.apps.booking.bookings.paying import Landing
+from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry, bookings, entries
+from bursar.apps.booking.bookings.queries import booking as booking_view
+from bursar.apps.booking.bookings.refusals import (
+    AlreadyBooked,
+    AlreadyWaiting,
+    BookingNotFound,
+    BookingNotLive,
+    ClassFull,
+)
+from bursar.apps.booking.bookings.taking import book
+from bursar.apps.booking.bookings.waiting import join as join_waitlist
+from bursar.apps.booking.bookings.waiting import leave as leave_waitlist
+from bursar.kernel.jobs import Kind
+
+KINDS: tuple[Kind, ...] = (
+    Kind(deadlines.EXPIRE_HOLD, holding.expire_hold),
+    Kind(waiting.CLOSE_WAITLIST, waiting.close_waitlist),
+    Kind(refunds.GIVE_BACK_MONEY, refunds.give_back_money),
+)
+"""What happens later."""
+
+__all__ = [
+    "KINDS",
+    "AlreadyBooked",
+    "AlreadyWaiting",
+    "Booking",
+    "BookingNotFound",
+    "BookingNotLive",
+    "BookingView",
+    "ClassFull",
+    "ClassSeats",
+    "Consequence",
+    "Entry",
+    "Landing",
+    "Told",
+    "WaitlistEntry",
+    "book",
+    "booking_letters",
+    "booking_view",
+    "bookings",
+    "cancel",
+    "check_in",
+    "consequence",
+    "entries",
+    "join_waitlist",
+    "leave_waitlist",
+    "mark_no_show",
+    "undo_check_in",
+]

@@ -1,0 +1,119 @@
+"""Who came and who did not."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from bursar.apps.booking.bookings import paying, rows, telling
+from bursar.apps.booking.bookings.models import Booking
+from bursar.apps.booking.bookings.refusals import (
+    BookingUnfit,
+    CheckInTooEarly,
+    CheckInTooLate,
+    NoShowTooEarly,
+)
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.fulfilment import spending
+
+CHECK_IN_OPENS: Final = timedelta(hours=2)
+"""Before the start."""
+CHECK_IN_CLOSES: Final = timedelta(days=7)
+"""After the end; until then attendance can be corrected."""
+
+_ATTEND = f"""
+update booking set status = 'attended', attended_at = $3, version = version + 1
+where tenant_id = $1 and id = $2 and status in ('booked', 'no_show') and credits_back is null
+returning {rows.COLUMNS}
+"""
+
+_UNDO = f"""
+update booking set status = 'booked', attended_at = null, version = version + 1
+where tenant_id = $1 and id = $2 and status in ('attended', 'no_show') and credits_back is null
+returning {rows.COLUMNS}
+"""
+
+_MISS = f"""
+update booking set status = 'no_show', credits_back = $3, version = version + 1
+where tenant_id = $1 and id = $2 and status = 'booked'
+returning {rows.COLUMNS}
+"""
+
+
+async def check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor: str, now: datetime) -> Booking:
+    """Write down that the customer came; a repeat changes nothing.
+
+    Raises BookingNotFound, BookingUnfit, CheckInTooEarly, CheckInTooLate.
+    """
+    before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    if before.status == "attended":
+        return before
+    if now < before.starts_at - CHECK_IN_OPENS:
+        raise CheckInTooEarly(
+            "it does not begin soon enough",
+            hint=f"Check in from {CHECK_IN_OPENS.total_seconds() / 3600:.0f} hours before.",
+        )
+    _check_not_too_late(before, now=now)
+    row = await tx.fetchrow(_ATTEND, tenant_id, booking_id, now)
+    if row is None:
+        raise _unfit(before, "attended")
+    return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.attended", actor=actor, now=now)
+
+
+async def undo_check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor: str, now: datetime) -> Booking:
+    """Take back that the customer came, or did not come; a repeat changes nothing.
+
+    Raises BookingNotFound, BookingUnfit, CheckInTooLate.
+    """
+    before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    if before.status == "booked":
+        return before
+    _check_not_too_late(before, now=now)
+    row = await tx.fetchrow(_UNDO, tenant_id, booking_id)
+    if row is None:
+        raise _unfit(before, "undone")
+    return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.attendance_undone", actor=actor, now=now)
+
+
+async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor: str, now: datetime) -> Booking:
+    """Write down that the customer did not come; whether the credits go back, the booking's terms say. A repeat changes nothing.
+
+    Raises BookingNotFound, BookingUnfit, NoShowTooEarly, CheckInTooLate.
+    """
+    before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    if before.status == "no_show":
+        return before
+    if now < before.starts_at:
+        raise NoShowTooEarly("it has not begun", hint="Whoever is missing may still come; cancel it instead.")
+    _check_not_too_late(before, now=now)
+    if before.status != "booked":
+        raise _unfit(before, "missed")
+    back = None
+    if before.spend_id and before.terms.no_show == "return":
+        terms = before.terms
+        until = paying.replaced_until(grace_days=terms.grace_days, is_replaced=terms.expired_lot == "grace", now=now)
+        returned = await spending.give_back_all(
+            tx, tenant_id=tenant_id, spend_ids=[before.spend_id], actor=actor, now=now, replaced_until=until
+        )
+        back = returned[0].how if returned else None
+    row = await tx.fetchrow(_MISS, tenant_id, booking_id, back)
+    return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.no_show", actor=actor, now=now)
+
+
+async def _told(tx: Transaction, *, tenant_id: UUID, row: object, topic: str, actor: str, now: datetime) -> Booking:
+    done = rows.read(row)
+    await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[telling.of_booking(topic, done)], now=now)
+    return done
+
+
+def _check_not_too_late(booking: Booking, *, now: datetime) -> None:
+    if now > booking.ends_at + CHECK_IN_CLOSES:
+        raise CheckInTooLate(
+            "it is over for too long", hint=f"Attendance can be changed for {CHECK_IN_CLOSES.days} days after the end."
+        )
+
+
+def _unfit(booking: Booking, wanted: str) -> BookingUnfit:
+    shown = ids.show(ids.BOOKING, booking.id)
+    hint = "Its credits have gone back." if booking.credits_back else "Only a booking that is booked can be."
+    return BookingUnfit(f"{shown} is {booking.status} and cannot be {wanted}", hint=hint)

@@ -1,0 +1,76 @@
+"""Seats that are held for a while: until the money comes, until an offer is taken up, until staff confirms a request.
+
+A hold that ran out is given up by its job, or sooner by whoever wants the seat; both by the same statement, under the class's lock.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from bursar.apps.booking.bookings import paying, queueing, rows, seats, telling
+from bursar.apps.booking.bookings.models import Booking
+from bursar.kernel import ids, jobs
+from bursar.kernel.db import Transaction
+from bursar.money.fulfilment import spending
+
+POLICY: Final = "policy:holds"
+
+_EXPIRE = f"""
+update booking set status = 'expired', version = version + 1, cancelled_at = $3, cancelled_by = '{POLICY}'
+where tenant_id = $1 and class_id = $2 and kind = 'class'
+  and ((status = 'held' and held_until <= $3) or (status = 'requested' and starts_at <= $3))
+returning {rows.COLUMNS}
+"""
+
+_GIVEN_BACK = """
+update booking as b set credits_back = new.how
+from unnest($2::uuid[], $3::text[]) as new (id, how)
+where b.tenant_id = $1 and b.id = new.id
+"""
+
+
+async def free_expired(tx: Transaction, *, tenant_id: UUID, class_id: UUID, now: datetime) -> int:
+    """Give up the holds of a class that ran out, and let whoever waits have the seats; return how many seats that were."""
+    a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
+    if not a_class.held:
+        return 0
+    over = rows.read_all(await tx.fetch(_EXPIRE, tenant_id, class_id, now))
+    if not over:
+        return 0
+    freed = sum(each.seats for each in over)
+    await queueing.prepare(tx, tenant_id=tenant_id, a_class=a_class, leaving=over, freed=freed)
+    await return_credits(tx, tenant_id=tenant_id, bookings=over, actor=POLICY, now=now)
+    a_class = await seats.release(tx, tenant_id=tenant_id, class_id=class_id, seats=freed, is_held=True)
+    await queueing.pass_over_offers(tx, tenant_id=tenant_id, bookings=over, now=now)
+    facts = [telling.of_booking("booking.expired", each) for each in over]
+    await telling.tell(tx, tenant_id=tenant_id, actor=POLICY, facts=facts, now=now)
+    await queueing.promote(tx, tenant_id=tenant_id, a_class=a_class, now=now)
+    return freed
+
+
+async def return_credits(
+    tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], actor: str, now: datetime
+) -> dict[UUID, str]:
+    """Give back what bookings cost that the business could not keep, even where the lots expired; return how, by booking."""
+    spends = {each.spend_id: each for each in bookings if each.spend_id}
+    if not spends:
+        return {}
+    until = paying.replaced_until(
+        grace_days=max(each.terms.grace_days for each in spends.values()), is_replaced=True, now=now
+    )
+    returned = await spending.give_back_all(
+        tx, tenant_id=tenant_id, spend_ids=list(spends), actor=actor, now=now, replaced_until=until
+    )
+    how: dict[UUID, str] = {spends[each.spend_id].id: each.how for each in returned}
+    await tx.execute(_GIVEN_BACK, tenant_id, list(how), list(how.values()))
+    return how
+
+
+async def expire_hold(work: jobs.Work) -> None:
+    """End a hold, unless it was paid, taken up, prolonged or given up meanwhile."""
+    tenant_id, booking_id = work.job.tenant_id, ids.parse(ids.BOOKING, work.job.request.decode())
+    async with work.finish() as tx:
+        booking = await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+        if booking and booking.is_pending and booking.class_id:
+            await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=work.resources.now())

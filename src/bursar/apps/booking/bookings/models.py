@@ -1,0 +1,123 @@
+"""What a booking and a place on a waitlist are. Frozen; no input or output."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from bursar.apps.booking.policies import Terms
+
+Status = Literal["requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired"]
+Source = Literal["online", "desk", "walk_in", "waitlist", "reschedule", "import"]
+Pays = Literal["auto", "credits", "money", "nothing"]
+PaidWith = Literal["credits", "money", "membership", "nothing"]
+CreditsBack = Literal["same_lot", "new_lot", "kept", "none"]
+EntryStatus = Literal["waiting", "offered", "promoted", "skipped", "left", "closed"]
+
+LIVE: Final = ("requested", "held", "booked", "attended", "no_show")
+PENDING: Final = ("requested", "held")
+"""States whose seats are held, and not booked yet."""
+
+STAFFED: Final = frozenset({"desk", "walk_in", "import"})
+"""Where a booking was made by staff."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSeats:
+    """A class as whoever books it sees it, with its seats. waiting: how many entries wait."""
+
+    id: UUID
+    title: str
+    status: str
+    is_published: bool
+    starts_at: datetime
+    ends_at: datetime
+    local_date: date
+    time_zone: str
+    venue_id: UUID
+    venue: str
+    staff_id: UUID | None
+    staff: str | None
+    policy_id: UUID | None
+    price_id: UUID | None
+    credit_cost: int
+    pools: tuple[str, ...]
+    capacity: int
+    overbook: int
+    held: int
+    booked: int
+    waiting: int
+    version: int
+
+    @property
+    def free(self) -> int:
+        return max(self.capacity - self.held - self.booked, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was."""
+
+    id: UUID
+    number: str
+    customer_id: UUID
+    kind: Literal["class", "service"]
+    class_id: UUID | None
+    service_id: UUID | None
+    staff_id: UUID | None
+    venue_id: UUID
+    status: Status
+    seats: int
+    starts_at: datetime
+    ends_at: datetime
+    local_date: date
+    source: Source
+    paid_with: PaidWith
+    credit_cost: int
+    spend_id: UUID | None
+    order_id: UUID | None
+    price_minor: int | None
+    due_minor: int | None
+    currency: str | None
+    terms: Terms
+    snapshot: dict[str, Any]
+    cancel_by: datetime
+    held_until: datetime | None
+    override_reason: str | None
+    overbooked: int
+    moved_from: UUID | None
+    moves: int
+    booked_by: str
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+    cancel_reason: str | None
+    credits_back: CreditsBack | None
+    attended_at: datetime | None
+    version: int
+    created_at: datetime
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status in PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place on the waitlist of a class. told: why it was passed over. booking_id: what it became."""
+
+    id: UUID
+    class_id: UUID
+    customer_id: UUID
+    seq: int
+    seats: int
+    status: EntryStatus
+    offered_until: datetime | None
+    booking_id: UUID | None
+    told: str | None
+    joined_by: str
+    ended_at: datetime | None
+    created_at: datetime

@@ -1,0 +1,130 @@
+"""How a seat is paid: with a membership or credits at once, with money later, or with nothing because it costs nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from bursar.apps.booking import passes, rules
+from bursar.apps.booking.bookings.models import ClassSeats, PaidWith
+from bursar.apps.booking.bookings.refusals import PaymentMissing
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money import checkouts
+
+_PRICE = "select amount_minor, currency from price where tenant_id = $1 and id = $2"
+_ORDER = "select order_id from checkout where tenant_id = $1 and id = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where who pays with money comes back to, and at which gateway account he pays. See `money.checkouts.Wanted`."""
+
+    success_url: str | None = None
+    cancel_url: str | None = None
+    base_url: str = ""
+    account_id: UUID | None = None
+
+
+NOWHERE: Final = Landing()
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Money: what seats cost."""
+
+    amount_minor: int
+    currency: str
+
+
+def usable_at(a_class: ClassSeats, now: datetime) -> datetime:
+    """Return when credits have to be good: when the class begins; now, for who comes in after that."""
+    return max(a_class.starts_at, now)
+
+
+def way_to_pay(situation: rules.Situation, *, a_class: ClassSeats, is_waived: bool = False) -> PaidWith:
+    """Return with what seats will be paid; whether a membership or credits suffice is decided where they are taken.
+
+    is_waived: staff may give them for nothing. Raises PaymentMissing.
+    """
+    cost, pays = situation.cost, situation.pays
+    if not cost and a_class.price_id is None:
+        return "nothing"
+    if pays == "nothing":
+        if is_waived:
+            return "nothing"
+        raise PaymentMissing(
+            f"{a_class.title} is not free", hint="Pay with credits or money, or give a reason why it is waived."
+        )
+    if cost and pays != "money":
+        if situation.is_covered:
+            return "membership"
+        if pays == "credits" or a_class.price_id is None or situation.credits.usable >= cost:
+            return "credits"
+    if a_class.price_id is None or pays == "credits":
+        raise PaymentMissing(f"{a_class.title} cannot be paid with {pays}", hint="Leave `pays` out, or choose another.")
+    return "money"
+
+
+async def pay(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    customer_id: UUID,
+    booking_id: UUID,
+    a_class: ClassSeats,
+    seats: int,
+    actor: str,
+    now: datetime,
+    leaving: UUID | None = None,
+) -> passes.Paid:
+    """Pay seats with a membership or credits. leaving: a booking that is given up in the same act. Raises CreditsInsufficient."""
+    return await passes.pay(
+        tx,
+        tenant_id=tenant_id,
+        customer_id=customer_id,
+        pools=a_class.pools,
+        amount=a_class.credit_cost * seats,
+        class_at=usable_at(a_class, now),
+        reference=f"booking:{ids.show(ids.BOOKING, booking_id)}",
+        actor=actor,
+        now=now,
+        seats=seats,
+        leaving=leaving,
+    )
+
+
+async def price_of(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, seats: int) -> Sum:
+    """Return what the seats cost who pays with money."""
+    row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id)
+    return Sum(row["amount_minor"] * seats, row["currency"])
+
+
+async def ask_for_money(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    customer_id: UUID,
+    a_class: ClassSeats,
+    seats: int,
+    landing: Landing,
+    actor: str,
+) -> UUID:
+    """Start the checkout of seats and return its order. Nothing is sent before the commit. Raises what `checkouts.start` raises."""
+    assert a_class.price_id is not None, "only what has a price is paid with money"
+    wanted = checkouts.Wanted(
+        lines=[(ids.show(ids.PRICE, a_class.price_id), seats)],
+        success_url=landing.success_url,
+        cancel_url=landing.cancel_url,
+        base_url=landing.base_url,
+        account_id=landing.account_id,
+        customer_id=customer_id,
+    )
+    checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)
+    order_id: UUID = await tx.fetchval(_ORDER, tenant_id, checkout_id)
+    return order_id
+
+
+def replaced_until(*, grace_days: int, is_replaced: bool, now: datetime) -> datetime | None:
+    """Return when credits end that take the place of expired ones; None where nothing does."""
+    return now + timedelta(days=grace_days) if is_replaced else None

@@ -1,0 +1,112 @@
+"""Money back for bookings that were paid with money: promised with the cancellation, asked for by a job of its own.
+
+A job, because whoever applies a payment holds the payment and then wants the class, and who cancels holds the class: each would
+wait for the other. The refund's id is made with the promise, so that it is asked for once however often the job runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from bursar.apps.booking.bookings import rows
+from bursar.apps.booking.bookings.models import Booking
+from bursar.kernel import ids, jobs
+from bursar.kernel.db import Transaction, attempt
+from bursar.money import refunding
+from bursar.money.desk.recording import RefundExceedsPayment
+
+GIVE_BACK_MONEY: Final = "bookings.give_back_money"
+POLICY: Final = "policy:bookings"
+
+# An order is paid on the page of its checkout; what the gateway reports of that page says which purchase it was.
+_PAID = """
+select p.id as payment_id, p.amount_minor, p.currency
+from checkout c
+join gateway_call g on g.tenant_id = c.tenant_id and g.id = c.call_id
+join checkout_session s on s.tenant_id = c.tenant_id and s.gateway_account_id = c.gateway_account_id and s.gateway_ref = g.ref
+join payment p on p.tenant_id = s.tenant_id and p.purchase_id = s.purchase_id and p.status = 'succeeded' and p.superseded_by is null
+where c.tenant_id = $1 and c.order_id = $2
+order by p.id limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment for a booking."""
+
+    payment_id: UUID
+    minor: int
+    currency: str
+
+
+def share(minor: int, percent: int) -> int:
+    """Return so many percent of an amount, rounded down to a whole minor unit."""
+    return minor * percent // 100
+
+
+async def paid_of(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Paid | None:
+    """Return what was paid for a booking; None where no payment was reported."""
+    if booking.order_id is None:
+        return None
+    row: Any = await tx.fetchrow(_PAID, tenant_id, booking.order_id)
+    return Paid(row["payment_id"], row["amount_minor"], row["currency"]) if row else None
+
+
+async def promise_all(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], percent: int) -> None:
+    """Have money go back for those of these bookings that were paid with money."""
+    promised = [
+        jobs.NewJob(
+            GIVE_BACK_MONEY,
+            key=ids.show(ids.BOOKING, each.id),
+            request=msgspec.json.encode({"refund": ids.show(ids.REFUND, ids.new()), "percent": percent}),
+        )
+        for each in bookings
+        if each.order_id
+    ]
+    if promised:
+        await jobs.enqueue_all(tx, tenant_id=tenant_id, jobs=promised)
+
+
+async def give_back_money(work: jobs.Work) -> None:
+    """Ask for the refund of a cancelled booking. What was refunded by hand meanwhile is not refunded again."""
+    tenant_id, booking_id = work.job.tenant_id, ids.parse(ids.BOOKING, work.job.key)
+    asked = msgspec.json.decode(work.job.request)
+    async with work.finish() as tx:
+        booking = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+        paid = await paid_of(tx, tenant_id=tenant_id, booking=booking)
+        if paid is None:
+            raise jobs.Retry("no payment for the booking was reported yet")
+        amount = share(paid.minor, asked["percent"])
+        if amount:
+            await _ask(
+                tx,
+                tenant_id=tenant_id,
+                booking=booking,
+                paid=paid,
+                amount=amount,
+                asked=asked,
+                now=work.resources.now(),
+            )
+
+
+async def _ask(
+    tx: Transaction, *, tenant_id: UUID, booking: Booking, paid: Paid, amount: int, asked: Any, now: datetime
+) -> None:
+    try:
+        async with attempt(tx):
+            await refunding.ask_refund(
+                tx,
+                tenant_id=tenant_id,
+                payment_id=paid.payment_id,
+                amount_minor=amount,
+                reason=f"booking {booking.number} cancelled",
+                actor=POLICY,
+                now=now,
+                refund_id=ids.parse(ids.REFUND, asked["refund"]),
+            )
+    except RefundExceedsPayment:
+        return  # it has gone back already, by other hands

@@ -1,0 +1,153 @@
+"""What is refused, and in which words. Codes are permanent."""
+
+from bursar.kernel.errors import Conflict, Invalid, NotFound
+
+
+class BookingNotFound(NotFound):
+    """There is no such booking."""
+
+    code = "booking_not_found"
+
+
+class EntryNotFound(NotFound):
+    """There is no such place on a waitlist."""
+
+    code = "waitlist_entry_not_found"
+
+
+class ClassFull(Conflict):
+    """Every seat is taken, or those that are free go to who waits."""
+
+    code = "class_full"
+
+
+class ClassCancelled(Conflict):
+    """The class does not take place."""
+
+    code = "class_cancelled"
+
+
+class ClassNotPublished(Conflict):
+    """The class cannot be booked yet."""
+
+    code = "class_not_published"
+
+
+class ClassBegun(Conflict):
+    """The class has begun."""
+
+    code = "class_begun"
+
+
+class ClassOver(Conflict):
+    """The class has taken place."""
+
+    code = "class_over"
+
+
+class AlreadyBooked(Conflict):
+    """The customer has a seat in this class."""
+
+    code = "already_booked"
+
+
+class AlreadyWaiting(Conflict):
+    """The customer waits for this class."""
+
+    code = "already_waiting"
+
+
+class AlreadyPromoted(Conflict):
+    """The customer was given a seat from the waitlist before, and gave it up."""
+
+    code = "already_promoted"
+
+
+class SeatsFree(Conflict):
+    """There is nothing to wait for."""
+
+    code = "seats_free"
+
+
+class WaitlistClosed(Conflict):
+    """Nobody is given a seat from the waitlist any more."""
+
+    code = "waitlist_closed"
+
+
+class NotWaiting(Conflict):
+    """The entry has ended already."""
+
+    code = "not_waiting"
+
+
+class PaymentMissing(Conflict):
+    """The class costs something, and nothing was said that could pay for it."""
+
+    code = "payment_missing"
+
+
+class BookingNotLive(Conflict):
+    """The booking has ended: its seat was given up."""
+
+    code = "booking_not_live"
+
+
+class BookingNotRequested(Conflict):
+    """The booking does not wait for a confirmation."""
+
+    code = "booking_not_requested"
+
+
+class BookingUnfit(Conflict):
+    """The booking is in a state that does not allow this."""
+
+    code = "booking_state_unfit"
+
+
+class CheckInTooEarly(Conflict):
+    """The class does not begin soon enough."""
+
+    code = "check_in_too_early"
+
+
+class CheckInTooLate(Conflict):
+    """The class is over for too long."""
+
+    code = "check_in_too_late"
+
+
+class NoShowTooEarly(Conflict):
+    """The class has not begun: whoever is missing may still come."""
+
+    code = "no_show_too_early"
+
+
+class RescheduleTooLate(Conflict):
+    """The time until which the booking could be moved is over."""
+
+    code = "reschedule_too_late"
+
+
+class ReschedulesUsedUp(Conflict):
+    """The booking was moved as often as its terms allow."""
+
+    code = "reschedules_used_up"
+
+
+class RescheduleUnfit(Conflict):
+    """The other class is paid for in another way."""
+
+    code = "reschedule_unfit"
+
+
+class CapacityTooSmall(Conflict):
+    """More seats are given out than the class would have."""
+
+    code = "capacity_below_booked"
+
+
+class TimeInvalid(Invalid):
+    """A class ends after it begins, and is moved into the future."""
+
+    code = "class_time_invalid"

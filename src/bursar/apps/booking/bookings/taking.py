@@ -1,0 +1,215 @@
+"""Book: seats, what they cost, and the booking, in one transaction."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from bursar.apps.booking import passes, policies
+from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
+from bursar.apps.booking.bookings import seats as _seats
+from bursar.apps.booking.bookings.models import STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
+from bursar.apps.booking.bookings.paying import NOWHERE, Landing
+from bursar.apps.booking.bookings.refusals import (
+    ClassCancelled,
+    ClassFull,
+)
+from bursar.kernel import ids
+from bursar.kernel.db import Transaction
+from bursar.money.customers import require_customer
+
+
+async def book(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    class_id: UUID,
+    customer_id: UUID,
+    seats: int = 1,
+    source: Source,
+    actor: str,
+    now: datetime,
+    pays: Pays = "auto",
+    override_reason: str | None = None,
+    booking_id: UUID | None = None,
+    landing: Landing = NOWHERE,
+) -> Booking:
+    """Give a customer seats in a class, or refuse, and change nothing.
+
+    Paid with money they are held until the payment is reported. Where the terms want it, they are requested until staff confirms.
+    A customer to whom a seat was offered from the waitlist takes that one.
+    override_reason: why staff overbooks, or gives for nothing what costs something. booking_id: a fresh id that makes a repeat harmless.
+    Raises ClassFull, AlreadyBooked, NotBookable, CreditsInsufficient, PaymentMissing, ClassNotFound, ClassCancelled, ClassBegun,
+    ClassOver, CustomerNotFound, and what `checkouts.start` raises.
+    """
+    if booking_id and (known := await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)):
+        return known
+    # Looked at first, because a row about nobody could not be written.
+    await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)
+    await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
+    wanted = await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
+    mine = await rows.live_booking(tx, tenant_id=tenant_id, class_id=class_id, customer_id=customer_id)
+    if mine and queueing.is_offer(mine, now=now):
+        return await waiting.accept(
+            tx, tenant_id=tenant_id, booking_id=mine.id, pays=pays, landing=landing, actor=actor, now=now
+        )
+    situation = await admitting.admitted(
+        tx,
+        tenant_id=tenant_id,
+        class_id=class_id,
+        customer_id=customer_id,
+        seats=seats,
+        source=source,
+        pays=pays,
+        is_waived=override_reason is not None,
+        now=now,
+    )
+    terms = await policies.terms_for(tx, tenant_id=tenant_id, policy_id=wanted.policy_id)
+    paid_with = paying.way_to_pay(situation, a_class=wanted, is_waived=override_reason is not None)
+    status = _status_of(wanted, terms=terms, source=source, paid_with=paid_with, now=now)
+    a_class, overbooked = await _take(
+        tx,
+        tenant_id=tenant_id,
+        wanted=wanted,
+        terms=terms,
+        seats=seats,
+        is_held=status in ("requested", "held"),
+        is_ahead=source in STAFFED,
+        is_beyond=override_reason is not None,
+        now=now,
+    )
+    admitting.check_time(a_class, source=source, now=now)
+    made = await _pay_and_write(
+        tx,
+        tenant_id=tenant_id,
+        booking_id=booking_id or ids.new(),
+        customer_id=customer_id,
+        a_class=a_class,
+        terms=terms,
+        seats=seats,
+        status=status,
+        source=source,
+        paid_with=paid_with,
+        landing=landing,
+        override_reason=override_reason,
+        overbooked=overbooked,
+        actor=actor,
+        now=now,
+    )
+    if a_class.waiting:
+        await queueing.settle(tx, tenant_id=tenant_id, booking=made, now=now)
+    await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
+    await _tell(tx, tenant_id=tenant_id, made=made, actor=actor, now=now)
+    return made
+
+
+def _status_of(
+    a_class: ClassSeats, *, terms: policies.Terms, source: Source, paid_with: PaidWith, now: datetime
+) -> Status:
+    if terms.needs_approval and source not in STAFFED:
+        return "requested"
+    if paid_with == "money":
+        return "held"
+    return "attended" if source == "walk_in" and a_class.starts_at <= now else "booked"
+
+
+async def _take(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    wanted: ClassSeats,
+    terms: policies.Terms,
+    seats: int,
+    is_held: bool,
+    is_ahead: bool,
+    is_beyond: bool,
+    now: datetime,
+) -> tuple[ClassSeats, int]:
+    """Take seats; return the class with them taken, and how many are beyond its capacity. Raises ClassFull, ClassCancelled."""
+    place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": wanted.id}
+    ahead = is_ahead or now >= policies.waitlist_until(terms, wanted.starts_at)
+    taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead)
+    if taken is None and await holding.free_expired(tx, **place, now=now):
+        taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead)
+    if taken:
+        return taken, 0
+    if is_beyond:
+        taken = await _seats.take_beyond(tx, **place, seats=seats, is_held=is_held)
+        if taken:
+            return taken, min(seats, taken.overbook)
+    raise await _full(tx, tenant_id=tenant_id, class_id=wanted.id)
+
+
+async def _full(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> ClassFull | ClassCancelled:
+    a_class = await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
+    if a_class.status != "scheduled":
+        return ClassCancelled(f"{a_class.title} is cancelled", hint="Book another class.")
+    return ClassFull(
+        f"{a_class.title} is full",
+        hint="Join its waitlist: POST /v1/waitlist-entries. Staff may overbook it with a reason.",
+        context={"capacity": a_class.capacity, "free": a_class.free, "waiting": a_class.waiting},
+    )
+
+
+async def _pay_and_write(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    booking_id: UUID,
+    customer_id: UUID,
+    a_class: ClassSeats,
+    terms: policies.Terms,
+    seats: int,
+    status: Status,
+    source: Source,
+    paid_with: PaidWith,
+    landing: Landing,
+    override_reason: str | None,
+    overbooked: int,
+    actor: str,
+    now: datetime,
+) -> Booking:
+    """Take the credits, or ask for the money, and write the booking. Raises CreditsInsufficient, AlreadyBooked."""
+    who: dict[str, Any] = {"tenant_id": tenant_id, "customer_id": customer_id}
+    order_id = held_until = None
+    price: paying.Sum | None = None
+    paid = passes.Paid("nothing")
+    if paid_with in ("credits", "membership"):
+        place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": seats}
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
+        paid_with = paid.paid_with
+    if paid_with == "money":
+        price = await paying.price_of(tx, tenant_id=tenant_id, a_class=a_class, seats=seats)
+    if status == "held":
+        held_until = now + timedelta(minutes=terms.hold_minutes)
+        order_id = await paying.ask_for_money(tx, **who, a_class=a_class, seats=seats, landing=landing, actor=actor)
+    return await rows.write(
+        tx,
+        **who,
+        booking_id=booking_id,
+        a_class=a_class,
+        status=status,
+        seats=seats,
+        source=source,
+        paid_with=paid_with,
+        terms=terms,
+        cancel_by=policies.cancel_by(terms, a_class.starts_at),
+        booked_by=actor,
+        credit_cost=paid.amount,
+        spend_id=paid.spend_id,
+        order_id=order_id,
+        price_minor=price.amount_minor if price else None,
+        due_minor=price.amount_minor if price else None,
+        currency=price.currency if price else None,
+        held_until=held_until,
+        override_reason=override_reason,
+        overbooked=overbooked,
+        attended_at=now if status == "attended" else None,
+    )
+
+
+async def _tell(tx: Transaction, *, tenant_id: UUID, made: Booking, actor: str, now: datetime) -> None:
+    topic = {"requested": telling.REQUESTED, "held": "booking.held"}.get(made.status, telling.BOOKED)
+    letter = None if made.status == "held" or made.source in STAFFED else topic
+    more = {"overbooked": made.overbooked} if made.overbooked else {}
+    fact = telling.of_booking(topic, made, letter=letter, **more)
+    await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[fact], now=now, reason=made.override_reason)

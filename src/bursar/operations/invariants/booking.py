@@ -1,0 +1,99 @@
+"""Bookings: seats counted are seats booked, credits spent are credits of bookings, and who waits is counted."""
+
+from typing import Final
+
+from bursar.operations.invariants.invariant import Invariant, Scope
+
+BOOKING: Final = (
+    Invariant(
+        name="seats_counted_are_seats_booked",
+        promises="The seats that a class counts as held and booked are those of its bookings; only what staff gave out knowingly is beyond its capacity.",
+        subject="class_instance",
+        scope=Scope.never,
+        sql="""
+select c.id as class, c.capacity, c.overbook, c.held, c.booked, seats.held as held_by_bookings, seats.booked as booked_by_bookings
+from class_instance c
+cross join lateral (
+  select coalesce(sum(b.seats) filter (where b.status in ('requested', 'held')), 0)::integer as held,
+    coalesce(sum(b.seats) filter (where b.status in ('booked', 'attended', 'no_show')), 0)::integer as booked
+  from booking b where b.tenant_id = c.tenant_id and b.class_id = c.id
+) as seats
+where c.tenant_id = $1
+  and ((c.held, c.booked) <> (seats.held, seats.booked) or c.overbook <> greatest(c.held + c.booked - c.capacity, 0))
+""",
+    ),
+    Invariant(
+        name="waiting_is_counted",
+        promises="The entries that a class counts as waiting are there, and nobody waits for a class that is cancelled.",
+        subject="class_instance",
+        scope=Scope.never,
+        sql="""
+select c.id as class, c.status, c.waiting, entries.waiting as waiting_entries, entries.open as open_entries
+from class_instance c
+cross join lateral (
+  select count(*) filter (where w.status = 'waiting')::integer as waiting,
+    count(*) filter (where w.status in ('waiting', 'offered'))::integer as open
+  from waitlist_entry w where w.tenant_id = c.tenant_id and w.class_id = c.id
+) as entries
+where c.tenant_id = $1 and (c.waiting <> entries.waiting or (c.status <> 'scheduled' and entries.open > 0))
+""",
+    ),
+    Invariant(
+        name="credits_spent_are_of_bookings",
+        promises="A booking that credits pay has one spend of its customer, of as many as it cost; what it gave back is returned, and nothing else.",
+        subject="booking",
+        scope=Scope.never,
+        sql="""
+select b.id as booking, b.number, b.status, b.paid_with, b.credit_cost, b.credits_back, s.id as spend, s.amount, s.returned
+from booking b
+left join credit_spend s on s.tenant_id = b.tenant_id and s.id = b.spend_id
+where b.tenant_id = $1
+  and ((b.paid_with = 'credits') <> (s.id is not null)
+    or (s.id is not null and ((s.customer_id, s.amount) is distinct from (b.customer_id, b.credit_cost)
+      or (b.credits_back in ('same_lot', 'new_lot') and not s.returned)
+      or (coalesce(b.credits_back, 'none') = 'none' and s.returned)
+      or (b.credits_back = 'kept' and b.status = 'cancelled' and not s.returned))))
+""",
+    ),
+    Invariant(
+        name="spends_for_bookings_are_theirs",
+        promises="Credits that were taken for a booking belong to a booking that is there.",
+        subject="credit_spend",
+        scope=Scope.never,
+        sql="""
+select s.id as spend, s.reference, s.amount
+from credit_spend s
+where s.tenant_id = $1 and s.reference like 'booking:%'
+  and not exists (select from booking b where b.tenant_id = s.tenant_id and b.spend_id = s.id)
+""",
+    ),
+    Invariant(
+        name="bookings_are_as_their_class",
+        promises="A live booking is at the time and place of its class; of a cancelled class there is none.",
+        subject="booking",
+        scope=Scope.never,
+        sql="""
+select b.id as booking, b.number, b.status, b.starts_at, b.ends_at, c.starts_at as class_starts_at, c.ends_at as class_ends_at,
+  c.status as class_status
+from booking b
+join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id
+where b.tenant_id = $1 and b.is_live
+  and (c.status <> 'scheduled'
+    or (b.starts_at, b.ends_at, b.local_date, b.venue_id) is distinct from (c.starts_at, c.ends_at, c.local_date, c.venue_id))
+""",
+    ),
+    Invariant(
+        name="promoted_entries_have_their_booking",
+        promises="Who was given a seat from the waitlist has a booking of that class, his own; what is offered is held.",
+        subject="waitlist_entry",
+        scope=Scope.never,
+        sql="""
+select w.id as waitlist_entry, w.status, b.id as booking, b.status as booking_status
+from waitlist_entry w
+left join booking b on b.tenant_id = w.tenant_id and b.id = w.booking_id
+where w.tenant_id = $1 and w.status in ('promoted', 'offered')
+  and (b.id is null or (b.class_id, b.customer_id) is distinct from (w.class_id, w.customer_id)
+    or (w.status = 'offered' and b.status <> 'held'))
+""",
+    ),
+)
