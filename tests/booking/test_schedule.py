@@ -1,19 +1,23 @@
 """The schedule through HTTP: what recurs, what is edited, what stands in the way, and what is told of time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import zoneinfo
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.conftest import Caller, caller_of, running
-from bursar.apps.booking.schedule.jobs import MAKE_CLASSES, SCHEDULES
+from bursar.apps.booking.schedule.jobs import MAKE_CLASSES, PLACE_AGAIN, SCHEDULES, place_classes_again
 from bursar.apps.booking.schedule.materialising import materialise
 from bursar.apps.booking.schedule.settings import settings_of
 from bursar.apps.booking.schedule.templates import live_templates
-from bursar.kernel import ids
+from bursar.kernel import ids, jobs
+from bursar.kernel.settings import Settings
 from databases import opened
 from stage import set_stage
 
@@ -244,24 +248,18 @@ async def test_ten_who_want_one_room_at_once_get_it_once(studio):
 async def test_a_business_may_choose_to_be_only_warned(studio):
     place = await studio.place()
     await studio.template(place)
-    stage = studio.caller.stage
     new = {"title": "Second", "duration_min": 60, "local_date": "2026-03-01", "local_start": "09:00"}
-    async with stage.db.tenant(stage.tenant_id) as tx:
-        await tx.execute(
-            """insert into booking_rule (tenant_id, rule, is_on, parameters)
-            select $1, r, true, '{"is_warning": true}' from unnest(array['room_free', 'instructor_free']) as r""",
-            stage.tenant_id,
-        )
+    rules = [f"/v1/booking-rules/{rule}" for rule in ("room_free", "instructor_free")]
+    for rule in rules:
+        await studio.ok("PUT", rule, {"is_on": True, "parameters": {"is_warning": True}})
 
     added = await studio.ok("POST", "/v1/classes", place | new)
     listed = (await studio.ok("GET", "/v1/schedule-conflicts"))["data"]
-    async with stage.db.tenant(stage.tenant_id) as tx:
-        await tx.execute("update booking_rule set is_on = false where tenant_id = $1", stage.tenant_id)
+    for rule in rules:
+        await studio.ok("PUT", rule, {"is_on": False, "parameters": {}})
     off = await studio.ok("POST", "/v1/classes", place | new)
-    async with stage.db.tenant(stage.tenant_id) as tx:
-        await tx.execute(
-            "update booking_rule set is_on = true, parameters = '{}' where tenant_id = $1", stage.tenant_id
-        )
+    for rule in rules:
+        await studio.ok("PUT", rule, {"is_on": True, "parameters": {}})
 
     assert [(w["code"], w["is_refused"]) for w in added["warnings"]] == [
         ("instructor_taken", False),
@@ -413,10 +411,66 @@ async def test_a_rule_that_nothing_can_follow_is_refused_in_a_moment(studio, rul
     assert await studio.classes(venue=place["venue"]) == []
 
 
+@pytest.fixture
+def another_database(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Change the zone database: where Berlin's clock stays three hours ahead of UTC for good."""
+    before = zoneinfo.TZPATH
+
+    def change() -> None:
+        (tmp_path / "Europe").mkdir()
+        (tmp_path / "Europe" / "Berlin").write_bytes(files("tzdata").joinpath("zoneinfo/Etc/GMT-3").read_bytes())
+        (tmp_path / "tzdata.zi").write_text("# version 2031z\n")
+        zoneinfo.reset_tzpath(to=[str(tmp_path)])
+        zoneinfo.ZoneInfo.clear_cache()
+
+    yield change
+    zoneinfo.reset_tzpath(to=before)
+    zoneinfo.ZoneInfo.clear_cache()
+
+
+async def test_classes_and_their_bookings_stay_at_their_wall_time_when_the_zone_database_changes(
+    studio, another_database
+):
+    other = Studio(studio.theirs, studio.caller, studio.clock)
+    place, away = await other.place("Europe/Berlin"), await other.place("Europe/Rome")
+    first, *_ = await other.classes(template=(await other.template(place))["id"])
+    untouched = await other.classes(template=(await other.template(away))["id"])
+    await other.book(first)
+    stage, booked = other.caller.stage, "select starts_at, ends_at, cancel_by from booking"
+    before = await stage.row(booked)
+    resources = jobs.Resources(stage.db, Settings(database_url=stage.url), now=lambda: NOW)
+    kinds = jobs.Kinds([jobs.Kind(PLACE_AGAIN, place_classes_again)])
+
+    async def night(key: str) -> None:
+        async with stage.db.tenant(stage.tenant_id) as tx:
+            await jobs.enqueue(tx, tenant_id=stage.tenant_id, kind=PLACE_AGAIN, key=key)
+        assert await jobs.Engine(resources, kinds).drain() == 1
+
+    await night("calm")
+    calm = await stage.row(booked)
+    another_database()
+    await night("changed")
+    await night("again")
+
+    moved = await other.ok("GET", f"/v1/classes/{first['id']}")
+    after = await stage.row(booked)
+    assert (first["local"], moved["local"]) == (
+        "2026-02-22T09:00+01:00[Europe/Berlin]",
+        "2026-02-22T09:00+03:00[Europe/Berlin]",
+    )
+    assert (calm, moved["starts_at"]) == (before, "2026-02-22T06:00:00Z")
+    assert after == {name: at - timedelta(hours=2) for name, at in before.items()}
+    assert await other.classes(venue=away["venue"]) == untouched
+    assert await stage.value("select zone_version from schedule_setting") == "system 2031z"
+    assert await stage.value("select count(*) from outbox where topic = 'class.moved'") == 8
+    assert await stage.value("select count(*) from audit_record where action = 'schedule.placed_again'") == 1
+
+
 async def test_pages_of_classes_neither_repeat_nor_skip_and_show_nobody_elses(studio):
     place = await studio.place()
     await studio.template(place, rrule="FREQ=DAILY")
     seen: list[str] = []
+    seen_ids: list[str] = []
     cursor: dict[str, str] = {}
 
     while True:
@@ -424,11 +478,12 @@ async def test_pages_of_classes_neither_repeat_nor_skip_and_show_nobody_elses(st
             "GET", "/v1/classes", venue=place["venue"], since="2026-03-01", until="2026-04-01", limit=7, **cursor
         )
         seen += [each["local_date"] for each in page["data"]]
+        seen_ids += [each["id"] for each in page["data"]]
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
 
     assert seen == [f"2026-03-{day:02}" for day in range(1, 32)]
-    assert await studio.theirs.data("/v1/classes") == []
+    assert not set(seen_ids) & {each["id"] for each in await studio.theirs.data("/v1/classes", limit=200)}
     assert (await studio.theirs.get("/v1/classes", venue=place["venue"])).json()["code"] == "filter_not_found"
     assert await studio.classes(venue=place["venue"], status="cancelled") == []

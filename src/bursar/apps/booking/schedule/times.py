@@ -3,12 +3,13 @@
 What recurs is kept as wall time and zone; the instant follows from them and the zone database that is there now.
 """
 
+import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
-from zoneinfo import TZPATH, ZoneInfo
+from zoneinfo import ZoneInfo
 
 from bursar.kernel.zones import zone_named
 
@@ -64,7 +65,7 @@ def _short(there: datetime) -> str:
 
 def zone_version() -> str:
     """Return which zone database this process reads: the system's, where there is one, else the one that comes with it."""
-    for place in TZPATH:
+    for place in zoneinfo.TZPATH:
         told_by = Path(place) / _SYSTEM_VERSION
         if told_by.is_file():
             with told_by.open(encoding="ascii", errors="replace") as lines:
