@@ -98,6 +98,7 @@ APIS = (
     "bursar.kernel.retentions.api",
     "bursar.kernel.circuits.api",
     "bursar.apps.booking.live.api",
+    "bursar.apps.booking.services.api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
 

@@ -23,6 +23,15 @@ from draining import drain
 from stage import Stage
 
 _CHANGE = {"quantity": 1, "proration": "none", "proration_at": "2099-01-01T00:00:00Z"}
+_SERVICE = {
+    "name": "Massage",
+    "about": "of the back",
+    "category": "massage",
+    "slot_min": 15,
+    "lead_min": 0,
+    "horizon_days": 90,
+    "is_published": True,
+}
 UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
 
 
@@ -101,6 +110,10 @@ PREFIXES = {
     "staff": ids.STAFF,
     "venue": ids.VENUE,
     "waitlist_entry": ids.WAITLIST_ENTRY,
+    "service": ids.SERVICE,
+    "tier": ids.TIER,
+    "hours": ids.STAFF_HOURS,
+    "time_off": ids.TIME_OFF,
     "payment": ids.PAYMENT,
     "payment_change": ids.PAYMENT_CHANGE,
     "payment_method": ids.PAYMENT_METHOD,
@@ -130,7 +143,15 @@ NAMES = {"rule": "bookings_per_day"}
 
 def queries(mine: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return what an operation has to be asked with, for those that have to."""
-    return {"/v1/classes/{class}/bookability": {"customer": mine["customer"]}}
+    return {
+        "/v1/classes/{class}/bookability": {"customer": mine["customer"]},
+        "/v1/availability": {
+            "service": mine["service"],
+            "tier": mine["tier"],
+            "from": "2099-01-05T00:00:00Z",
+            "to": "2099-01-06T00:00:00Z",
+        },
+    }
 
 
 async def known_ids(caller: Any) -> dict[str, str]:
@@ -337,6 +358,26 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
             "accent": "#0b5d3b",
             "support_email": "help@example.org",
             "return_url": "https://studio.example.org",
+        },
+        "/v1/services": _SERVICE | {"policy": mine["policy"]},
+        "/v1/services/{service}": _SERVICE,
+        "/v1/services/{service}/tiers": {"name": "Half", "duration_min": 30, "before_min": 5, "after_min": 5},
+        "/v1/services/{service}/staff/{staff}": {"tiers": [mine["tier"]]},
+        "/v1/staff-hours": {
+            "staff": mine["staff"],
+            "venue": mine["venue"],
+            "weekday": 2,
+            "from": "09:00",
+            "until": "24:00",
+            "valid_from": "2099-01-01",
+            "valid_until": "2099-12-31",
+        },
+        "/v1/staff-time-off": {
+            "staff": mine["staff"],
+            "venue": mine["venue"],
+            "from": "2099-02-01T00:00",
+            "until": "2099-02-02T00:00",
+            "reason": "holiday",
         },
         "/v1/prices/{price}/buy-link": {"is_on": True, "gateway_account": mine["keyed"]},
         "/v1/bookings": {"class": mine["class"], "customer": mine["customer"], "pays": "credits"},
@@ -664,6 +705,10 @@ _BOOKING_KINDS = {
     "class": ids.CLASS,
     "booking": ids.BOOKING,
     "waitlist_entry": ids.WAITLIST_ENTRY,
+    "service": ids.SERVICE,
+    "tier": ids.TIER,
+    "hours": ids.STAFF_HOURS,
+    "time_off": ids.TIME_OFF,
 }
 
 _BOOKING_ROWS = (
@@ -708,6 +753,25 @@ _BOOKING_ROWS = (
         """insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, joined_by)
         values ($1, $2, $3, $4, 1, 'waiting', 'operator')""",
         ("waitlist_entry", "class", "customer"),
+    ),
+    ("insert into service (tenant_id, id, name) values ($1, $2, 'Massage')", ("service",)),
+    (
+        "insert into tier (tenant_id, id, service_id, name, duration_min) values ($1, $2, $3, 'Hour', 60)",
+        ("tier", "service"),
+    ),
+    (
+        "insert into staff_skill (tenant_id, id, staff_id, service_id) values ($1, gen_random_uuid(), $2, $3)",
+        ("staff", "service"),
+    ),
+    (
+        """insert into staff_hours (tenant_id, id, staff_id, venue_id, weekday, from_minute, to_minute, valid_from)
+        values ($1, $2, $3, $4, 1, 540, 1020, '2099-01-05')""",
+        ("hours", "staff", "venue"),
+    ),
+    (
+        """insert into staff_time_off (tenant_id, id, staff_id, time_zone, local_from, local_until)
+        values ($1, $2, $3, 'Europe/Berlin', '2099-01-05', '2099-01-06')""",
+        ("time_off", "staff"),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

@@ -162,12 +162,12 @@ async def test_an_id_of_the_other_in_a_filter_is_refused(both):
             if f"^{PREFIXES[name]}_" not in json.dumps(operation.query[name]):
                 continue
             path = operation.at(**mine)
-            own = await world.mine.get(path, **{name: mine[name]})
-            other = await world.mine.get(path, **{name: theirs[name]})
+            asked = queries(mine).get(operation.path, {})
+            own = await world.mine.get(path, **asked | {name: mine[name]})
+            other = await world.mine.get(path, **asked | {name: theirs[name]})
             assert own.status_code == 200, f"{operation.name} {name}: {own.text}"
             assert other.status_code == 404, f"{operation.name} {name}: {other.text}"
-            asked = queries(mine).get(operation.path, {})
-            assert other.json()["code"] == (f"{name}_not_found" if name in asked else "filter_not_found")
+            assert other.json()["code"] == (f"{name}_not_found" if asked else "filter_not_found")
             tried += 1
 
     assert tried > 15

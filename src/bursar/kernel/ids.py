@@ -71,6 +71,8 @@ WAITLIST_ENTRY = "wle"
 BOOKING_POLICY = "pol"
 SERVICE = "svc"
 TIER = "tier"
+STAFF_HOURS = "hrs"
+TIME_OFF = "off"
 
 
 class IdInvalid(Invalid):
