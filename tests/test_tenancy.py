@@ -76,6 +76,7 @@ _NEVER_CHANGED = {
     "booking_link",
     "checkout",
     "credit_movement",
+    "credit_rollover",
     "customer_order",
     "dispute_reminder",
     "erased_mark",

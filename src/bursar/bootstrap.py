@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bursar.apps.booking import bookings, people
+from bursar.apps.booking import bookings, packs, people
+from bursar.apps.booking.rules import jobs as rules_jobs
 from bursar.apps.booking.schedule import jobs as schedule_jobs
 from bursar.health import figures
 from bursar.kernel.clock import utc_now
@@ -43,6 +44,8 @@ JOBS: tuple[Kind, ...] = (
     *figures.KINDS,
     *schedule_jobs.KINDS,
     *bookings.KINDS,
+    *rules_jobs.KINDS,
+    *packs.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -52,6 +55,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *reminding.SCHEDULES,
     *figures.SCHEDULES,
     *schedule_jobs.SCHEDULES,
+    *rules_jobs.SCHEDULES,
 )
 """What is done at which times, for every tenant or for the installation."""
 
@@ -81,6 +85,7 @@ APIS = (
     "bursar.apps.booking.policies.api",
     "bursar.apps.booking.rules.api",
     "bursar.apps.booking.bookings.api",
+    "bursar.apps.booking.packs.api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",

@@ -310,6 +310,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/portal-sessions": {"customer": mine["customer"], "return_url": "https://studio.example.org/account"},
         "/v1/gateway-accounts/{account}/fetches": {"kind": "payment", "ref": "pi_1"},
+        "/v1/payments/{payment}/pack-refunds": {"amount_minor": 1, "reason": "sorry"},
         "/v1/refunds": {"payment": mine["desk_payment"], "amount_minor": 1, "reason": "sorry"},
         "/v1/manual-refunds": {
             "payment": mine["desk_payment"],
@@ -772,6 +773,19 @@ _BOOKING_ROWS = (
         """insert into staff_time_off (tenant_id, id, staff_id, time_zone, local_from, local_until)
         values ($1, $2, $3, 'Europe/Berlin', '2099-01-05', '2099-01-06')""",
         ("time_off", "staff"),
+    ),
+    (
+        """insert into credit_rollover (tenant_id, lot_id, into_lot_id, amount)
+        select $1, id, id, 1 from credit_lot where tenant_id = $1 order by id limit 1""",
+        (),
+    ),
+    (
+        """insert into pack_refund (tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused,
+          reserved_spend_id, asked_by, settled_at)
+        select $1, r.id, r.payment_id, l.id, 'refunded', 1, 'EUR', 10, 9, 1, s.id, 'operator', now()
+        from refund r, credit_lot l, credit_spend s where r.tenant_id = $1 and l.tenant_id = $1 and s.tenant_id = $1
+        order by r.id, l.id, s.id limit 1""",
+        (),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

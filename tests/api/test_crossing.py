@@ -12,6 +12,7 @@ from bursar.kernel.listing import cursor
 pytestmark = pytest.mark.anyio
 
 GUARDED = {
+    "pack_not_refundable",
     "customer_has_credits",
     "dispute_overdue",
     "price_has_orders",

@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from api.conftest import Caller, World, caller_of, running
 from bursar.kernel import ids
+from bursar.operations.invariants.delivered import DELIVERED
+from bursar.operations.verify import verify
 from databases import opened
 from stage import Stage, set_stage
 
@@ -131,6 +134,17 @@ class Studio:
         found = answer.json()
         assert found["is_bookable"] is (not found["failures"])
         return found
+
+    async def broken(self) -> dict[str, list[dict[str, Any]]]:
+        """What `bursar verify` finds of credits, by invariant. (Bookings are written here without their seats.)"""
+        connection = await asyncpg.connect(self.stage.url)
+        try:
+            found = await verify(
+                connection, self.stage.tenant_id, standing_kinds=("feature", "quota", "licence"), invariants=DELIVERED
+            )
+        finally:
+            await connection.close()
+        return {finding.name: finding.offending for finding in found.invariants if not finding.ok}
 
     async def rule(self, rule: str, *, is_on: bool = True, **parameters: Any) -> None:
         answer = await self.mine.send("PUT", f"/v1/booking-rules/{rule}", {"is_on": is_on, "parameters": parameters})

@@ -70,6 +70,11 @@ def local_day(at: datetime, zone: ZoneInfo) -> date:
     return at.astimezone(zone).date()
 
 
+def day_end(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant at which the day of an instant ends in a zone: the first of the next one."""
+    return _begin(local_day(at, zone) + timedelta(days=1), zone)
+
+
 def _begin(day: date, zone: ZoneInfo) -> datetime:
     """Return the first instant of a day.
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
+from bursar.kernel.zones import day_end, time_zone_of
 from bursar.money.fulfilment.durations import after, parse_duration
 from bursar.money.fulfilment.fulfillers import SpecInvalid
 from bursar.money.fulfilment.grants import Change, GrantStatus, Target, share_taken
@@ -74,14 +76,17 @@ RECOVER = "update credit_lot set recovered = recovered + $3 where tenant_id = $1
 
 
 class Credits:
-    """Delivers `{"kind": "credits", "amount": n, "pool": name, "expires_after": "P3M"}`: a lot of n × quantity."""
+    """Delivers `{"kind": "credits", "amount": n, "pool": name, "expires_after": "P3M"}`: a lot of n × quantity.
+
+    With `"ends_with_day": true` it expires when the day on which it would, in the business's zone, is over.
+    """
 
     kind = "credits"
     is_standing = False
 
     def checked(self, spec: dict[str, Any]) -> dict[str, Any]:
-        if unknown := spec.keys() - {"amount", "pool", "expires_after"}:
-            raise _refused(min(unknown), "unknown_field", "credits take amount, pool and expires_after")
+        if unknown := spec.keys() - {"amount", "pool", "expires_after", "ends_with_day"}:
+            raise _refused(min(unknown), "unknown_field", "credits take amount, pool, expires_after and ends_with_day")
         amount, pool, expires_after = spec.get("amount"), spec.get("pool", POOL_DEFAULT), spec.get("expires_after")
         if type(amount) is not int or not 1 <= amount <= AMOUNT_MAX:
             raise _refused("amount", "out_of_range", f"a whole number from 1 to {AMOUNT_MAX}")
@@ -92,7 +97,11 @@ class Credits:
                 parse_duration(str(expires_after))
             except ValueError as error:
                 raise _refused("expires_after", "invalid", str(error)) from error
-        return {"amount": amount, "pool": pool} | ({"expires_after": expires_after} if expires_after else {})
+        ends_with_day = spec.get("ends_with_day", False)
+        if type(ends_with_day) is not bool or (ends_with_day and expires_after is None):
+            raise _refused("ends_with_day", "invalid", "true or false, and true only beside expires_after")
+        given = {"amount": amount, "pool": pool} | ({"expires_after": expires_after} if expires_after else {})
+        return given | ({"ends_with_day": True} if ends_with_day else {})
 
     async def deliver(self, tx: Transaction, *, tenant_id: UUID, changes: Sequence[Change], now: datetime) -> None:  # noqa: ARG002
         known = [change.grant.id for change in changes if change.before]
@@ -101,11 +110,13 @@ class Credits:
         opened = [(ids.new(), change) for change in changes if change.grant.id not in lots]
         altered = [(lots[change.grant.id], change) for change in changes if change.grant.id in lots]
         movements: list[Movement] = []
+        is_cut = any(change.target.spec.get("ends_with_day") for change in changes)
+        zone = await time_zone_of(tx, tenant_id=tenant_id) if is_cut else None
         if opened:
-            await _open(tx, tenant_id=tenant_id, opened=opened)
+            await _open(tx, tenant_id=tenant_id, opened=opened, zone=zone)
             movements += _movements_of_opening(opened)
         if altered:
-            movements += await _alter(tx, tenant_id=tenant_id, altered=altered)
+            movements += await _alter(tx, tenant_id=tenant_id, altered=altered, zone=zone)
         await record_movements(tx, tenant_id=tenant_id, movements=movements)
         recovering = [(lot_id, change) for lot_id, change in opened if change.target.recovers_shortfall]
         if recovering:
@@ -141,7 +152,15 @@ async def record_movements(tx: Transaction, *, tenant_id: UUID, movements: Seque
         )
 
 
-async def _open(tx: Transaction, *, tenant_id: UUID, opened: Sequence[tuple[UUID, Change]]) -> None:
+def expires_at(target: Target, zone: ZoneInfo | None) -> datetime | None:
+    """Return when the credits of a grant expire. zone: of the business; needed where they end with a day."""
+    at = after(target.starts_at, target.spec.get("expires_after"))
+    return day_end(at, zone) if at and zone and target.spec.get("ends_with_day") else at
+
+
+async def _open(
+    tx: Transaction, *, tenant_id: UUID, opened: Sequence[tuple[UUID, Change]], zone: ZoneInfo | None
+) -> None:
     targets = [change.target for _, change in opened]
     await tx.execute(
         _OPEN,
@@ -155,7 +174,7 @@ async def _open(tx: Transaction, *, tenant_id: UUID, opened: Sequence[tuple[UUID
         [t.status is GrantStatus.suspended for t in targets],
         [t.recovers_shortfall for t in targets],
         [t.starts_at for t in targets],
-        [after(t.starts_at, t.spec.get("expires_after")) for t in targets],
+        [expires_at(t, zone) for t in targets],
     )
 
 
@@ -169,7 +188,9 @@ def _movements_of_opening(opened: Sequence[tuple[UUID, Change]]) -> list[Movemen
     return movements
 
 
-async def _alter(tx: Transaction, *, tenant_id: UUID, altered: Sequence[tuple[Any, Change]]) -> list[Movement]:
+async def _alter(
+    tx: Transaction, *, tenant_id: UUID, altered: Sequence[tuple[Any, Change]], zone: ZoneInfo | None
+) -> list[Movement]:
     movements: list[Movement] = []
     rows = []
     for lot, change in altered:
@@ -193,7 +214,7 @@ async def _alter(tx: Transaction, *, tenant_id: UUID, altered: Sequence[tuple[An
         [taken for *_, taken in rows],
         [target.status is GrantStatus.suspended for _, target, _, _ in rows],
         [target.starts_at for _, target, _, _ in rows],
-        [after(target.starts_at, target.spec.get("expires_after")) for _, target, _, _ in rows],
+        [expires_at(target, zone) for _, target, _, _ in rows],
     )
     return movements
 

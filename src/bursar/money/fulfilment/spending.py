@@ -113,6 +113,11 @@ where l.tenant_id = $1 and l.id = part.id and (select coalesce(sum(amount), 0) f
 returning l.id as lot_id, part.amount, l.expires_at
 """
 
+_TAKE_OF_LOT = """
+update credit_lot set spent = spent + $3 where tenant_id = $1 and id = $2 and remaining >= $3 and not is_suspended
+returning customer_id, pool
+"""
+
 _BALANCE = f"select coalesce(sum(remaining), 0)::bigint from credit_lot where {_USABLE}"
 
 # The lots of several customers, so that whoever is asked about next to the first cannot spend meanwhile.
@@ -241,6 +246,35 @@ async def spend(
     taken = sorted(parts, key=lambda p: (p["expires_at"] is None, p["expires_at"] or now, p["lot_id"]))
     shares = tuple(SpendPart(p["lot_id"], p["amount"]) for p in taken)
     return Spend(spend_id, customer_id, pool, reference, amount, is_returned=False, parts=shares, created_at=now)
+
+
+async def spend_of_lot(
+    tx: Transaction, *, tenant_id: UUID, lot_id: UUID, amount: int, reference: str, actor: str, now: datetime
+) -> UUID:
+    """Spend credits of one lot, whatever else the customer has; return the spend. The reference is fresh. Raises CreditsInsufficient."""
+    row = await tx.fetchrow(_TAKE_OF_LOT, tenant_id, lot_id, amount)
+    if row is None:
+        raise CreditsInsufficient(
+            f"the lot {ids.show(ids.LOT, lot_id)} does not hold {amount} credits",
+            hint="Look at what is left of it.",
+            context={"amount": amount},
+        )
+    spend_id, owner, pool = ids.new(), row["customer_id"], row["pool"]
+    opened = await tx.fetchval(_OPEN_SPEND, tenant_id, spend_id, owner, pool, reference, amount, now, [])
+    assert opened is not None, "the reference is fresh"
+    await record_movements(
+        tx, tenant_id=tenant_id, movements=[Movement(lot_id, owner, "spent", -amount, None, spend_id)]
+    )
+    changes = {
+        "customer": ids.show(ids.CUSTOMER, owner),
+        "pool": pool,
+        "amount": amount,
+        "lot": ids.show(ids.LOT, lot_id),
+        "reference": reference,
+    }
+    shown = ids.show(ids.SPEND, spend_id)
+    await audit.record(tx, tenant_id=tenant_id, actor=actor, action="credits.spent", subject=shown, changes=changes)
+    return spend_id
 
 
 async def usable_balances(

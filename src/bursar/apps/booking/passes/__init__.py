@@ -18,8 +18,10 @@ from bursar.apps.booking.passes.memberships import (
     period_of,
 )
 from bursar.apps.booking.passes.paying import Back, Paid, PaidWith, give_back, pay, queue_up
+from bursar.apps.booking.passes.rolling import AT_ONCE, roll_over
 
 __all__ = [
+    "AT_ONCE",
     "POOL_DEFAULT",
     "Back",
     "Feature",
@@ -32,4 +34,5 @@ __all__ = [
     "pay",
     "period_of",
     "queue_up",
+    "roll_over",
 ]

@@ -1,0 +1,43 @@
+"""Packs: what is unused of one is refunded by a rule that everybody can read before.
+
+What it is: the offer, the refund, and its end. What it is not: the money, which `money.refunding` promises and the gateway sends; and
+other refunds, which take back their share of everything that was bought.
+
+Invariants:
+- a pack is refunded once; its unused credits are gone in the transaction that promises the money;
+- never more goes back than was paid, less what was used; given credits are no part of it;
+- while bookings to come are paid with it, it is not refunded: they are told, or cancelled first, as the business chose;
+- when the refund is reported, nothing is left in the lot, and nothing is owed to it; when it is refused, all is as before.
+"""
+
+from bursar.apps.booking.packs.offers import Pack, Worth, worth
+from bursar.apps.booking.packs.refunding import (
+    KINDS,
+    Offer,
+    PackHasBookings,
+    PackNotRefundable,
+    PackRefund,
+    PackRefundChanged,
+    PackRefunded,
+    PackUsedUp,
+    RefundWindowOver,
+    offer,
+    refund_pack,
+)
+
+__all__ = [
+    "KINDS",
+    "Offer",
+    "Pack",
+    "PackHasBookings",
+    "PackNotRefundable",
+    "PackRefund",
+    "PackRefundChanged",
+    "PackRefunded",
+    "PackUsedUp",
+    "RefundWindowOver",
+    "Worth",
+    "offer",
+    "refund_pack",
+    "worth",
+]
