@@ -46,7 +46,7 @@ async def test_the_next_tick_is_another_job_and_an_older_one_is_none(db, old_ten
     first = old_tenants[0]
     async with db.engine() as tx:
         await tx.execute(
-            "insert into job_tick (tenant_id, name, tick) values ($1, 'tests.minutely', now() - interval '1 hour'), ($2, 'tests.minutely', now() + interval '1 hour')",
+            "insert into job_tick (tenant_id, name, tick) values ($1, 'tests.minutely', now() - interval '1 hour'), ($2, 'tests.minutely', now() + interval '30 seconds')",
             *old_tenants,
         )
 
@@ -54,6 +54,17 @@ async def test_the_next_tick_is_another_job_and_an_older_one_is_none(db, old_ten
 
     assert len(await enqueued(db, first)) == 1
     assert await enqueued(db, old_tenants[1]) == []
+
+
+async def test_a_clock_that_went_back_does_not_stop_a_schedule_until_it_is_where_it_was(db, old_tenants):
+    async with db.engine() as tx:
+        ahead = "insert into job_tick (tenant_id, name, tick) values ($1, 'tests.minutely', now() + interval '1 hour')"
+        await tx.execute(ahead, old_tenants[0])
+
+    for _ in range(2):
+        await Timetable([MINUTELY]).tend(db)
+
+    assert len(await enqueued(db, old_tenants[0])) == 1
 
 
 async def test_work_of_the_installation_belongs_to_no_tenant(db, old_tenants):

@@ -16,16 +16,19 @@ from bursar.kernel.jobs.models import INSTALLATION
 _NOW = "select clock_timestamp()"
 
 # Counted once for each tenant by a guarded statement: of many workers one moves the tick on, and it alone enqueues.
-_MOVE_TENANTS = """
+# A tick that lies ahead of the clock is of a time that has not come: the clock went back, and must not stop the schedule until then.
+_GOES_ON = "t.tick < excluded.tick or t.tick > clock_timestamp() + interval '1 minute'"
+
+_MOVE_TENANTS = f"""
 insert into job_tick as t (tenant_id, name, tick)
 select w.tenant_id, $1, $2 from tenant w where w.created_at <= $2 order by w.tenant_id
-on conflict (tenant_id, name) do update set tick = excluded.tick where t.tick < excluded.tick
+on conflict (tenant_id, name) do update set tick = excluded.tick where {_GOES_ON}
 returning tenant_id
 """
 
-_MOVE_INSTALLATION = """
+_MOVE_INSTALLATION = f"""
 insert into job_tick as t (tenant_id, name, tick) values ($3, $1, $2)
-on conflict (tenant_id, name) do update set tick = excluded.tick where t.tick < excluded.tick
+on conflict (tenant_id, name) do update set tick = excluded.tick where {_GOES_ON}
 returning tenant_id
 """
 
