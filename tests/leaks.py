@@ -8,6 +8,7 @@ from typing import Any
 APP, ENGINE = "bursar_app", "bursar_engine"
 
 NOT_TENANTS = (
+    "alert_watch",
     "backup_canary",
     "backup_standing",
     "bursar_migration",
@@ -17,6 +18,7 @@ NOT_TENANTS = (
     "operator_session",
     "operator_throttle",
     "slow_statement",
+    "request_tally",
     "worker_bucket",
 )
 """Tables that belong to the installation, not to a tenant."""

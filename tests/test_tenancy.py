@@ -42,6 +42,12 @@ where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attg
 
 # What each role may do, table by table: the contract of the migration, said a second time.
 _MAY_ENGINE = {
+    "alert": {"select", "insert", "update", "delete"},
+    "alert_history": {"select", "insert", "delete"},
+    "alert_notice": {"select", "insert", "update", "delete"},
+    "alert_route": {"select"},
+    "alert_rule": {"select"},
+    "alert_watch": {"select", "update"},
     "backup_standing": {"select"},
     "bursar_migration": {"select"},
     "gateway_account": {"select"},
@@ -62,14 +68,28 @@ _MAY_ENGINE = {
     "operator_session": {"select", "insert", "update"},
     "operator_throttle": {"select", "insert", "update"},
     "reconciliation_run": {"select"},
+    "request_tally": {"select", "insert", "update", "delete"},
     "security_event": {"select", "insert", "update", "delete"},
     "slow_statement": {"select", "insert", "update", "delete"},
     "tenant": {"select"},
     "worker_bucket": {"select", "update"},
 }
-_ENGINE_FINDS = {"audit_record", "audit_seal", "circuit"}
-"""Of these the engine reads the columns by which it finds work, and no others."""
+_ENGINE_FINDS = {
+    "alert_channel",
+    "audit_record",
+    "audit_seal",
+    "circuit",
+    "dispute",
+    "gateway_call",
+    "outbox",
+    "payment_tally",
+    "purchase",
+    "saga",
+}
+"""Of these the engine reads the columns by which it finds work and counts what is wrong, and no others."""
 _NEVER_CHANGED = {
+    "alert_history",
+    "alert_route",
     "audit_note",
     "audit_record",
     "audit_seal",
@@ -101,6 +121,9 @@ _ONLY_ERASED = {
 }
 """What is never changed but for what tells of an erased person."""
 _COME_AND_GO = {
+    "alert_channel",
+    "alert_route",
+    "alert_rule",
     "audit_note",
     "gateway_event_dead",
     "gateway_event_queue",

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bursar.alerts import jobs as alert_jobs
 from bursar.apps.booking import bookings, packs, people
 from bursar.apps.booking.rules import jobs as rules_jobs
 from bursar.apps.booking.schedule import jobs as schedule_jobs
@@ -46,6 +47,7 @@ JOBS: tuple[Kind, ...] = (
     *bookings.KINDS,
     *rules_jobs.KINDS,
     *packs.KINDS,
+    *alert_jobs.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -56,6 +58,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *figures.SCHEDULES,
     *schedule_jobs.SCHEDULES,
     *rules_jobs.SCHEDULES,
+    *alert_jobs.SCHEDULES,
 )
 """What is done at which times, for every tenant or for the installation."""
 
@@ -94,6 +97,7 @@ APIS = (
     "bursar.money.reconciliation.api",
     "bursar.money.trail.api",
     "bursar.kernel.jobs.api",
+    "bursar.alerts.api",
     "bursar.kernel.access.api",
     "bursar.kernel.identity.users_api",
     "bursar.kernel.identity.sessions_api",

@@ -1,16 +1,21 @@
 """Every operation that the API describes, and a good request for each: what generated tests begin from."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from bursar.alerts.looking import raise_all, remember
+from bursar.alerts.models import Finding, Look
+from bursar.alerts.rules import BY_NAME
+from bursar.alerts.telling import tell
 from bursar.kernel import ids, jobs
 from bursar.kernel.circuits import Admission, Circuits
 from bursar.kernel.clock import utc_now
 from bursar.kernel.identity import sessions, tokens
 from bursar.kernel.identity.people import Device
 from bursar.kernel.oidc import external_users
+from bursar.kernel.settings import Settings
 from bursar.money.calls import EXECUTE, ask
 from bursar.money.gateways.balances import balance_entry
 from bursar.money.gateways.calling import Answer, Page
@@ -90,6 +95,9 @@ PREFIXES = {
     "account": ids.GATEWAY_ACCOUNT,
     "gateway_account": ids.GATEWAY_ACCOUNT,
     "booking": ids.BOOKING,
+    "alert": ids.ALERT,
+    "alert_channel": ids.ALERT_CHANNEL,
+    "alert_route": ids.ALERT_ROUTE,
     "checkout": ids.CHECKOUT,
     "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
@@ -204,6 +212,22 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/jobs/{job}/replays": {"reason": "again"},
         "/v1/job-replays": {"kind": "tests.give_up", "reason": "again"},
+        "/v1/alerts/{alert}/silences": {"until": f"{utc_now() + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"},
+        "/v1/alert-rules": {
+            "rule": "unmatched_money",
+            "is_on": True,
+            "threshold": 2.5,
+            "window_s": 600,
+            "severity": "critical",
+        },
+        "/v1/alert-channels": {"name": "Fresh", "url": "https://hooks.example.org/fresh"},
+        "/v1/alert-channels/{alert_channel}": {"is_on": False},
+        "/v1/alert-routes": {
+            "rule": "unmatched_money",
+            "severity": "high",
+            "channel": mine["alert_channel"],
+            "second_channel": mine["alert_second"],
+        },
         "/v1/products": {"name": "More", "description": "of it"},
         "/v1/prices": {
             "product": mine["product"],
@@ -467,6 +491,7 @@ async def furnished(caller: Any) -> dict[str, str]:
     mine["external_user"] = ids.show(ids.USER, person)
     mine["role"] = role.json()["id"]
     mine["circuit"] = await _failed(caller.stage)
+    mine |= await _alerted(caller)
     mine["gateway_call"] = await _unknown(caller.stage)
     mine["reconciliation"] = await _compared(caller)
     mine["keyed"] = await _keyed(caller)
@@ -501,6 +526,29 @@ async def given_up(stage: Stage) -> str:
         job_id = await jobs.enqueue(tx, tenant_id=stage.tenant_id, kind="tests.give_up", key="one")
     await drain(stage, [jobs.Kind("tests.give_up", give_up)])
     return ids.show(ids.JOB, job_id)
+
+
+async def _alerted(caller: Any) -> dict[str, str]:
+    """Let something be wrong, and two channels and a route be there that hear of it."""
+    mine = {}
+    for name, key in (("First", "alert_channel"), ("Second", "alert_second")):
+        added = await caller.post("/v1/alert-channels", {"name": name, "url": f"mailto:{key}@example.org"})
+        assert added.status_code == 201, added.text
+        mine[key] = added.json()["id"]
+    route = await caller.post("/v1/alert-routes", {"severity": "low", "channel": mine["alert_channel"]})
+    assert route.status_code == 201, route.text
+    mine["alert_route"] = route.json()["id"]
+    chosen = await caller.send("PUT", "/v1/alert-rules", {"rule": "disputes_due", "is_on": False})
+    assert chosen.status_code == 200, chosen.text
+    stage = caller.stage
+    this = Look(1, 0, utc_now())
+    finding = Finding(stage.tenant_id, str(stage.account_id), "high", 3.0, 3, "three")
+    settings = Settings(database_url=stage.url)
+    async with stage.db.engine() as tx:
+        (told,) = await raise_all(tx, settings, rule=BY_NAME["unmatched_money"], findings=[finding], this=this)
+        await remember(tx, [told], this)
+        await tell(tx, settings, [told], this)
+    return mine | {"alert": ids.show(ids.ALERT, told.alert_id)}
 
 
 async def signed_in(stage: Stage, user: str | None = None) -> str:

@@ -15,6 +15,7 @@ from bursar.web.pages.routing import PageRoute
 
 REFUSED = ("this form was not sent from our own page", "this form belongs to another session")
 KINDS = {
+    "alert": ids.ALERT,
     "event": ids.EVENT,
     "dispute": ids.DISPUTE,
     "customer_ref": ids.CUSTOMER,

@@ -30,6 +30,8 @@ LISTS = [
     "/audit",
     "/security",
     "/circuits",
+    "/alerts",
+    "/alerts/settings",
     "/storefront",
     "/jobs",
     "/sagas",
@@ -39,7 +41,7 @@ FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",
     "/events?status=dead&since=7d", "/events?type=nothing", "/payments?status=succeeded", "/payments?status=failed", "/subscriptions?status=active",
     "/customers?q=nobody@example.com", "/dead?cause=0123456789abcdef", "/search?q=nothing", "/unmatched?done=assigned", "/jobs?state=dead&kind=tests.nothing",
-    "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1",
+    "/audit?actor=operator&since=24h", "/audit?action=price.added&subject=price_x", "/security?kind=key_refused&address=::1", "/alerts?state=open",
     "/reports?first_day=2025-10-01&last_day=2025-10-31", "/reports/refunds?first_day=2025-10-01&last_day=2025-10-31",
 ]  # fmt: skip
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "fingerprint": Command("fingerprint", "name a tenant's canonical state in one line"),
     "events": Command("events", "list gateway events, show one, replay one or many"),
     "jobs": Command("jobs", "list and count jobs, show one, replay what was given up"),
+    "alerts": Command("alerts", "list alerts, acknowledge or silence one, send a test, watch the database"),
     "reconcile": Command("reconcile", "compare gateway accounts with their gateways, and repair what differs"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),

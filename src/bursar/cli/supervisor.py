@@ -116,6 +116,8 @@ class Supervisor:
             self._children.append(Child("sandbox", ("sandbox", "serve", "--fd", str(fd)), pass_fds=(fd,)))
         if self._settings.backup_store:
             self._children.append(Child("backups", ("backup", "run"), needed=False))
+        if self._settings.alert_urls:
+            self._children.append(Child("alerts", ("alerts", "watch"), needed=False))
         stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)

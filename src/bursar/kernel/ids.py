@@ -73,6 +73,10 @@ SERVICE = "svc"
 TIER = "tier"
 STAFF_HOURS = "hrs"
 TIME_OFF = "off"
+ALERT = "alr"
+ALERT_CHANNEL = "alc"
+ALERT_ROUTE = "alt"
+ALERT_NOTICE = "aln"
 
 
 class IdInvalid(Invalid):

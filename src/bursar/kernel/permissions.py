@@ -11,6 +11,7 @@ from bursar.kernel.errors import FieldError, Forbidden, Invalid
 
 READS: Final = frozenset(
     {
+        "alerts:read",
         "audit:read",
         "bookings:read",
         "catalog:read",
@@ -38,6 +39,7 @@ WRITES: Final = frozenset(
     {
         "bookings:override",
         "bookings:write",
+        "alerts:write",
         "catalog:write",
         "credits:write",
         "customers:erase",
@@ -97,7 +99,15 @@ ROLES: Final = {
     | _BOOKINGS
     | {"customers:write", "orders:write", "payments:write", "credits:write", "licences:write"},
     "support": _DAILY
-    | {"customers:write", "events:read", "events:replay", "disputes:read", "jobs:read", "licences:write"},
+    | {
+        "alerts:read",
+        "customers:write",
+        "events:read",
+        "events:replay",
+        "disputes:read",
+        "jobs:read",
+        "licences:write",
+    },
     "read-only": READS - {"audit:read", "security:read"},
 }
 """The roles that every tenant has. A tenant's own roles are sets of permissions under names of its choice."""

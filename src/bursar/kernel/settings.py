@@ -55,6 +55,23 @@ class Settings(BaseSettings):
         default="",
         description="Networks that are not public in which identity providers may be (CIDR, with commas).",
     )
+    alert_urls: str = Field(
+        default="",
+        description="Where the installation's own alerts go, those of an unreachable database among them: addresses with spaces between, tried in their order until one takes the notice. mailto:ops@example.org, https://… (JSON is posted), or any of apprise's (slack://, pagerduty://, twilio://).",
+    )
+    alert_networks: str = Field(
+        default="",
+        description="Networks that are not public in which webhooks of alerts may be (CIDR, with commas).",
+    )
+    alert_cool_down_s: int = Field(
+        default=3600,
+        ge=60,
+        le=604_800,
+        description="How long an alert that goes on is not told again, in seconds.",
+    )
+    alert_days: int = Field(
+        default=365, ge=1, le=3650, description="How long resolved alerts are kept, with their history, in days."
+    )
     secret_key: str = Field(
         default="",
         description="32 bytes, base64url: encrypts gateway and users' secrets, signs forms of pages. Empty: made and kept under `data`.",
@@ -191,7 +208,7 @@ class Settings(BaseSettings):
     def _has_no_last_slash(cls, text: str) -> str:
         return text.rstrip("/")  # paths are put behind it
 
-    @field_validator("trusted_proxies", "issuer_networks", "watcher_networks")
+    @field_validator("trusted_proxies", "issuer_networks", "watcher_networks", "alert_networks")
     @classmethod
     def _are_networks(cls, text: str) -> str:
         for part in text.split(","):

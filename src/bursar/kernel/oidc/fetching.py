@@ -13,13 +13,14 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
 
 from bursar.kernel.errors import Invalid, Unavailable
+from bursar.kernel.hosts import Network, is_permitted, literal
 from bursar.kernel.http.bodies import JsonInvalid, parse_json
 
 CONNECT_S: Final = 3.0
@@ -31,13 +32,6 @@ FRESH_S: Final = 600
 _FRESH_S_MIN, _FRESH_S_MAX = 60, 86_400
 _OK: Final = 200
 _MAX_AGE = re.compile(r"max-age=(\d{1,9})", re.ASCII)
-
-Network = IPv4Network | IPv6Network
-
-_NOT_PUBLIC: Final = tuple(
-    ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "192.88.99.0/24")
-)
-"""Networks that look public and lead on to whatever address is written inside theirs."""
 
 
 class IssuerUnavailable(Unavailable):
@@ -93,13 +87,13 @@ def _target(url: str, permitted: Sequence[Network]) -> tuple[str, int, str]:
     is_plain_text = url.isascii() and url.isprintable() and " " not in url and len(url) <= URL_LENGTH_MAX
     if not host or not is_plain_text or "@" in parts.netloc or parts.fragment or "\\" in url:
         raise _invalid("an issuer is an https address without credentials, query or fragment")
-    is_loopback = host == "localhost" or (_literal(host) or IPv4Address(0)).is_loopback
+    is_loopback = host == "localhost" or (literal(host) or IPv4Address(0)).is_loopback
     if parts.scheme != "https" and not (
         parts.scheme == "http" and is_loopback and any(network.is_loopback for network in permitted)
     ):
         raise _invalid("an issuer is asked over https")
-    literal = _literal(host)
-    if literal is not None and not _is_permitted(literal, permitted):
+    written = literal(host)
+    if written is not None and not is_permitted(written, permitted):
         raise _invalid("an issuer is not inside a private network")
     return host, port or (443 if parts.scheme == "https" else 80), parts.scheme
 
@@ -108,7 +102,7 @@ async def _address_of(host: str, port: int, permitted: Sequence[Network], *, is_
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
     for address in addresses:
-        if not _is_permitted(address, permitted) or (is_plain and not address.is_loopback):
+        if not is_permitted(address, permitted) or (is_plain and not address.is_loopback):
             raise IssuerAddressInvalid(
                 "the issuer's name leads into a private network",
                 hint="Whoever runs the installation may allow it with BURSAR_ISSUER_NETWORKS.",
@@ -143,21 +137,6 @@ async def _fetched(url: str, *, address: str, host: str) -> Fetched:
 def _fresh_s(cache_control: str) -> int:
     told = _MAX_AGE.search(cache_control)
     return min(max(int(told[1]), _FRESH_S_MIN), _FRESH_S_MAX) if told else FRESH_S
-
-
-def _is_permitted(address: IPv4Address | IPv6Address, permitted: Sequence[Network]) -> bool:
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    address = mapped or address
-    if any(address in network for network in permitted):
-        return True
-    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC)
-
-
-def _literal(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
 
 
 def _invalid(what: str) -> IssuerAddressInvalid:

@@ -13,8 +13,9 @@ from bursar.kernel import audit, ids
 from bursar.kernel.access import Giver, roles
 from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Conflict, FieldError, Invalid, LimitExceeded, NotFound
+from bursar.kernel.hosts import Network
 from bursar.kernel.listing import Listing, Part, Slice, part
-from bursar.kernel.oidc.fetching import Network, check_address
+from bursar.kernel.oidc.fetching import check_address
 
 LEEWAY_S: Final = 60
 LEEWAY_S_MAX: Final = 300

@@ -15,6 +15,7 @@ from fastapi import APIRouter
 
 from bursar.web.pages import (
     account,
+    alerting,
     browsing,
     circuits,
     dead,
@@ -52,6 +53,7 @@ for _part in (
     overview,
     events,
     dead,
+    alerting,
     reconciliation,
     jobs,
     circuits,

@@ -24,7 +24,13 @@ class Group:
 
 
 _MENU: Final = (
-    Group("", (Entry("/", "Overview", "payments:read"),)),
+    Group(
+        "",
+        (
+            Entry("/", "Overview", "payments:read"),
+            Entry("/alerts", "Alerts", "alerts:read", "alerts", "open"),
+        ),
+    ),
     Group(
         "Money",
         (
@@ -72,6 +78,7 @@ ACCOUNT: Final = "/account"
 
 OPERATORS: Final = (
     ("/operator", "Businesses"),
+    ("/operator/alerts", "Alerts"),
     ("/operator/health", "Health"),
     ("/operator/slow-queries", "Slow queries"),
 )

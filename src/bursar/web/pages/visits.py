@@ -33,7 +33,9 @@ PROOF_LIFE = timedelta(minutes=10)
 FORM_BYTES_MAX = 16_384
 FORM_TIMEOUT_S = 10
 _FIELDS_MAX = 64
-_SECRET_FIELDS = frozenset({"api_key", "again", "code", "form_token", "password", "present", "ticket", "token"})
+_SECRET_FIELDS = frozenset(
+    {"api_key", "again", "channel_url", "code", "form_token", "password", "present", "ticket", "token"}
+)
 """What is typed there may look like anything, and says nothing about whoever typed it."""
 
 

@@ -13,7 +13,7 @@ COUNTED_TO = 99
 @dataclass(frozen=True, slots=True)
 class Shell:
     """dead, overdue, broken, due: how many dead letters, unmatched payments past their grace, broken invariants, and disputes due soon.
-    hands: how many sagas a person has to finish.
+    hands: how many sagas a person has to finish. alerts: those that are open.
 
     sandboxes: names of the accounts whose money is play money. is_mixed: there are accounts of real money beside them.
     """
@@ -25,6 +25,7 @@ class Shell:
     broken: int
     due: int
     hands: int
+    alerts: int
     sandboxes: tuple[str, ...]
     is_mixed: bool
 
@@ -39,6 +40,7 @@ select left(t.name, 200) as name,
      select from dispute where tenant_id = $1 and status = 'needs_response' and due_by > $3 and due_by <= $4 limit {COUNTED_TO + 1}) y) as due,
   (select count(*) from (
      select from saga where tenant_id = $1 and state in ('stuck', 'needs_hands') limit {COUNTED_TO + 1}) h) as hands,
+  (select count(*) from (select from alert where tenant_id = $1 and state = 'open' limit {COUNTED_TO + 1}) a) as alerts,
   coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
@@ -60,6 +62,7 @@ async def shell_of(
         broken=row["broken"],
         due=row["due"],
         hands=row["hands"],
+        alerts=row["alerts"],
         sandboxes=tuple(row["sandboxes"]),
         is_mixed=bool(row["sandboxes"]) and row["is_mixed"],
     )
