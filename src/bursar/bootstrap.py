@@ -56,6 +56,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *expiring.SCHEDULES,
     *reminding.SCHEDULES,
     *figures.SCHEDULES,
+    *bookings.SCHEDULES,
     *schedule_jobs.SCHEDULES,
     *rules_jobs.SCHEDULES,
     *alert_jobs.SCHEDULES,

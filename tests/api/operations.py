@@ -139,9 +139,7 @@ PREFIXES = {
     "subscription_change": ids.SUBSCRIPTION_CHANGE,
     "user": ids.USER,
     "room": ids.ROOM,
-    "staff": ids.STAFF,
     "template": ids.CLASS_TEMPLATE,
-    "venue": ids.VENUE,
 }
 
 
@@ -407,6 +405,10 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/prices/{price}/buy-link": {"is_on": True, "gateway_account": mine["keyed"]},
         "/v1/bookings": {"class": mine["class"], "customer": mine["customer"], "pays": "credits"},
         "/v1/bookings/{booking}/cancellations": {"by": "customer", "reason": "ill"},
+        "/v1/bookings/{booking}/reschedules": {"class": mine["class"]},
+        "/v1/bookings/{booking}/confirmations": {},
+        "/v1/classes/{class}/cancellations": {"reason": "The instructor is ill."},
+        "/v1/classes/{class}/changes": {"capacity": 14},
         "/v1/waitlist-entries": {"class": mine["class"], "customer": mine["customer"]},
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},

@@ -21,8 +21,10 @@ GUARDED = {
 } | {
     "already_booked",
     "booking_not_live",
+    "booking_not_requested",
     "booking_policy_in_use",
     "check_in_too_early",
+    "class_cancelled",
     "class_has_bookings",
     "customer_banned",
     "customer_not_at_gateway",

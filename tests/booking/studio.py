@@ -11,10 +11,16 @@ from zoneinfo import ZoneInfo
 import httpx2
 
 from api.conftest import Caller, caller_of, running
+from bursar.apps.booking import bookings
 from bursar.kernel import ids
 from bursar.kernel.db import Database
+from bursar.kernel.identity.letters import post_letters
+from bursar.kernel.jobs import Engine, Kinds, Resources, enqueue
+from bursar.kernel.mail import Message
+from bursar.kernel.settings import Settings
 from bursar.operations.snapshots import reading
 from bursar.operations.verify import verify
+from draining import bring_forward
 from stage import Stage, set_stage
 
 ZONE = "America/New_York"
@@ -34,6 +40,16 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+@dataclass
+class Post:
+    """Everything that was mailed."""
+
+    sent: list[Message] = field(default_factory=list)
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
 
 
 @dataclass
@@ -142,6 +158,27 @@ class Studio:
     async def letters(self) -> list[str]:
         """Return the kinds of letters that were put down, in their order."""
         return [row["kind"] for row in await self.stage.rows("select kind from mail_message order by id")]
+
+    async def work(self) -> None:
+        """Do what is due by the studio's clock."""
+        await bring_forward(self.stage)
+        resources = Resources(self.stage.db, Settings(database_url=self.stage.url), now=self.clock)
+        await Engine(resources, Kinds(bookings.KINDS)).drain()
+
+    async def run(self, kind: str, key: str) -> None:
+        """Do one job now."""
+        async with self.stage.db.tenant(self.stage.tenant_id) as tx:
+            await enqueue(tx, tenant_id=self.stage.tenant_id, kind=kind, key=key)
+        await self.work()
+
+    async def mails(self) -> list[Message]:
+        """Send the letters that are due and return them, in their order."""
+        post = Post()
+        composers = bookings.booking_letters()
+        await post_letters(
+            self.stage.db, post, base_url="https://pay.example.org", clock=self.clock, composers=composers
+        )
+        return post.sent
 
     async def broken(self) -> dict[str, list[dict[str, Any]]]:
         """Return the invariants that do not hold, with the rows that break them."""

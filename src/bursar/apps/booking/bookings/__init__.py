@@ -15,11 +15,14 @@ All that happens to the bookings of one class happens under the lock of the clas
 attendee, classes by their ids, lots, bookings and entries.
 """
 
-from bursar.apps.booking.bookings import deadlines, holding, refunds, waiting
+from bursar.apps.booking.bookings import changing, deadlines, holding, refunds, waiting
 from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_check_in
 from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
+from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
+from bursar.apps.booking.bookings.confirming import confirm
 from bursar.apps.booking.bookings.letters import booking_letters
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
+from bursar.apps.booking.bookings.moving import reschedule
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry, bookings, entries
 from bursar.apps.booking.bookings.queries import booking as booking_view
@@ -33,23 +36,31 @@ from bursar.apps.booking.bookings.refusals import (
 from bursar.apps.booking.bookings.taking import book
 from bursar.apps.booking.bookings.waiting import join as join_waitlist
 from bursar.apps.booking.bookings.waiting import leave as leave_waitlist
-from bursar.kernel.jobs import Kind
+from bursar.kernel.jobs import Kind, Schedule
 
 KINDS: tuple[Kind, ...] = (
     Kind(deadlines.EXPIRE_HOLD, holding.expire_hold),
     Kind(waiting.CLOSE_WAITLIST, waiting.close_waitlist),
     Kind(refunds.GIVE_BACK_MONEY, refunds.give_back_money),
+    Kind(changing.SERVE_WAITLISTS, changing.serve_waitlists),
 )
 """What happens later."""
 
+SCHEDULES: tuple[Schedule, ...] = (
+    Schedule("bookings.waitlists", "*/5 * * * *", changing.SERVE_WAITLISTS, spread_s=240),
+)
+"""What is done at which times."""
+
 __all__ = [
     "KINDS",
+    "SCHEDULES",
     "AlreadyBooked",
     "AlreadyWaiting",
     "Booking",
     "BookingNotFound",
     "BookingNotLive",
     "BookingView",
+    "CalledOff",
     "ClassFull",
     "ClassSeats",
     "Consequence",
@@ -62,11 +73,15 @@ __all__ = [
     "booking_view",
     "bookings",
     "cancel",
+    "cancel_class",
+    "change_class",
     "check_in",
+    "confirm",
     "consequence",
     "entries",
     "join_waitlist",
     "leave_waitlist",
     "mark_no_show",
+    "reschedule",
     "undo_check_in",
 ]

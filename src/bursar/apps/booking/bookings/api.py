@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from bursar.apps.booking.bookings import attending, cancelling, queries, taking, waiting
+from bursar.apps.booking.bookings import attending, cancelling, changing, confirming, moving, queries, taking, waiting
 from bursar.apps.booking.bookings.models import CreditsBack, EntryStatus, Pays, Status
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry
 from bursar.apps.booking.schedule import times
+from bursar.apps.booking.schedule.schemas import ChangedClass, ShownClass, changes_of
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.http import Input, Page, PageFilters, Reason, Url, View, page_of
 from bursar.kernel.http.identifiers import (
@@ -57,6 +58,32 @@ class NewCancellation(Input):
 
     by: Literal["customer", "business"] = "customer"
     reason: Reason | None = None
+
+
+class NewReschedule(Input):
+    """override_reason: why staff moves it though its terms forbid it, or overbooks. Needs `bookings:override`."""
+
+    class_: ClassId = Field(alias="class")
+    override_reason: Reason | None = None
+
+
+class NewConfirmation(Input):
+    """override_reason: why more is booked than the class has. Needs `bookings:override`."""
+
+    override_reason: Reason | None = None
+
+
+class NewClassCancellation(Input):
+    reason: Reason | None = Field(default=None, description="Customers are told it.")
+
+
+class ShownClassCancellation(View):
+    """A class that was cancelled, and with how many bookings. A repeat finds none."""
+
+    class_: ClassId = Field(serialization_alias="class")
+    bookings: int
+    credits: int = Field(description="Credits that went back.")
+    waiting: int = Field(description="Entries of its waitlist that ended.")
 
 
 class NewWaitlistEntry(Input):
@@ -187,6 +214,76 @@ async def cancel_booking(caller: CallerOf, booking: OnBooking, new: NewCancellat
             now=caller.now(),
         )
         return await queries.booking(tx, tenant_id=caller.tenant_id, booking_id=booking)
+
+
+@router.post("/bookings/{booking}/reschedules", status_code=201)
+@needs(WRITING)
+async def reschedule_booking(caller: CallerOf, booking: OnBooking, new: NewReschedule) -> BookingView:
+    """Move a booking to another class, in one act; the answer is the new booking. Refused, the old one is as it was."""
+    if new.override_reason is not None:
+        caller.principal.require(OVERRIDING)
+    async with caller.transaction() as tx:
+        moved = await moving.reschedule(
+            tx,
+            tenant_id=caller.tenant_id,
+            booking_id=booking,
+            class_id=new.class_,
+            override_reason=new.override_reason,
+            actor=caller.actor,
+            now=caller.now(),
+        )
+        return await queries.booking(tx, tenant_id=caller.tenant_id, booking_id=moved.id)
+
+
+@router.post("/bookings/{booking}/confirmations", status_code=201)
+@needs(WRITING)
+async def confirm_booking(caller: CallerOf, booking: OnBooking, new: NewConfirmation) -> BookingView:
+    """Confirm what was requested. Of two who do, one succeeds; to decline, cancel it by the business."""
+    if new.override_reason is not None:
+        caller.principal.require(OVERRIDING)
+    async with caller.transaction() as tx:
+        await confirming.confirm(
+            tx,
+            tenant_id=caller.tenant_id,
+            booking_id=booking,
+            override_reason=new.override_reason,
+            landing=Landing(base_url=caller.resources.settings.public_url),
+            actor=caller.actor,
+            now=caller.now(),
+        )
+        return await queries.booking(tx, tenant_id=caller.tenant_id, booking_id=booking)
+
+
+@router.post("/classes/{class}/cancellations", status_code=201)
+@needs(OVERRIDING)
+async def cancel_class(
+    caller: CallerOf, class_id: Annotated[ClassId, Path(alias="class")], new: NewClassCancellation
+) -> ShownClassCancellation:
+    """Cancel a class: everybody who is booked gets everything back and is told. Repeating it gives nothing back twice."""
+    async with caller.transaction() as tx:
+        done = await changing.cancel_class(
+            tx, tenant_id=caller.tenant_id, class_id=class_id, reason=new.reason, actor=caller.actor, now=caller.now()
+        )
+    return ShownClassCancellation(class_=class_id, bookings=done.bookings, credits=done.credits, waiting=done.waiting)
+
+
+@router.post("/classes/{class}/changes", status_code=201)
+@needs(OVERRIDING)
+async def change_booked_class(
+    caller: CallerOf, class_id: Annotated[ClassId, Path(alias="class")], changed: ChangedClass
+) -> ShownClass:
+    """Change a class that is booked: its bookings follow, everybody is told, and who waits has what seats it has more."""
+    async with caller.transaction() as tx:
+        became = await changing.change_class(
+            tx,
+            tenant_id=caller.tenant_id,
+            class_id=class_id,
+            changes=changes_of(changed, without=("allows_overbooked",)),
+            allows_overbooked=changed.allows_overbooked,
+            actor=caller.actor,
+            now=caller.now(),
+        )
+    return ShownClass.shown(became.instance, became.warnings)
 
 
 @router.post("/bookings/{booking}/check-ins", status_code=201)

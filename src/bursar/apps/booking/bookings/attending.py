@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from bursar.apps.booking.bookings import paying, rows, telling
+from bursar.apps.booking.bookings import paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import (
     BookingUnfit,
@@ -80,6 +80,9 @@ async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, ac
 
     Raises BookingNotFound, BookingUnfit, NoShowTooEarly, CheckInTooLate.
     """
+    seen = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    if seen.class_id:
+        await seats.locked(tx, tenant_id=tenant_id, class_id=seen.class_id)
     before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if before.status == "no_show":
         return before

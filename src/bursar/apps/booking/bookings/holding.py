@@ -4,7 +4,7 @@ A hold that ran out is given up by its job, or sooner by whoever wants the seat;
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import spending
 
 POLICY: Final = "policy:holds"
+_AT_LEAST: Final = timedelta(seconds=1)
 
 _EXPIRE = f"""
 update booking set status = 'expired', version = version + 1, cancelled_at = $3, cancelled_by = '{POLICY}'
@@ -70,7 +71,13 @@ async def return_credits(
 async def expire_hold(work: jobs.Work) -> None:
     """End a hold, unless it was paid, taken up, prolonged or given up meanwhile."""
     tenant_id, booking_id = work.job.tenant_id, ids.parse(ids.BOOKING, work.job.request.decode())
+    now = work.resources.now()
     async with work.finish() as tx:
         booking = await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
-        if booking and booking.is_pending and booking.class_id:
-            await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=work.resources.now())
+        if booking is None or booking.class_id is None or not booking.is_pending:
+            return
+        ends_at = booking.held_until if booking.status == "held" else booking.starts_at
+        if ends_at and ends_at > now:
+            # Clocks differ a little, and a class may have moved.
+            raise jobs.Postponed("the hold is not over yet", after=max(ends_at - now, _AT_LEAST))
+        await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=now)

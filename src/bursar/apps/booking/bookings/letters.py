@@ -45,7 +45,7 @@ def booking_letters() -> dict[str, Composer]:
         telling.CALLED_OFF: (_called_off, False),
     }
     found = {kind: _of_booking(wording, is_live=is_live) for kind, (wording, is_live) in written.items()}
-    return found | {telling.PASSED_OVER: _of_entry}
+    return found | {telling.PASSED_OVER: _passed_over, telling.WAITING_ENDED: _waiting_ended}
 
 
 def _of_booking(wording: Wording, *, is_live: bool) -> Composer:
@@ -60,12 +60,22 @@ def _of_booking(wording: Wording, *, is_live: bool) -> Composer:
     return compose
 
 
-async def _of_entry(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
+async def _passed_over(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
     row = await tx.fetchrow(_ENTRY, tenant_id, ids.parse(ids.WAITLIST_ENTRY, about))
     if row is None:
         return None
-    text = f"A seat came free in {row['title']}, {times.told(row['starts_at'], row['zone'])}, and went to the next who waits.\n\n{row['told']}"
-    return Message(to=row["email"], subject=f"{row['title']}: not your turn ({business})", text=_letter(row, text))
+    place = f"{row['title']}, {times.told(row['starts_at'], row['zone'])}"
+    text = f"A seat came free in {place}. It was your turn, and the seat went to the next who waits.\n\n{row['told']}"
+    return Message(to=row["email"], subject=f"{row['title']}: your turn went by ({business})", text=_letter(row, text))
+
+
+async def _waiting_ended(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
+    row = await tx.fetchrow(_ENTRY, tenant_id, ids.parse(ids.WAITLIST_ENTRY, about))
+    if row is None:
+        return None
+    place = f"{row['title']}, {times.told(row['starts_at'], row['zone'])}"
+    text = f"You do not wait for {place} any more.\n\n{row['told']}"
+    return Message(to=row["email"], subject=f"{row['title']}: {row['told']} ({business})", text=_letter(row, text))
 
 
 def _booked(row: Any, business: str) -> tuple[str, str]:

@@ -95,7 +95,7 @@ async def write(
     place = (a_class.staff_id, a_class.venue_id)
     times: tuple[datetime, datetime, date] = (a_class.starts_at, a_class.ends_at, a_class.local_date)
     money = (price_minor, due_minor, currency)
-    kept = (terms.canonical(), msgspec.json.encode(snapshot_of(a_class)).decode())
+    kept = (terms.canonical(), as_json(snapshot_of(a_class)))
     moved = (moved_from, moves)
     for _ in range(_NUMBERS_MAX):
         row = await tx.fetchrow(
@@ -124,6 +124,11 @@ def snapshot_of(a_class: ClassSeats) -> dict[str, Any]:
         "credit_cost": a_class.credit_cost,
         "pools": a_class.pools,
     }
+
+
+def as_json(told: dict[str, Any]) -> str:
+    """Return the text of a JSON value."""
+    return msgspec.json.encode(told).decode()
 
 
 def already_booked(a_class: ClassSeats) -> AlreadyBooked:

@@ -48,7 +48,9 @@ async def book(
     await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
     wanted = await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
     mine = await rows.live_booking(tx, tenant_id=tenant_id, class_id=class_id, customer_id=customer_id)
-    if mine and queueing.is_offer(mine, now=now):
+    if mine and mine.status == "held" and mine.held_until and mine.held_until <= now:
+        await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
+    elif mine and queueing.is_offer(mine, now=now):
         return await waiting.accept(
             tx, tenant_id=tenant_id, booking_id=mine.id, pays=pays, landing=landing, actor=actor, now=now
         )

@@ -21,8 +21,9 @@ CANCELLED: Final = "booking.cancelled"
 CALLED_OFF: Final = "booking.called_off"
 MOVED: Final = "booking.moved"
 PASSED_OVER: Final = "waitlist.passed_over"
+WAITING_ENDED: Final = "waitlist.closed"
 
-LETTERS: Final = (BOOKED, REQUESTED, PROMOTED, OFFERED, CANCELLED, CALLED_OFF, MOVED, PASSED_OVER)
+LETTERS: Final = (BOOKED, REQUESTED, PROMOTED, OFFERED, CANCELLED, CALLED_OFF, MOVED, PASSED_OVER, WAITING_ENDED)
 """Kinds of letters to customers. Permanent: a letter that waits to be sent is stored under its kind."""
 
 _TELL = """

@@ -210,7 +210,7 @@ async def close_waitlist(work: jobs.Work) -> None:
     async with work.finish() as tx:
         a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
         if a_class.starts_at > now:
-            raise jobs.Postponed("the class was moved", until=a_class.starts_at)
+            raise jobs.Postponed("the class has not begun", after=max(a_class.starts_at - now, timedelta(seconds=1)))
         await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
         a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
         over = await queueing.close(tx, tenant_id=tenant_id, a_class=a_class, told="The class has begun.", now=now)

@@ -1,0 +1,181 @@
+"""Who waits is served in the transaction that frees the seat: strictly in order, with what it costs, or passed over and told."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from booking.studio import Studio, refused, studio, told
+from bursar.apps.booking.bookings import changing
+from bursar.kernel.db import Database
+
+pytestmark = pytest.mark.anyio
+
+SIX = datetime(2026, 3, 5, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+async def desk(db: Database, database_url: str) -> AsyncIterator[Studio]:
+    async with studio(db, database_url) as made:
+        yield made
+
+
+async def full(desk: Studio, *, seats: int = 1, **more) -> tuple[str, list[dict]]:
+    """Return a class whose seats are taken, and the bookings that took them."""
+    flow = await desk.class_at(SIX, capacity=seats, **more)
+    taken = [await desk.booked(flow, await desk.person(f"first{n}", owns=1)) for n in range(seats)]
+    return flow, taken
+
+
+async def statuses(desk: Studio, flow: str) -> list[str]:
+    """Return the states of the entries in the order in which they joined."""
+    return [each["status"] for each in reversed(await desk.caller.data("/v1/waitlist-entries", **{"class": flow}))]
+
+
+async def test_a_late_cancellation_keeps_the_credit_and_gives_the_seat_to_the_first_who_can_pay(desk: Studio):
+    flow, [taken] = await full(desk)
+    poor, ann, bob = await desk.person("poor"), await desk.person("ann", owns=1), await desk.person("bob", owns=1)
+    # Hers expires before the class begins: it is no credit for this class.
+    ending = await desk.person("ending", owns=1, expires_at=SIX - timedelta(hours=1))
+    entries = [told(await desk.wait(flow, each)) for each in (poor, ending, ann, bob)]
+    assert [each["position"] for each in entries] == [1, 2, 3, 4]
+    desk.at(SIX - timedelta(hours=2))
+
+    late = told(await desk.cancel(taken))
+
+    assert (late["status"], late["credits_back"]) == ("late_cancelled", "kept")
+    assert await statuses(desk, flow) == ["skipped", "skipped", "promoted", "waiting"]
+    assert (await desk.of(ann, flow), await desk.balance(ann), await desk.seats(flow)) == (["booked"], 0, (0, 1, 1))
+    promoted = await desk.caller.one("/v1/bookings", customer=ann)
+    assert (promoted["source"], promoted["paid_with"]) == ("waitlist", "credits")
+    sent = {mail.to: mail for mail in await desk.mails()}
+    assert "0 can be spent" in sent["poor@example.org"].text
+    assert sent["ann@example.org"].subject.startswith("You have a seat")
+    assert await desk.broken() == {}
+
+
+async def test_who_was_promoted_and_gave_it_up_is_not_promoted_again(desk: Studio):
+    flow, [taken] = await full(desk)
+    ann, bob = await desk.person("ann", owns=2), await desk.person("bob", owns=1)
+    for each in (ann, bob):
+        told(await desk.wait(flow, each))
+    told(await desk.cancel(taken))
+    promoted = await desk.caller.one("/v1/bookings", customer=ann)
+
+    told(await desk.cancel(promoted))
+
+    assert (await desk.of(bob, flow), await statuses(desk, flow)) == (["booked"], ["promoted", "promoted"])
+    refused(await desk.wait(flow, ann), "already_promoted")
+    assert await desk.balance(ann) == 2
+    assert await desk.broken() == {}
+
+
+async def test_nobody_overtakes_who_waits_and_a_wish_for_two_seats_is_waited_for(desk: Studio):
+    flow, taken = await full(desk, seats=2)
+    pair, ann, eve = (
+        await desk.person("pair", owns=2),
+        await desk.person("ann", owns=1),
+        await desk.person("eve", owns=1),
+    )
+    told(await desk.wait(flow, pair, seats=2))
+    told(await desk.wait(flow, ann))
+
+    told(await desk.cancel(taken[0]))
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 2), ["waiting", "waiting"])
+    refused(await desk.book(flow, eve), "class_full")
+    told(await desk.cancel(taken[1]))
+
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 2, 1), ["promoted", "waiting"])
+    assert (await desk.balance(pair), await desk.of(ann, flow)) == (0, [])
+    assert await desk.broken() == {}
+
+
+async def test_who_leaves_makes_way_and_waiting_has_its_refusals(desk: Studio):
+    flow, taken = await full(desk, seats=2)
+    free = await desk.class_at(SIX + timedelta(hours=3))
+    hidden = await desk.class_at(SIX + timedelta(hours=5), capacity=0, is_published=False)
+    pair, ann = await desk.person("pair", owns=2), await desk.person("ann", owns=1)
+    first = told(await desk.wait(flow, pair, seats=2))
+    told(await desk.wait(flow, ann))
+    refused(await desk.wait(flow, ann), "already_waiting")
+    refused(await desk.wait(flow, desk.people["first0"]), "already_booked")
+    refused(await desk.wait(free, ann), "seats_free")
+    refused(await desk.wait(hidden, ann), "class_not_published")
+    told(await desk.cancel(taken[0]))
+
+    left = told(await desk.caller.send("DELETE", f"/v1/waitlist-entries/{first['id']}"), 200)
+
+    assert left["status"] == "left"
+    refused(await desk.caller.send("DELETE", f"/v1/waitlist-entries/{first['id']}"), "not_waiting")
+    assert (await desk.of(ann, flow), await desk.seats(flow)) == (["booked"], (0, 2, 0))
+    desk.at(SIX - timedelta(minutes=59))
+    refused(await desk.wait(flow, pair), "waitlist_closed")
+    assert await desk.broken() == {}
+
+
+async def test_after_the_cutoff_nobody_is_promoted_and_the_seat_is_for_whoever_comes(desk: Studio):
+    flow, [taken] = await full(desk)
+    ann, eve = await desk.person("ann", owns=1), await desk.person("eve", owns=1)
+    told(await desk.wait(flow, ann))
+    desk.at(SIX - timedelta(minutes=59))
+
+    told(await desk.cancel(taken))
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 0, 1), ["waiting"])
+    told(await desk.book(flow, eve))
+
+    assert await desk.seats(flow) == (0, 1, 1)
+    desk.at(SIX + timedelta(minutes=1))
+    await desk.work()
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["closed"])
+    assert await desk.broken() == {}
+
+
+async def test_a_class_that_is_not_published_any_more_promotes_nobody(desk: Studio):
+    flow, [taken] = await full(desk)
+    ann = await desk.person("ann", owns=1)
+    told(await desk.wait(flow, ann))
+    hidden = await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"is_published": False})
+    assert hidden.status_code == 200, hidden.text
+
+    told(await desk.cancel(taken))
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 0, 1), ["waiting"])
+
+    # Published again, the seat is his; the schedule's own routes know nothing of waitlists, a job looks after them.
+    await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"is_published": True})
+    await desk.run(changing.SERVE_WAITLISTS, "now")
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["promoted"])
+
+
+async def test_a_greater_capacity_serves_who_waits_in_their_order(desk: Studio):
+    flow, _ = await full(desk)
+    people = [await desk.person(name, owns=1) for name in ("ann", "bob", "cal")]
+    for each in people:
+        told(await desk.wait(flow, each))
+
+    told(await desk.caller.post(f"/v1/classes/{flow}/changes", {"capacity": 3}))
+
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 3, 1), ["promoted", "promoted", "waiting"])
+    assert [await desk.balance(each) for each in people] == [0, 0, 1]
+
+
+async def test_an_offer_is_taken_up_in_time_or_goes_to_the_next(desk: Studio):
+    policy = await desk.policy(waitlist_mode="offer", offer_minutes=30)
+    flow, [taken] = await full(desk, policy=policy)
+    ann, bob, eve = [await desk.person(name, owns=1) for name in ("ann", "bob", "eve")]
+    for each in (ann, bob):
+        told(await desk.wait(flow, each))
+
+    told(await desk.cancel(taken))
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((1, 0, 1), ["offered", "waiting"])
+    assert (await desk.balance(ann), await desk.of(ann, flow)) == (1, ["held"])
+    refused(await desk.book(flow, eve), "class_full")
+    desk.at(desk.clock.now + timedelta(minutes=31))
+    refused(await desk.book(flow, eve), "class_full")  # what she freed is not hers: bob waits
+    await desk.work()
+    assert (await statuses(desk, flow), await desk.of(ann, flow)) == (["skipped", "offered"], ["expired"])
+    taken_up = told(await desk.book(flow, bob))
+
+    assert (taken_up["status"], taken_up["paid_with"], taken_up["source"]) == ("booked", "credits", "waitlist")
+    assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["skipped", "promoted"])
+    assert (await desk.balance(ann), await desk.balance(bob)) == (1, 0)
+    assert await desk.broken() == {}
