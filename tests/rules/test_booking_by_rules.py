@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from api.conftest import running
 from booking.studio import NOW, Clock, Studio, refused, studio_of, told
+from bursar.apps.booking import packs, passes
 from bursar.kernel import ids
+from bursar.money.fulfilment.spending import expire_lots
 from databases import opened
+from draining import bring_forward, drain
 from stage import add_price
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +142,110 @@ async def test_a_booking_keeps_the_terms_it_was_made_under(club):
     assert told(await club.cancel(before))["status"] == "cancelled"
     assert told(await club.cancel(later))["status"] == "late_cancelled"
     assert await club.balance(customer) == 1
+
+
+async def test_bookings_to_come_are_cancelled_before_their_pack_is_refunded_where_the_business_wants_it(club):
+    customer = await pays(club, "pack-10", 5000, "pack-one")
+    payment = (await club.caller.one("/v1/payments", gateway_ref="pack-one"))["id"]
+    soon = await club.class_at(NOW + timedelta(hours=3))
+    made = [await club.booked(a_class, customer) for a_class in (soon, await club.class_at(EVENING))]
+    path = f"/v1/payments/{payment}/pack-refund"
+
+    refused(await club.caller.post(f"{path}s", {}), "pack_has_bookings")
+    await rule(club, "pack_refund", bookings_to_come="cancel")
+    offer = told(await club.caller.get(path), 200)
+    done = told(await club.caller.post(f"{path}s", {"amount_minor": offer["amount_minor"]}))
+    await rule(club, "pack_refund")
+
+    assert (offer["amount_minor"], offer["unused"], [each["credits"] for each in offer["bookings"]]) == (
+        5000,
+        10,
+        [1, 1],
+    )
+    assert (done["amount_minor"], done["used"]) == (5000, 0)
+    assert [(await club.booking(each))["status"] for each in made] == ["cancelled", "cancelled"]
+    assert await club.balance(customer) == 0
+    assert (await club.seats(soon))[1] == 0
+    await club.stage.apply()
+    await bring_forward(club.stage)
+    await drain(club.stage, packs.KINDS)
+    assert await club.broken() == {}
+
+
+async def test_what_a_period_left_rolls_over_up_to_the_cap_and_once_and_is_used_first(club):
+    customer = ids.parse(ids.CUSTOMER, await pays(club, "pack-10", 5000, "monthly-one"))
+    lot = await club.stage.value("select id from credit_lot where customer_id = $1", customer)
+    ended, later = NOW - timedelta(hours=1), NOW + timedelta(days=30)
+    async with club.stage.db.tenant(club.stage.tenant_id) as tx:
+        for statement, *values in (
+            ("update credit_lot set expires_at = $2 where tenant_id = $1 and id = $3", ended, lot),
+            (
+                """insert into subscription (tenant_id, id, gateway_account_id, gateway_ref, customer_id, status, created_at)
+                select $1, $2, p.gateway_account_id, 'sub_rolls', $3, 'active', now() from payment p where p.gateway_ref = 'monthly-one'""",
+                ids.new(),
+                customer,
+            ),
+            (
+                """update purchase set subscription_ref = 'sub_rolls'
+                where tenant_id = $1 and id = (select source_id from fulfilment_grant g join credit_lot l on l.grant_id = g.id where l.id = $2)""",
+                lot,
+            ),
+        ):
+            await tx.execute(statement, club.stage.tenant_id, *values)
+        assert await expire_lots(tx, tenant_id=club.stage.tenant_id, now=NOW) == 1
+        assert await expire_lots(tx, tenant_id=club.stage.tenant_id, now=NOW) == 0
+    rolling = {"tenant_id": club.stage.tenant_id, "credits_max": 2, "lasts": timedelta(days=31), "now": NOW}
+
+    rolled = []
+    for _ in range(2):
+        async with club.stage.db.tenant(club.stage.tenant_id) as tx:
+            rolled.append(await passes.roll_over(tx, **rolling))
+
+    assert rolled == [1, 0]
+    lots = await club.stage.rows(
+        "select remaining, expires_at from credit_lot where customer_id = $1 and not is_expired", customer
+    )
+    assert lots == [{"remaining": 2, "expires_at": ended + timedelta(days=31)}]
+    given = {"customer": ids.show(ids.CUSTOMER, customer), "amount": 8, "pool": "classes", "reason": "the next period"}
+    told(
+        await club.caller.post(
+            "/v1/credit-adjustments", given | {"expires_at": (later + timedelta(days=9)).isoformat()}
+        )
+    )
+    await club.booked(await club.class_at(EVENING), ids.show(ids.CUSTOMER, customer))
+    assert await club.balance(ids.show(ids.CUSTOMER, customer)) == 9
+    left = await club.stage.rows(
+        "select remaining from credit_lot where customer_id = $1 and not is_expired order by expires_at", customer
+    )
+    assert [row["remaining"] for row in left] == [1, 8]
+    assert await club.broken() == {}
+
+
+async def test_credits_that_end_with_a_day_end_when_it_is_over_where_the_business_is(club):
+    zone = {"time_zone": "Pacific/Auckland"}
+    told(await club.caller.send("PUT", "/v1/time-zone", zone), 200)
+    grant = {"kind": "credits", "amount": 5, "pool": "classes", "expires_after": "P1M", "ends_with_day": True}
+    await add_price(club.stage, "by-day", 3000, [grant], refs=["price_by_day"])
+
+    customer = await pays(club, "by-day", 3000, "by-day-one")
+
+    # Paid on 3 March at 01:00 in Auckland; a month later there, the 2nd of April (UTC) is the 3rd, whose end is 11:00 UTC.
+    (lot,) = (await club.caller.get(f"/v1/customers/{customer}/credits")).json()["lots"]
+    assert lot["expires_at"] == "2026-04-03T11:00:00Z"
+
+
+async def test_verify_names_the_one_lot_that_a_hand_has_edited(club):
+    customer = ids.parse(ids.CUSTOMER, await pays(club, "pack-10", 5000, "audited-one"))
+    lot = await club.stage.value("select id from credit_lot where customer_id = $1", customer)
+    assert await club.broken() == {}
+    async with club.stage.db.tenant(club.stage.tenant_id) as tx:
+        await tx.execute("update credit_lot set spent = spent + 1 where id = $1", lot)
+
+    found = await club.broken()
+
+    assert [row["lot"] for row in found["lots_equal_their_movements"]] == [ids.show(ids.LOT, lot)]
+    async with club.stage.db.tenant(club.stage.tenant_id) as tx:
+        await tx.execute("update credit_lot set spent = spent - 1 where id = $1", lot)
 
 
 ASKED = st.fixed_dictionaries(

@@ -20,6 +20,7 @@ class BookingOfPack(View):
     id: BookingId
     number: str
     starts_at: datetime
+    credits: int = Field(description="Of the pack.")
 
 
 class PackRefundOffer(View):
@@ -34,6 +35,9 @@ class PackRefundOffer(View):
     unused: int
     forfeited: int = Field(description="Of the unused, what nothing goes back for.")
     bookings: list[BookingOfPack] = Field(description="What it pays for still, at most 50.")
+    cancels_bookings: bool = Field(
+        description="Whether they are cancelled first, and count as unused; else they are in the way."
+    )
 
 
 class NewPackRefund(Input):
@@ -74,8 +78,10 @@ async def get_pack_refund_offer(caller: CallerOf, payment: Annotated[PaymentId, 
         unused=found.pack.unused,
         forfeited=found.worth.forfeited,
         bookings=[
-            BookingOfPack(id=each.booking_id, number=each.number, starts_at=each.starts_at) for each in found.bookings
+            BookingOfPack(id=each.booking_id, number=each.number, starts_at=each.starts_at, credits=each.amount)
+            for each in found.bookings
         ],
+        cancels_bookings=found.is_cancelling,
     )
 
 

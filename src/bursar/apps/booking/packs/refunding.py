@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from bursar.apps.booking import rules
+from bursar.apps.booking import bookings, rules
 from bursar.apps.booking.packs.offers import Pack, UsedCosts, Worth, worth
 from bursar.apps.booking.rules.elsewhere import PACK_REFUND, REFUND_WINDOW
 from bursar.kernel import audit, ids, jobs
@@ -24,6 +24,7 @@ SETTLE: Final = "packs.settle_refund"
 _TOLD_MAX: Final = 50
 _AGAIN: Final = timedelta(minutes=1)
 _SOON: Final = timedelta(seconds=5)
+_CANCELLED: Final = "The pack that paid for it was refunded."
 
 Status = Literal["asked", "refunded", "failed"]
 
@@ -66,16 +67,20 @@ class RefundWindowOver(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Using:
-    """A booking to come that is paid with the pack."""
+    """A booking to come that is paid with the pack. amount: of the pack's credits."""
 
     booking_id: UUID
     number: str
     starts_at: datetime
+    class_id: UUID | None
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What would go back for a pack now. bookings: what is cancelled first, where the business wants that, and else is in the way."""
+    """What would go back for a pack now. bookings: what it pays for still. is_cancelling: they are cancelled first, so that their credits
+    count as unused; else they are in the way.
+    """
 
     payment_id: UUID
     lot_id: UUID
@@ -83,6 +88,7 @@ class Offer:
     worth: Worth
     currency: str
     bookings: tuple[Using, ...]
+    is_cancelling: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,10 @@ order by g.id limit 2
 _LOCK_LOT = "select 1 from credit_lot where tenant_id = $1 and id = $2 for update"
 
 _USING = f"""
-select b.id as booking_id, b.number, b.starts_at
-from (select distinct m.spend_id from credit_movement m where m.tenant_id = $1 and m.lot_id = $2 and m.kind = 'spent') as s
-join booking b on b.tenant_id = $1 and b.spend_id = s.spend_id and b.is_live and b.starts_at > $3
+select b.id as booking_id, b.number, b.starts_at, b.class_id, s.amount
+from (select m.spend_id, sum(-m.amount)::int as amount from credit_movement m
+      where m.tenant_id = $1 and m.lot_id = $2 and m.kind = 'spent' group by m.spend_id) as s
+join booking b on b.tenant_id = $1 and b.spend_id = s.spend_id and b.status in ('requested', 'held', 'booked') and b.starts_at > $3
 order by b.starts_at, b.id limit {_TOLD_MAX}
 """
 
@@ -161,21 +168,22 @@ async def offer(tx: Transaction, *, tenant_id: UUID, payment_id: UUID, now: date
         shown = ids.show(ids.REFUND, known["refund_id"])
         raise PackRefunded(f"the pack's refund is {shown}", hint="A pack is refunded once.", context={"refund": shown})
     _check_window(settings, payment, now=now)
+    chosen = settings.values(rules.BY_ID[PACK_REFUND])
     lot = _lot(payment, await tx.fetch(_GRANTS, tenant_id, payment["purchase_id"], now))
+    rows = await tx.fetch(_USING, tenant_id, lot["lot_id"], now)
+    using = tuple(Using(**dict(row)) for row in rows)
+    is_cancelling = chosen["bookings_to_come"] == "cancel"
     pack = Pack(
         lot["granted"],
         lot["taken"],
-        lot["unused"],
+        lot["unused"] + (sum(each.amount for each in using) if is_cancelling else 0),
         payment["amount_minor"],
         payment["refunded_minor"],
         payment["left_minor"],
     )
-    chosen = settings.values(rules.BY_ID[PACK_REFUND])
     used_costs: UsedCosts = "single_price" if chosen["used_costs"] == "single_price" else "pack_unit"
     value = worth(pack, used_costs=used_costs, single_minor=int(chosen["single_minor"]))
-    rows = await tx.fetch(_USING, tenant_id, lot["lot_id"], now)
-    using = tuple(Using(**dict(row)) for row in rows)
-    return Offer(payment["id"], lot["lot_id"], pack, value, payment["currency"], using)
+    return Offer(payment["id"], lot["lot_id"], pack, value, payment["currency"], using, is_cancelling)
 
 
 async def refund_pack(
@@ -194,6 +202,8 @@ async def refund_pack(
     and what `refunding.ask_refund` does.
     """
     seen = await offer(tx, tenant_id=tenant_id, payment_id=payment_id, now=now)
+    if seen.is_cancelling:
+        await _cancel(tx, tenant_id, seen.bookings, actor=actor, now=now)
     # Seen again under the lock: who books with the pack waits for it, or was before us and is seen.
     await tx.fetchval(_LOCK_LOT, tenant_id, seen.lot_id)
     found = await offer(tx, tenant_id=tenant_id, payment_id=payment_id, now=now)
@@ -232,6 +242,20 @@ async def refund_pack(
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action="pack.refund_asked", subject=shown, changes=changes)
     await jobs.enqueue(tx, tenant_id=tenant_id, kind=SETTLE, key=shown, run_at=now + _SOON)
     return PackRefund(**dict(row))
+
+
+async def _cancel(tx: Transaction, tenant_id: UUID, using: tuple[Using, ...], *, actor: str, now: datetime) -> None:
+    """Cancel what the pack pays for, in the order in which classes are locked. All of it comes back, late or not."""
+    for each in sorted(using, key=lambda each: (each.class_id or each.booking_id, each.booking_id)):
+        await bookings.cancel(
+            tx,
+            tenant_id=tenant_id,
+            booking_id=each.booking_id,
+            is_customer=False,
+            reason=_CANCELLED,
+            actor=actor,
+            now=now,
+        )
 
 
 async def settle_refund(work: jobs.Work) -> None:
