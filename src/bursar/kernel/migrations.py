@@ -100,6 +100,10 @@ class Migration:
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    @property
+    def is_one_transaction(self) -> bool:
+        return not self.text.startswith(_NO_TRANSACTION)
+
     def __str__(self) -> str:
         return f"{self.version}_{self.name}"
 
@@ -138,14 +142,14 @@ async def migrate(
     async with _session(admin_url, wait_s=wait_s) as connection:
         await roles.ensure(connection, login=login or await connection.fetchval("select session_user"))
         await connection.execute(_TABLE)
-        pending = _pending(known, await connection.fetch(_APPLIED))
-        for migration in pending:
+        todo = _pending(known, await connection.fetch(_APPLIED))
+        for migration in todo:
             await _run(
                 connection, migration, migration.text, (_RECORD, migration.version, migration.name, migration.sha256)
             )
         for hook in hooks:
             await hook(connection)
-    return Migrated(tuple(map(str, pending)), known[-1].version if known else "")
+    return Migrated(tuple(map(str, todo)), known[-1].version if known else "")
 
 
 async def undo(admin_url: str, *, to: str, directory: Path = DIRECTORY, wait_s: float = 60) -> Migrated:
@@ -166,13 +170,29 @@ async def undo(admin_url: str, *, to: str, directory: Path = DIRECTORY, wait_s: 
     return Migrated(tuple(map(str, going)), to)
 
 
+async def pending(connection: Any, *, directory: Path = DIRECTORY) -> list[Migration]:
+    """Return what is still to be applied. Raises: SchemaNewer, MigrationChanged."""
+    rows = await connection.fetch(_APPLIED) if await connection.fetchval(_HAS_TABLE) else []
+    return _pending(migrations_in(directory), rows)
+
+
+@asynccontextmanager
+async def looking(url: str) -> AsyncIterator[Any]:
+    """Lend a connection that can change nothing. Raises: DatabaseUnavailable."""
+    connection = await _connect(url)
+    try:
+        async with connection.transaction(readonly=True):
+            yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
 async def require_current(connection: Any, *, directory: Path = DIRECTORY) -> None:
     """Refuse a database whose schema is not this version's. Raises: SchemaNewer, SchemaOlder, MigrationChanged."""
-    rows = await connection.fetch(_APPLIED) if await connection.fetchval(_HAS_TABLE) else []
-    pending = _pending(migrations_in(directory), rows)
-    if pending:
+    lacking = await pending(connection, directory=directory)
+    if lacking:
         raise SchemaOlder(
-            f"the database lacks {len(pending)} migrations, first {pending[0]}", hint="Run bursar migrate."
+            f"the database lacks {len(lacking)} migrations, first {lacking[0]}", hint="Run bursar migrate."
         )
 
 
