@@ -10,6 +10,8 @@ APP, ENGINE = "bursar_app", "bursar_engine"
 NOT_TENANTS = (
     "alert_watch",
     "backup_canary",
+    "backup_drill",
+    "backup_listed",
     "backup_standing",
     "bursar_migration",
     "installation_figure",

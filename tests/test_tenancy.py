@@ -48,6 +48,8 @@ _MAY_ENGINE = {
     "alert_route": {"select"},
     "alert_rule": {"select"},
     "alert_watch": {"select", "update"},
+    "backup_drill": {"select"},
+    "backup_listed": {"select"},
     "backup_standing": {"select"},
     "bursar_migration": {"select"},
     "gateway_account": {"select"},

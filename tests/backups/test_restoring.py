@@ -22,7 +22,7 @@ from bursar.backups.keys import add_key
 from bursar.backups.wal import segment_object
 from bursar.kernel.errors import DomainError
 from bursar.kernel.postgres import Cluster, DirectoryTaken, ServerFailed, Tools, wheel_bin
-from bursar.kernel.processes import send
+from bursar.kernel.processes import send, working_in
 from test_up import Up, bursar, finish, status_of
 from test_up import eventually as soon
 
@@ -103,6 +103,10 @@ def disaster() -> Iterator[Disaster]:
         "BURSAR_BACKUP_STORE": str(root / "store"),
         "BURSAR_BACKUP_KEY_FILE": str(root / "keys"),
         "BURSAR_BACKUP_MARK_S": "0.5",
+        "BURSAR_DRILL_HOURS": "0",
+        # The machine of the tests is busy; how long it takes is measured, and judged elsewhere.
+        "BURSAR_DRILL_RTO_S": "600",
+        "BURSAR_DRILL_RPO_S": "60",
         "BURSAR_DATA": str(root / "data"),
     }
     made = _command(settings, "backup", "key")
@@ -197,6 +201,7 @@ def test_everything_killed_and_deleted_comes_back_and_its_backups_go_on_without_
     into, store = disaster.root / "back", disaster.root / "back-store"
     shutil.copytree(disaster.store, store)
     settings = disaster.settings | {"BURSAR_DATA": str(into), "BURSAR_BACKUP_STORE": str(store)}
+    settings["BURSAR_DRILL_HOURS"] = "1"
 
     restored = _command(settings, "restore", "--to", "latest", "--into", str(into))
     point = datetime.fromisoformat(restored["recovery_point"])
@@ -209,6 +214,7 @@ def test_everything_killed_and_deleted_comes_back_and_its_backups_go_on_without_
         assert eventually(lambda: vault.has("wal/00000002/tail"))
         proven = backups.prove_log(vault, is_read=True)
         assert eventually(lambda: _health(up)["backups"]["status"] == "healthy")
+        _drill_passes(up)
         store.rename(store.with_name("unplugged"))
         store.mkdir()
         assert eventually(lambda: "the last attempt failed" in _health(up)["backups"]["detail"])
@@ -218,6 +224,7 @@ def test_everything_killed_and_deleted_comes_back_and_its_backups_go_on_without_
         store.with_name("unplugged").rename(store)
         assert eventually(lambda: _health(up)["backups"]["status"] == "healthy")
         backups.prove_log(vault, is_read=True)
+        _drills_that_do_not(up, settings, store)
 
     assert [name.rpartition("-")[2] for name in restored["backups"]] == ["full", "incremental"]
     assert len(restored["segments"]) >= 3
@@ -230,6 +237,53 @@ def test_everything_killed_and_deleted_comes_back_and_its_backups_go_on_without_
     assert restored["gap_commands"] == [f"bursar reconcile --data {into} --tenant {disaster.tenant} --since {since}"]
     assert proven.since == backups.list_backups(vault).backups[0].ended
     assert backups.plan(vault, "latest").settings["recovery_target_timeline"] == "2"
+
+
+def _drill_passes(up: Up) -> None:
+    """The one that is due is done by itself."""
+    admin = up.facts["admin_url"]
+    newest = "select state, checks::text, rpo_s, failure from backup_drill order by began_at desc limit 1"
+    assert soon(lambda: _row(admin, "select count(*) from backup_drill where state <> 'running'")[0] > 0, within_s=120)
+    state, checks, rpo_s, failure = _row(admin, newest)
+    assert (state, failure) == ("passed", None)
+    names = {check["name"]: check["found"] for check in json.loads(checks)}
+    assert names.keys() == {
+        *("application", "counts", "invariants", "pages read", "page checksums", "recovery point", "recovery time")
+    }
+    assert "(EUR) as counted with the backup" in names["counts"]
+    assert rpo_s < 60
+    assert not (up.directory / "drill").exists()
+
+
+def _drills_that_do_not(up: Up, settings: dict[str, str], store: Path) -> None:
+    """One that is killed leaves nothing for the next; one of a damaged store names what is damaged."""
+    admin, scratch = up.facts["admin_url"], up.directory / "drill"
+    killed = bursar("drill", "--json", **settings)
+    assert soon((scratch / "restore.sockets").exists, within_s=60)
+    sockets = Path((scratch / "restore.sockets").read_text())
+    killed.kill()
+    killed.communicate()
+    assert scratch.exists()
+
+    base = store / "backups" / _row(admin, "select name from backup_listed order by name desc limit 1")[0] / "base"
+    _flip(base)
+    try:
+        code, said, _ = finish(bursar("drill", "--json", **settings))
+    finally:
+        _flip(base)
+
+    told = json.loads(said)
+    assert (code, told["state"]) == (1, "failed")
+    assert str(base.relative_to(store)) in told["complaint"]
+    states = "select array_agg(state order by began_at) from backup_drill"
+    assert _row(admin, states)[0] == ["passed", "broken_off", "failed"]
+    assert not scratch.exists() and not sockets.exists()
+    assert not processes_of(scratch)
+    assert eventually(lambda: f"the last drill failed ({told['complaint']})" in _health(up)["backups"]["detail"])
+
+
+def processes_of(directory: Path) -> list[int]:
+    return [pid for name in ("postgres", "postgres.new") for pid in working_in(directory / name, program="postgres")]
 
 
 def test_a_moment_before_a_delete_comes_back(disaster):
@@ -255,7 +309,29 @@ def test_a_directory_with_something_in_it_is_left_alone(disaster):
 def _restore(vault: backups.Vault, into: Path) -> None:
     tools = Tools(wheel_bin())
     planned = backups.plan(vault, "latest")
-    backups.restore(vault, planned, into=into, bin_dir=None, tools=tools, tell=lambda _: None)
+    backups.restore(vault, planned, into=into, tools=tools, tell=lambda _: None)
+
+
+class _Nobody:
+    """Judges nothing: these drills do not come so far."""
+
+    async def works(self, scene: backups.Scene) -> backups.Check:
+        raise AssertionError(f"{scene.backup.id} was restored")
+
+    async def judge(self, scene: backups.Scene) -> list[backups.Check]:
+        raise AssertionError(f"{scene.backup.id} was restored")
+
+
+def _drill(vault: backups.Vault, scratch: Path) -> backups.Drilled:
+    return backups.drill(
+        vault,
+        Tools(wheel_bin()),
+        scratch=scratch,
+        known=backups.Known(0, datetime.now(UTC)),
+        targets=backups.Targets(rpo_s=60, rto_s=600),
+        judge=_Nobody(),
+        tell=lambda _: None,
+    )
 
 
 def _flip(path: Path, at: float = 0.5) -> None:
@@ -345,11 +421,13 @@ def test_a_store_that_is_not_whole_is_refused_by_name_before_anything_is_written
     try:
         with pytest.raises(DomainError) as refused:
             _restore(disaster.vault(store), into)
+        drilled = _drill(disaster.vault(store), into)
     finally:
         shutil.rmtree(store)
 
     assert refused.value.code == code
     assert named in refused.value.message
+    assert (drilled.is_passed, drilled.failure) == (False, refused.value.message)
     assert not into.exists()
 
 
@@ -359,8 +437,9 @@ def test_a_wrong_key_is_refused_and_a_rotated_one_still_opens(disaster):
     shutil.copy(disaster.settings["BURSAR_BACKUP_KEY_FILE"], rotated)
     add_key(rotated, rotate=True)
 
-    with pytest.raises(backups.BackupKeyUnknown):
+    with pytest.raises(backups.BackupKeyUnknown) as refused:
         _restore(disaster.vault(keys=wrong), into)
+    assert _drill(disaster.vault(keys=wrong), into).failure == refused.value.message
     planned = backups.plan(disaster.vault(keys=rotated), "latest")
     backups.prove(disaster.vault(keys=rotated), planned)
 
@@ -430,7 +509,6 @@ def test_a_restore_that_fails_leaves_the_directory_as_empty_as_it_was(disaster):
             vault,
             replace(planned, settings=never),
             into=into,
-            bin_dir=None,
             tools=Tools(wheel_bin()),
             tell=lambda _: None,
         )

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import asyncpg
 import httpx2
 import pytest
 from test_people import send
@@ -51,6 +52,36 @@ async def test_an_operator_sees_businesses_and_nothing_of_them(site: Site, olga:
     assert "Harbour Yoga" in text
     assert "Nothing yet" in text
     assert (await olga.get("/payments")).headers["location"].startswith("/sign-in")
+
+
+async def test_an_operator_sees_backups_and_what_drills_found(site: Site, olga: httpx2.AsyncClient, admin_url: str):
+    empty = Markup((await olga.get("/operator/backups")).text).text
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute("""
+      update backup_standing set is_wanted = true, wanted_at = now(), log_kept_at = now(), log_proven_at = now(), backed_up_at = now();
+      insert into backup_listed (name, kind, ended_at, plain_bytes, stored_bytes, failure) values
+        ('20261121T1-full', 'full', now(), 54500000, 4100000, null), ('20261120T1-full', null, null, null, null, 'its head cannot be read');
+      insert into backup_drill (id, ended_at, state, backup, rto_s, rto_target_s, rpo_s, rpo_target_s, checks, failure) values
+        (gen_random_uuid(), now(), 'failed', '20261121T1-full', 3.2, 10.5, 1.25, 10,
+          '[{"name": "counts", "ok": false, "found": "EUR: <b>7</b> before"}]', 'counts: EUR: <b>7</b> before')""")
+    await connection.close()
+
+    page = (await olga.get("/operator/backups")).text
+
+    text = Markup(page).text
+    assert "No drill yet" in empty and "No backups are made" in empty
+    assert "backups are late: the last drill failed (counts: EUR: <b>7</b> before)" in text
+    assert "<b>7</b>" not in page
+    for told in (
+        "1.2 s of 10.0 s",
+        "3.2 s of 10.5 s",
+        "54.5 MB",
+        "4.1 MB",
+        "its head cannot be read",
+        "NOT OK: counts",
+    ):
+        assert told in text, told
+    assert (await site.lived.get("/operator/backups")).headers["location"] == "/operator/sign-in"
 
 
 async def test_acting_for_a_business_takes_a_reason_is_banded_and_in_its_trail(site: Site, olga: httpx2.AsyncClient):

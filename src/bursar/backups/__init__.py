@@ -12,6 +12,8 @@ Invariants:
 """
 
 from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing, Catalogue, list_backups
+from bursar.backups.drilling import Check, Drilled, Known, Scene, Targets, drill
+from bursar.backups.drills import DrillReport, DrillUnderWay, Listed, drills, listed, noted
 from bursar.backups.due import Rhythm
 from bursar.backups.envelope import BackupDamaged
 from bursar.backups.health import Ages, advice, ages, complaint
@@ -31,7 +33,7 @@ from bursar.backups.restoring import Restored, RestoreIncomplete, restore
 from bursar.backups.source import BackupUnderWay, connected
 from bursar.backups.standing import LogProven, prove_log
 from bursar.backups.store import SCHEME, BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
-from bursar.backups.streaming import LogBehind, Manner, ReceiverEnded, Stream
+from bursar.backups.streaming import Drills, LogBehind, Manner, ReceiverEnded, Stream
 from bursar.backups.taking import BackupFailed, Place, take
 from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
@@ -53,9 +55,16 @@ __all__ = [
     "BackupStoreOfAnother",
     "BackupUnderWay",
     "Catalogue",
+    "Check",
     "DirectoryStore",
+    "DrillReport",
+    "DrillUnderWay",
+    "Drilled",
+    "Drills",
     "Keeping",
     "Keyring",
+    "Known",
+    "Listed",
     "LogBehind",
     "LogProven",
     "Manner",
@@ -69,15 +78,21 @@ __all__ = [
     "RestoreTargetInvalid",
     "Restored",
     "Rhythm",
+    "Scene",
     "Store",
     "Stream",
+    "Targets",
     "Vault",
     "add_key",
     "advice",
     "ages",
     "complaint",
     "connected",
+    "drill",
+    "drills",
     "list_backups",
+    "listed",
+    "noted",
     "plan",
     "prove",
     "prove_backup",

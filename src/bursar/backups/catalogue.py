@@ -1,7 +1,7 @@
 """Which backups a store holds, and what is known of each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Backup:
     parent: the backup that an incremental one builds on. timeline, start_lsn, end_lsn: the log that makes it
     consistent, which it carries. mark: the number of the newest mark in it, 0 if there was none.
     objects: size and hash of what lies in the store, by name. is_streaming: the log was being kept beside it.
+    figures: what was counted in the database when it was begun, to be counted again when it is restored.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Backup:
     is_streaming: bool
     plain_bytes: int
     objects: dict[str, dict[str, Any]]
+    figures: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ended(self) -> datetime:

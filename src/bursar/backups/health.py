@@ -6,11 +6,15 @@ from typing import Any, Final
 from bursar.kernel.settings import Settings
 
 _AGES = """
-select is_wanted, failure,
+select is_wanted, s.failure,
   extract(epoch from clock_timestamp() - log_kept_at)::float8 as log_s,
   extract(epoch from clock_timestamp() - log_proven_at)::float8 as proven_s,
-  extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s
-from backup_standing
+  extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s,
+  extract(epoch from clock_timestamp() - wanted_at)::float8 as wanted_s,
+  extract(epoch from clock_timestamp() - d.began_at)::float8 as drill_s, d.failure as drill_failure
+from backup_standing s left join (
+  select began_at, failure from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
+) d on true
 """
 
 PROVEN_MAX_S: Final = 600.0
@@ -18,13 +22,15 @@ PROVEN_MAX_S: Final = 600.0
 _LOG_LEAST_S: Final = 15.0
 _MARKS: Final = 5
 _BACKUP_SLACK: Final = 1.25
+_DRILLS_MISSED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Ages:
     """Seconds since the newest mark was kept, since the log was found whole, since a backup was taken; None: never.
 
-    failure: what the last attempt said, if it failed.
+    failure: what the last attempt said, if it failed. wanted_s: since backups are wanted. drill_s: since the last drill that
+    came to an end began; drill_failure: what it found to be wrong.
     """
 
     is_wanted: bool
@@ -32,10 +38,14 @@ class Ages:
     log_s: float | None
     proven_s: float | None
     backup_s: float | None
+    wanted_s: float | None = None
+    drill_s: float | None = None
+    drill_failure: str | None = None
 
     @property
     def figures(self) -> dict[str, float]:
         named = {"log_age_s": self.log_s, "proven_age_s": self.proven_s, "backup_age_s": self.backup_s}
+        named["drill_age_s"] = self.drill_s
         return {name: round(value, 1) for name, value in named.items() if value is not None} if self.is_wanted else {}
 
 
@@ -57,6 +67,11 @@ def complaint(found: Ages, settings: Settings) -> str:
         )
         if age is None or age > most
     ]
+    drill_s = found.drill_s if found.drill_s is not None else found.wanted_s
+    if settings.drill_hours and drill_s is not None and drill_s > _DRILLS_MISSED * settings.drill_hours * 3600:
+        late.append("the last drill")
+    if found.drill_failure:
+        late.insert(0, f"the last drill failed ({found.drill_failure})")
     if found.failure:
         late.insert(0, f"the last attempt failed ({found.failure})")
     return f"backups are late: {', '.join(late)}" if late else ""
@@ -68,4 +83,6 @@ def advice(found: Ages) -> str:
         return "Set BURSAR_BACKUP_STORE, and make a key: bursar backup key."
     if found.failure:
         return "Mend the store, then: bursar backup verify. It is tried again by itself while bursar up runs."
+    if found.drill_failure:
+        return "See what it found: the operators' page Backups. Mend that, then: bursar drill"
     return "Let bursar up run with BURSAR_BACKUP_STORE set, or: bursar backup now"

@@ -2,9 +2,8 @@
 
 import asyncio
 import shutil
-import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,22 +12,23 @@ from uuid import UUID
 import asyncpg
 
 from bursar.backups.catalogue import Backup
-from bursar.backups.envelope import BackupDamaged
 from bursar.backups.planning import Plan, prove
 from bursar.backups.proving import entries
 from bursar.backups.source import connected
 from bursar.backups.taking import Tell
+from bursar.backups.tools import run
 from bursar.backups.vault import Vault
 from bursar.kernel.errors import Conflict
 from bursar.kernel.files import write_private
 from bursar.kernel.postgres import Recovery, Tools
+
+Look = Callable[[str, str], Awaitable[None]]
 
 _Found = tuple[int, datetime, Sequence[UUID]]
 
 _TENANTS = "select distinct tenant_id from gateway_account where is_active and api_key is not null order by tenant_id"
 
 _RECOVERY_S = 6 * 3600
-_TOOL_S = 6 * 3600
 _SESSION = {
     "application_name": "bursar-restore",
     "statement_timeout": "15min",
@@ -45,25 +45,34 @@ class RestoreIncomplete(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """directory: the instance's. mark, at: the newest mark in it, which is the recovery point that was achieved.
+    """directory: the instance's. data: PostgreSQL's own. mark, at: the newest mark in it, the recovery point that was achieved.
 
     tenants: those who have a gateway account, whose gateways may know of money since that point.
     """
 
     directory: Path
+    data: Path
     mark: int
     at: datetime
     tenants: Sequence[UUID]
     took_s: float
 
 
-def restore(vault: Vault, planned: Plan, *, into: Path, bin_dir: Path | None, tools: Tools, tell: Tell) -> Restored:
+async def look_at_nothing(url: str, secret_key: str) -> None:
+    """Look at nothing more."""
+    del url, secret_key
+
+
+def restore(
+    vault: Vault, planned: Plan, *, into: Path, tools: Tools, tell: Tell, look: Look = look_at_nothing
+) -> Restored:
     """Restore into an empty directory, which `bursar up --data` can then use. One that fails leaves it empty.
 
+    look: gets the recovered database's address, as the superuser, and the installation's key, before it is stopped.
     Raises: DirectoryTaken, BackupDamaged, BackupObjectMissing, BackupKeyUnknown, ServerFailed, RestoreIncomplete.
     """
     began = time.monotonic()
-    recovery = Recovery(into, bin_dir=bin_dir)
+    recovery = Recovery(into, bin_dir=tools.bin_dir)
     recovery.refuse_taken()
     tell(f"proving {len(planned.chain)} backups and {len(planned.pieces)} segments of the log")
     prove(vault, planned)
@@ -73,18 +82,25 @@ def restore(vault: Vault, planned: Plan, *, into: Path, bin_dir: Path | None, to
         _assemble(vault, planned.chain, files, tools)
         _add_log(vault, planned, files)
         tell(f"recovering to {planned.point}")
+        secret_key = vault.said(planned.newest.instance)["secret_key"]
         found: list[_Found] = []
+
+        async def judge(url: str) -> None:
+            found.append(await _look(url, planned, recovery.statements))
+            await look(url, secret_key)
+
         recovery.recover(
             planned.settings,
-            lambda url: found.append(asyncio.run(_look(url, planned, recovery.statements))),
+            lambda url: asyncio.run(judge(url)),
             timeout_s=_RECOVERY_S,
             said=tell,
         )
-        _keep_secret(vault, planned.newest, recovery.directory)
+        if secret_key:
+            write_private(recovery.directory / "secret.key", f"{secret_key}\n")
     except BaseException:
         recovery.undo()
         raise
-    return Restored(recovery.directory, *found[0], time.monotonic() - began)
+    return Restored(recovery.directory, recovery.data, *found[0], time.monotonic() - began)
 
 
 async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
@@ -111,7 +127,7 @@ async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
 def _assemble(vault: Vault, chain: Sequence[Backup], files: Path, tools: Tools) -> None:
     if len(chain) == 1:
         _unpack(vault, chain[0], files)
-        _run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
+        run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
         return
     parts = files.with_name("restore-parts")
     try:
@@ -120,8 +136,8 @@ def _assemble(vault: Vault, chain: Sequence[Backup], files: Path, tools: Tools) 
             part.mkdir(parents=True, mode=0o700)
             _unpack(vault, backup, part)
         places = [str(parts / str(number)) for number in range(len(chain))]
-        _run(tools, "pg_combinebackup", "--output", str(files), *places)
-        _run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
+        run(tools, "pg_combinebackup", "--output", str(files), *places)
+        run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
     finally:
         shutil.rmtree(parts, ignore_errors=True)
 
@@ -152,25 +168,3 @@ def _add_log(vault: Vault, planned: Plan, files: Path) -> None:
         path.chmod(0o600)
     for name in planned.histories:
         (log / f"{name.split('/')[1]}.history").write_bytes(vault.whole(name))
-
-
-def _keep_secret(vault: Vault, backup: Backup, directory: Path) -> None:
-    key = vault.said(backup.instance)["secret_key"]
-    if key:
-        write_private(directory / "secret.key", f"{key}\n")
-
-
-def _run(tools: Tools, program: str, *arguments: str) -> None:
-    call = tools.call(program, *arguments)
-    answer = subprocess.run(  # noqa: S603 - PostgreSQL's program, our arguments
-        call.arguments,
-        capture_output=True,
-        text=True,
-        timeout=_TOOL_S,
-        check=False,
-        cwd="/",
-        env=call.environment,
-        start_new_session=True,
-    )
-    if answer.returncode:
-        raise BackupDamaged(f"{program} refuses what was unpacked: {answer.stderr.strip()[-600:]}")

@@ -1,7 +1,7 @@
 """The database that is backed up: what must be known of it, and the marks written into it. Its superuser's connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ INCREMENTAL_SINCE: Final = 170_000
 _LOCK: Final = 0x4255_5253_4142_4B  # one base backup at a time
 _CONNECT_S: Final = 10
 _STATEMENT_S: Final = 30
-_SESSION: Final = {
+SESSION: Final = {
     "application_name": "bursar-backups",
     "statement_timeout": f"{_STATEMENT_S}s",
     "lock_timeout": "5s",
@@ -58,7 +58,9 @@ select coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint f
 where slot_name = $1
 """
 
-_WANT = "update backup_standing set is_wanted = $1 where is_wanted <> $1"
+_WANT = """
+update backup_standing set is_wanted = $1, wanted_at = case when $1 then clock_timestamp() end where is_wanted <> $1
+"""
 _LOG_KEPT = "update backup_standing set log_kept_at = $1"
 _LOG_PROVEN = "update backup_standing set log_proven_at = clock_timestamp()"
 _BACKED_UP = "update backup_standing set backed_up_at = $1"
@@ -66,6 +68,23 @@ _FAILED = "update backup_standing set failure = $1, failed_at = clock_timestamp(
 _WELL = "update backup_standing set failure = null, failed_at = null where failure is not null"
 _STANDING = """
 select is_wanted, log_kept_at, log_proven_at, backed_up_at, failure, failed_at from backup_standing
+"""
+
+_LIST = """
+with given as (
+  select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
+    as g (name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure)
+), gone as (
+  delete from backup_listed b where not exists (select from given g where g.name = b.name)
+)
+insert into backup_listed (name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure)
+select name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure from given
+on conflict (name) do update set kind = excluded.kind, failure = excluded.failure
+where backup_listed.failure is distinct from excluded.failure
+"""
+
+_DRILLED = """
+select state, extract(epoch from clock_timestamp() - began_at)::float8 as ago_s from backup_drill order by began_at desc limit 1
 """
 
 
@@ -175,6 +194,15 @@ class Connection:
     async def well(self) -> None:
         await self._raw.execute(_WELL)
 
+    async def write_listed(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Write down what the store lists, for those who cannot ask it."""
+        await self._raw.execute(_LIST, *columns)
+
+    async def newest_drill(self) -> tuple[str, float] | None:
+        """Return the state of the newest drill, and how many seconds ago it began."""
+        row = await self._raw.fetchrow(_DRILLED)
+        return (row["state"], row["ago_s"]) if row else None
+
     async def standing(self) -> Standing:
         return Standing(**dict(await self._raw.fetchrow(_STANDING)))
 
@@ -182,7 +210,7 @@ class Connection:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Connection]:
     """Connect as the superuser."""
-    raw = await asyncpg.connect(url, timeout=_CONNECT_S, command_timeout=_STATEMENT_S, server_settings=_SESSION)
+    raw = await asyncpg.connect(url, timeout=_CONNECT_S, command_timeout=_STATEMENT_S, server_settings=SESSION)
     try:
         yield Connection(raw)
     finally:

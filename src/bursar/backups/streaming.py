@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,11 +22,13 @@ import asyncpg
 import structlog
 
 from bursar.backups.catalogue import list_backups
+from bursar.backups.drills import clear_leftovers, columns_of
 from bursar.backups.due import Rhythm, due
 from bursar.backups.pruning import Keeping, prune
 from bursar.backups.source import APPLICATION, INCREMENTAL_SINCE, SLOT, Connection, Source, connected
 from bursar.backups.standing import log_begins, prove_log
 from bursar.backups.taking import Place, take_or_full
+from bursar.backups.tools import start
 from bursar.backups.wal import (
     HISTORY,
     SEGMENT,
@@ -39,6 +42,7 @@ from bursar.backups.wal import (
 )
 from bursar.kernel import processes
 from bursar.kernel.errors import DomainError, Unavailable
+from bursar.kernel.pauses import pause
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +51,11 @@ PROVE_EVERY_S: Final = 300.0
 LOOK_EVERY_S: Final = 15.0
 RETRY_FIRST_S: Final = 60.0
 RETRY_MAX_S: Final = 900.0
+DRILL_AGAIN: Final = {
+    "failed": timedelta(hours=1),
+    "broken_off": timedelta(minutes=10),
+    "running": timedelta(minutes=10),
+}
 _RECEIVED_MAX_S: Final = 10.0
 _POLL_S: Final = 0.1
 _PARTIAL: Final = ".partial"
@@ -65,6 +74,16 @@ class ReceiverEnded(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
+class Drills:
+    """How often a drill is done, and by which command; it answers with JSON, and is a process that may die. scratch: its directory."""
+
+    every: timedelta
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Manner:
     """How backups are made. spool: a directory of this process alone. mark_s: seconds from mark to mark."""
 
@@ -72,6 +91,7 @@ class Manner:
     mark_s: float
     rhythm: Rhythm
     keeping: Keeping
+    drills: Drills | None = None
 
 
 class Stream:
@@ -116,6 +136,7 @@ class Stream:
     ) -> None:
         """Keep the log, again and again; beside it, take the backups that are due and prove the log."""
         beside: asyncio.Task[None] | None = None
+        drilling: asyncio.Task[None] | None = None
         looked_at = -LOOK_EVERY_S
         try:
             while not stopping.is_set():
@@ -129,17 +150,20 @@ class Stream:
                 if beside and beside.done():
                     beside.result()
                     beside = None
+                    if drilling is None and self._manner.drills:
+                        drilling = asyncio.create_task(self._drill_forever(self._manner.drills))
+                if drilling and drilling.done():
+                    drilling.result()
                 if beside is None and time.monotonic() - looked_at >= LOOK_EVERY_S:
                     looked_at = time.monotonic()
                     beside = asyncio.create_task(self._look_after(source))
-                with suppress(TimeoutError):
-                    left = self._manner.mark_s - (time.monotonic() - began)
-                    await asyncio.wait_for(stopping.wait(), max(0.05, left))
+                await pause(stopping, max(0.05, self._manner.mark_s - (time.monotonic() - began)))
         finally:
-            if beside:
-                beside.cancel()
-                with suppress(asyncio.CancelledError, DomainError, OSError, asyncpg.PostgresError):
-                    await beside
+            for task in (beside, drilling):
+                if task:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, DomainError, OSError, asyncpg.PostgresError):
+                        await task
 
     async def _bring(self, connection: Connection, source: Source) -> Mark:
         """Write a mark, wait until the receiver has it, and bring everything up to it to the store."""
@@ -233,18 +257,30 @@ class Stream:
                 log.warning("backup.failed", code=refusal.code, detail=refusal.message)
                 await connection.failed(refusal.message)
 
+    async def _drill_forever(self, drills: Drills) -> None:
+        await clear_leftovers(self._place.url, drills.scratch)
+        while True:
+            async with connected(self._place.url) as connection:
+                backed_up_at = (await connection.standing()).backed_up_at
+                newest = await connection.newest_drill()
+            if backed_up_at and is_due(newest, drills.every):
+                await _drill(drills)
+            await asyncio.sleep(LOOK_EVERY_S)
+
     async def _do_due(self, connection: Connection, source: Source) -> None:
         vault = self._place.vault
         now = (await connection.source()).now
         catalogue = await asyncio.to_thread(list_backups, vault)
         begins = await asyncio.to_thread(log_begins, vault)
         mine = [one for one in catalogue.backups if one.timeline == source.timeline and one.start_lsn >= begins]
+        await connection.write_listed(columns_of(catalogue))
         kind = due(mine, self._manner.rhythm, now=now, can_increment=source.number >= INCREMENTAL_SINCE)
         standing = await connection.standing()
         if kind:
             backup = await take_or_full(self._place, kind, lambda why: log.warning("backup.full_instead", why=why))
             log.info("backup.taken", backup=backup.id, bytes=backup.size)
             await asyncio.to_thread(prune, vault, self._manner.keeping, now=now, only_shown=False)
+            await connection.write_listed(columns_of(await asyncio.to_thread(list_backups, vault)))
         is_proven = standing.log_proven_at and now - standing.log_proven_at <= timedelta(seconds=PROVE_EVERY_S)
         if kind or standing.failure or not is_proven:
             await asyncio.to_thread(prove_log, vault)
@@ -262,11 +298,36 @@ class Stream:
             url=self._place.url,
             application=APPLICATION,
         )
-        return subprocess.Popen(  # noqa: S603 - PostgreSQL's program, our arguments
-            call.arguments,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            env=call.environment,
-            start_new_session=True,
-            preexec_fn=processes.following(signal.SIGTERM),  # noqa: PLW1509
-        )
+        return start(call)
+
+
+def is_due(newest: tuple[str, float] | None, every: timedelta) -> bool:
+    """Tell whether a drill is due. newest: its state, and how many seconds ago it began. One that did not pass is repeated sooner."""
+    if newest is None:
+        return True
+    state, ago_s = newest
+    wait = min(every, DRILL_AGAIN.get(state, every))
+    return ago_s >= wait.total_seconds()
+
+
+async def _drill(drills: Drills) -> None:
+    """Do one drill and say how it went. What it found it has written down itself."""
+    process = await asyncio.create_subprocess_exec(
+        *drills.command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=drills.environment,
+        start_new_session=True,
+        preexec_fn=processes.following(signal.SIGTERM),
+    )
+    try:
+        said, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        log.warning("drill.failed", code=process.returncode, detail=said.decode(errors="replace")[-1000:].strip())
+    else:
+        log.info("drill.passed")

@@ -1,14 +1,14 @@
 """Take a base backup: the server's own `pg_basebackup`, sealed on the way, read again, proven, and only then listed."""
 
 import asyncio
-import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 from bursar.backups.catalogue import (
     Backup,
@@ -23,11 +23,12 @@ from bursar.backups.catalogue import (
 )
 from bursar.backups.proving import log_range, prove_base, prove_kept
 from bursar.backups.source import INCREMENTAL_SINCE, Connection, Source, connected
+from bursar.backups.tools import start
 from bursar.backups.vault import Vault
 from bursar.backups.wal import lsn_of, tail_object
-from bursar.kernel import processes
 from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.postgres import Tools
+from bursar.kernel.postgres.tools import Call
 
 _PIECE = 1024 * 1024
 
@@ -38,6 +39,16 @@ class BackupFailed(Unavailable):
     code = "backup_failed"
 
 
+Count = Callable[[str], Awaitable[dict[str, Any]]]
+"""Counts in a database, by its superuser's address, what must be found again in one that is restored from it."""
+
+
+async def count_nothing(url: str) -> dict[str, Any]:
+    """Count nothing."""
+    del url
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What a backup is made of. url: the superuser's. secret_key: kept with it, without which secrets in the database are lost."""
@@ -46,6 +57,7 @@ class Place:
     tools: Tools
     vault: Vault
     secret_key: str
+    count: Count = count_nothing
 
 
 async def take(place: Place, kind: Kind) -> Backup:
@@ -59,7 +71,8 @@ async def take(place: Place, kind: Kind) -> Backup:
         await asyncio.to_thread(place.vault.belongs_to, source.system, may_claim=True)
         await asyncio.to_thread(strike_unfinished, place.vault)
         parent = await asyncio.to_thread(_parent, place.vault, source) if kind == "incremental" else None
-        backup = await asyncio.to_thread(_take, place, source, parent)
+        figures = await place.count(place.url)
+        backup = replace(await asyncio.to_thread(_take, place, source, parent), figures=figures)
         finished = await _finished(place, connection, backup)
         await connection.backed_up(finished.ended)
         return finished
@@ -141,22 +154,13 @@ def _base(place: Place, name: str, parent: Backup | None) -> Iterator[bytes]:
             url=place.url,
             application="bursar_base_backup",
         )
-        yield from _output(call.arguments, call.environment, Path(scratch) / "said")
+        yield from _output(call, Path(scratch) / "said")
 
 
-def _output(arguments: list[str], environment: dict[str, str], said: Path) -> Iterator[bytes]:
+def _output(call: Call, said: Path) -> Iterator[bytes]:
     """Give what a program writes. Raises BackupFailed when it fails, before the last piece is taken for the end."""
     with said.open("w+b") as complaints:
-        program = subprocess.Popen(  # noqa: S603 - PostgreSQL's program, our arguments
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-            preexec_fn=processes.following(signal.SIGTERM),  # noqa: PLW1509
-        )
+        program = start(call, output=subprocess.PIPE, complaints=complaints)
         assert program.stdout is not None
         try:
             yield from iter(lambda: program.stdout.read(_PIECE), b"")  # type: ignore[union-attr]

@@ -64,10 +64,6 @@ def segment_number(name: str, segment_bytes: int) -> int:
     return int(name[8:16], 16) * (0x1_0000_0000 // segment_bytes) + int(name[16:24], 16)
 
 
-def timeline_of(name: str) -> int:
-    return int(name[:8], 16)
-
-
 def segment_object(name: str) -> str:
     """Return what the store calls a segment."""
     return f"wal/{name[:8]}/{name}"

@@ -1,6 +1,8 @@
 """What the settings say about backups: the store, its keys, the rhythm, what is kept; and how `up` begins with them."""
 
 import asyncio
+import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from bursar.cli.options import tell
 from bursar.kernel.errors import DomainError, Invalid
 from bursar.kernel.postgres import Tools, wheel_bin
 from bursar.kernel.settings import Settings
+from bursar.operations import figures
 
 _SPOOL = "backup-spool"
+_SCRATCH = "drill"
 
 
 class BackupStoreMissing(Invalid):
@@ -29,7 +33,9 @@ class BackupKeyInStore(Invalid):
 
 def place_of(settings: Settings) -> backups.Place:
     """Return what a backup of an instance is made of. settings: complete, with addresses."""
-    return backups.Place(settings.database_admin_url, tools_of(settings), vault_of(settings), settings.secret_key)
+    return backups.Place(
+        settings.database_admin_url, tools_of(settings), vault_of(settings), settings.secret_key, figures.count
+    )
 
 
 def tools_of(settings: Settings) -> Tools:
@@ -66,6 +72,15 @@ def _bucket_of(settings: Settings) -> backups.Store:
     return BucketStore(bucket)
 
 
+def scratch_of(settings: Settings) -> Path:
+    """Return the directory of drills: theirs alone."""
+    return settings.data / _SCRATCH
+
+
+def targets_of(settings: Settings) -> backups.Targets:
+    return backups.Targets(rpo_s=settings.drill_rpo_s, rto_s=settings.drill_rto_s)
+
+
 def key_file(settings: Settings) -> Path:
     return Path(settings.backup_key_file).absolute() if settings.backup_key_file else settings.data / "backup.keys"
 
@@ -80,6 +95,25 @@ def manner_of(settings: Settings) -> backups.Manner:
             incremental=timedelta(minutes=minutes) if minutes else None,
         ),
         keeping=keeping_of(settings),
+        drills=_drills_of(settings),
+    )
+
+
+def _drills_of(settings: Settings) -> backups.Drills | None:
+    if not settings.drill_hours:
+        return None
+    told = {
+        "BURSAR_DATA": str(settings.data),
+        "BURSAR_DATABASE_URL": settings.database_url,
+        "BURSAR_DATABASE_DIRECT_URL": settings.database_direct_url,
+        "BURSAR_DATABASE_ADMIN_URL": settings.database_admin_url,
+        "BURSAR_SECRET_KEY": settings.secret_key,
+    }
+    return backups.Drills(
+        every=timedelta(hours=settings.drill_hours),
+        command=(sys.executable, "-m", "bursar", "drill", "--json"),
+        environment={**os.environ, **told},
+        scratch=scratch_of(settings),
     )
 
 

@@ -23,6 +23,9 @@ COMMANDS = {
     "operator": Command("operators", "add and list the people who run the installation"),
     "backup": Command("backups", "back up: now, list, verify, prune, and the key that seals"),
     "restore": Command("restore", "restore a backup into a new directory, to a point in time or the end"),
+    "drill": Command(
+        "drill", "restore the newest backup into a scratch server, look at it, and say what a disaster would cost"
+    ),
     "customer": Command("customers", "export everything about a person, erase a person"),
     "gateway": Command("gateways", "add and list gateway accounts, rotate their secrets, fetch an object"),
     "reports": Command("reports", "make the sums that reports read again from the payments"),

@@ -54,8 +54,7 @@ def restore(
         )
         return
     tell(_plan_text(planned, into))
-    bin_dir = Path(settings.postgres_bin) if settings.postgres_bin else None
-    restored = backups.restore(vault, planned, into=into, bin_dir=bin_dir, tools=tools_of(settings), tell=tell)
+    restored = backups.restore(vault, planned, into=into, tools=tools_of(settings), tell=tell)
     left = Gap(restored.directory, restored.at - OVERLAP, restored.tenants)
     keep_gap(left)
     commands = _commands(restored)

@@ -196,6 +196,20 @@ class Settings(BaseSettings):
     backup_keep_days: int = Field(default=14, ge=0, description="Then the newest full backup of each of so many days.")
     backup_keep_weeks: int = Field(default=8, ge=0, description="And of so many weeks.")
     backup_keep_months: int = Field(default=12, ge=0, description="And of so many months.")
+    drill_hours: int = Field(
+        default=24,
+        ge=0,
+        le=744,
+        description="How often the newest backup is restored into a scratch server and looked at. 0: never.",
+    )
+    drill_rpo_s: float = Field(
+        default=10.0, gt=0, description="The most that a disaster may cost, by a drill, in seconds of changes."
+    )
+    drill_rto_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="The longest that a restore may take, by a drill, in seconds. 0: 10, and 10 for each GB of the database.",
+    )
     production: bool = Field(default=False, description="Refuses the sandbox gateway and the demo.")
 
     @property

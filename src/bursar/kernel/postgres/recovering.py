@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from bursar.kernel.postgres.place import place_for, reachable_bin
 from bursar.kernel.postgres.state import APP_ROLE, DATABASE, SUPERUSER, Memory
 
 _READY_LINE = 8
+_SOCKETS = "restore.sockets"
 
 
 class DirectoryTaken(Conflict):
@@ -76,6 +77,7 @@ class Recovery:
             self._account.own(path)
         with tempfile.TemporaryDirectory(prefix="bursar-pg-", dir="/tmp") as sockets:
             private = Path(sockets)
+            (self.directory / _SOCKETS).write_text(sockets, encoding="utf-8")
             private.chmod(0o700)
             self._account.own(private)
             access = private / "access"
@@ -87,6 +89,7 @@ class Recovery:
                 look(f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(sockets, safe='')}")
             finally:
                 self._stop()
+        (self.directory / _SOCKETS).unlink()
         self.files.rename(self.data)
         sync_directory(self.data.parent)
         self._memory.keep(initialised=True)
@@ -116,6 +119,29 @@ class Recovery:
             else:
                 path.unlink()
         self._mine.close()
+
+    @classmethod
+    def clear(cls, directory: Path) -> bool:
+        """Remove a directory that a restore made for itself alone, with all that lies elsewhere and still runs there.
+
+        For what a killed process left as well. Return whether there was anything.
+        """
+        directory = directory.absolute()
+        if not directory.exists():
+            return False
+        places = {directory, Path(Memory(directory / "postgres.json").state.place or directory)}
+        for place in places:
+            for files in (place / "postgres.new", place / "postgres"):
+                for server in processes.working_in(files, program="postgres"):
+                    processes.send(server, signal.SIGKILL)
+        with suppress(OSError):
+            sockets = Path((directory / _SOCKETS).read_text(encoding="utf-8"))
+            if sockets.name.startswith("bursar-pg-"):
+                shutil.rmtree(sockets, ignore_errors=True)
+        for place in places - {directory}:
+            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(directory)
+        return True
 
     def _refuse_other_version(self) -> None:
         made_by = int((self.files / "PG_VERSION").read_text(encoding="ascii").strip())

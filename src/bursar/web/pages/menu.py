@@ -81,6 +81,7 @@ OPERATORS: Final = (
     ("/operator/alerts", "Alerts"),
     ("/operator/health", "Health"),
     ("/operator/slow-queries", "Slow queries"),
+    ("/operator/backups", "Backups and drills"),
 )
 """The pages of those who run the installation."""
 

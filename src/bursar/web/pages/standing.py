@@ -1,4 +1,4 @@
-"""How the installation is, for those who run it: every part with what to do, and statements that take long."""
+"""How the installation is, for those who run it: every part with what to do, statements that take long, backups and drills."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bursar import health
+from bursar import backups, health
 from bursar.kernel.auth import for_operators
 from bursar.kernel.resources import resources_of
 from bursar.kernel.slow import slow_statements
@@ -46,4 +46,25 @@ async def slow_queries(request: Request) -> Response:
         over_ms=settings.slow_statement_ms,
         plan_over_ms=settings.slow_plan_ms,
         days=settings.slow_statement_days,
+    )
+
+
+@router.get("/operator/backups")
+@for_operators
+async def backups_and_drills(request: Request) -> Response:
+    """Show how backups stand, what the store listed, and what drills found."""
+    resources = resources_of(request)
+    async with resources.db.engine() as tx:
+        ages = await backups.ages(tx)
+        listed, drills = await backups.listed(tx), await backups.drills(tx)
+    complaint = backups.complaint(ages, resources.settings)
+    return operator_page(
+        request,
+        "operator_backups.html",
+        ages=ages,
+        complaint=complaint,
+        advice=backups.advice(ages),
+        listed=listed,
+        drills=drills,
+        drill_hours=resources.settings.drill_hours,
     )
