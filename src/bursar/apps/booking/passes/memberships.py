@@ -47,7 +47,7 @@ class Membership:
         return not self.is_suspended and (self.amount_max is None or self.used < self.amount_max)
 
 
-_FEATURES = """
+FEATURES: Final = """
 select id as entitlement_id, key, amount_max, per, starts_at, status = 'suspended' as is_suspended
 from entitlement
 where tenant_id = $1 and customer_id = $2 and kind = 'feature' and status in ('active', 'suspended')
@@ -55,7 +55,7 @@ where tenant_id = $1 and customer_id = $2 and kind = 'feature' and status in ('a
 order by id limit 200
 """
 
-_USED = """
+USED: Final = """
 select u.place, count(b.id)::int as used
 from unnest($3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[]) as u (place, pool, since, until)
 join booking b on b.tenant_id = $1 and b.customer_id = $2 and b.starts_at >= u.since and b.starts_at < coalesce(u.until, 'infinity')
@@ -68,7 +68,7 @@ group by u.place
 
 async def features_of(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, at: datetime) -> tuple[Feature, ...]:
     """Return the features that a customer has at an instant, those that are suspended too."""
-    return tuple(Feature(**dict(row)) for row in await tx.fetch(_FEATURES, tenant_id, customer_id, at))
+    return tuple(Feature(**dict(row)) for row in await tx.fetch(FEATURES, tenant_id, customer_id, at))
 
 
 async def memberships_among(
@@ -95,7 +95,7 @@ async def memberships_among(
     if any(each.amount_max is not None for each in paying):
         names = [each.key.removesuffix(SUFFIX) for each in paying]
         since, until = [start for start, _ in periods], [end for _, end in periods]
-        rows = await tx.fetch(_USED, tenant_id, customer_id, list(range(len(paying))), names, since, until, leaving)
+        rows = await tx.fetch(USED, tenant_id, customer_id, list(range(len(paying))), names, since, until, leaving)
         used = {row["place"]: row["used"] for row in rows}
     return tuple(
         Membership(
