@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,10 +119,10 @@ class Ground:
         return done.stdout
 
     @contextmanager
-    def api(self) -> Iterator["Process"]:
-        """Run one API process."""
+    def api(self, **settings: str) -> Iterator["Process"]:
+        """Run one API process. settings: of its environment, beside those of every process."""
         port = free_port()
-        with self._process("serve", "--port", str(port)) as process:
+        with self._process("serve", "--port", str(port), **settings) as process:
             process.port = port
             _wait_ready(f"http://127.0.0.1:{port}/health/ready", process)
             yield process
@@ -134,8 +134,8 @@ class Ground:
             yield process
 
     @contextmanager
-    def _process(self, *arguments: str) -> Iterator["Process"]:
-        process = Process.start(self, arguments)
+    def _process(self, *arguments: str, **settings: str) -> Iterator["Process"]:
+        process = Process.start(self, arguments, settings)
         self.processes.append(process)
         try:
             yield process
@@ -153,7 +153,7 @@ class Process:
     port: int = 0
 
     @classmethod
-    def start(cls, ground: Ground, arguments: Sequence[str]) -> "Process":
+    def start(cls, ground: Ground, arguments: Sequence[str], more: Mapping[str, str]) -> "Process":
         settings = ground.settings
         log = ground.cluster.directory / f"{arguments[0]}-{time.monotonic_ns()}.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")} | {
@@ -161,6 +161,7 @@ class Process:
             "BURSAR_DATABASE_URL": settings.database_url,
             "BURSAR_SECRET_KEY": settings.secret_key,
             "PYTHONPATH": os.pathsep.join(sys.path),
+            **more,
         }
         with log.open("wb") as out:
             popen = subprocess.Popen(

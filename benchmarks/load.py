@@ -59,11 +59,12 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """What is to be sent, until the deliveries or the time are used up, and what came of it."""
+    """What is to be sent, until the deliveries or the time are used up, and what came of it. done: the status that counts."""
 
-    def __init__(self, requests: Iterator[bytes], seconds: float) -> None:
+    def __init__(self, requests: Iterator[bytes], seconds: float, *, done: bytes = b"200") -> None:
         self._requests = requests
         self._seconds = seconds
+        self._done = b"HTTP/1.1 " + done
         self._began = 0.0
         self.latencies: list[float] = []
         self.refused: dict[str, int] = {}
@@ -75,7 +76,7 @@ class Load:
         return None if time.perf_counter() - self._began > self._seconds else next(self._requests, None)
 
     def answered(self, answer: bytes, seconds: float) -> None:
-        if answer.startswith(b"HTTP/1.1 200"):
+        if answer.startswith(self._done):
             self.latencies.append(seconds)
         else:
             status = answer[9:12].decode("latin-1")

@@ -11,7 +11,20 @@ import bursar
 from bursar.cli.options import Json, answer
 from bursar.kernel.errors import Invalid
 
-NAMES = ("intake", "apply", "end-to-end", "takeover", "replay", "lookup", "memory", "up", "edge", "jobs", "calls")
+NAMES = (
+    "intake",
+    "apply",
+    "end-to-end",
+    "takeover",
+    "replay",
+    "lookup",
+    "memory",
+    "up",
+    "edge",
+    "jobs",
+    "calls",
+    "bookings",
+)
 _TREE = Path(bursar.__file__).parents[2]
 _RESULTS = _TREE / "benchmarks" / "RESULTS.md"
 

@@ -32,6 +32,13 @@ _MENU: Final = (
         ),
     ),
     Group(
+        "Desk",
+        (
+            Entry("/day", "Day", "bookings:read"),
+            Entry("/bookings", "Bookings", "bookings:read"),
+        ),
+    ),
+    Group(
         "Money",
         (
             Entry("/payments", "Payments", "payments:read"),

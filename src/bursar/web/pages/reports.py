@@ -25,7 +25,7 @@ router = APIRouter(route_class=PageRoute)
 async def daily_page(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
     """Show what payments came to, day by day."""
     async with visit.open() as page:
-        days = await _days(page.tx, visit, first_day, last_day)
+        days = await days_asked(page.tx, visit, first_day, last_day)
         report = await daily_payments(page.tx, tenant_id=visit.tenant_id, days=days)
         return page.answer("report_days.html", parts=by_currency(report), period=report.period, asked=_asked(days))
 
@@ -35,7 +35,7 @@ async def daily_page(visit: Visiting, first_day: DayText = "", last_day: DayText
 async def daily_sheet(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
     """Give the same as a sheet."""
     async with visit.resources.db.tenant(visit.tenant_id) as tx:
-        days = await _days(tx, visit, first_day, last_day)
+        days = await days_asked(tx, visit, first_day, last_day)
         report = await daily_payments(tx, tenant_id=visit.tenant_id, days=days)
     return sheet_answer(daily_payments_sheet(report), "daily-payments", days)
 
@@ -45,7 +45,7 @@ async def daily_sheet(visit: Visiting, first_day: DayText = "", last_day: DayTex
 async def refunds_page(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
     """Show what refunds came to, by reason."""
     async with visit.open() as page:
-        days = await _days(page.tx, visit, first_day, last_day)
+        days = await days_asked(page.tx, visit, first_day, last_day)
         report = await refund_report(page.tx, tenant_id=visit.tenant_id, days=days)
         parts = refunds_by_currency(report)
         return page.answer("report_refunds.html", parts=parts, period=report.period, asked=_asked(days))
@@ -56,7 +56,7 @@ async def refunds_page(visit: Visiting, first_day: DayText = "", last_day: DayTe
 async def refunds_file(visit: Visiting, first_day: DayText = "", last_day: DayText = "") -> Response:
     """Give the same as a sheet."""
     async with visit.resources.db.tenant(visit.tenant_id) as tx:
-        days = await _days(tx, visit, first_day, last_day)
+        days = await days_asked(tx, visit, first_day, last_day)
         report = await refund_report(tx, tenant_id=visit.tenant_id, days=days)
     return sheet_answer(refunds_sheet(report), "refunds", days)
 
@@ -80,7 +80,8 @@ async def change_zone(visit: Visiting) -> Response:
     return to("/reports")
 
 
-async def _days(tx: Transaction, visit: Visit, first: str, last: str) -> Days:
+async def days_asked(tx: Transaction, visit: Visit, first: str, last: str) -> Days:
+    """Return the days of a report; what cannot be read as a day is left out. Raises PeriodInvalid."""
     zone = await time_zone_of(tx, tenant_id=visit.tenant_id)
     return recent_days(zone, first=_day(first), last=_day(last), now=visit.now)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from bursar.apps.booking.schedule import times
+from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.web.pages import texts
 from bursar.web.pages.devices import device
@@ -18,6 +20,9 @@ from bursar.web.pages.tones import tone_of
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 """The directory that the application mounts at /static."""
+
+_SHOWN = {"class": ids.CLASS, "booking": ids.BOOKING, "customer": ids.CUSTOMER, "entry": ids.WAITLIST_ENTRY}
+"""What templates may show the public id of."""
 
 _NO_BREAK_SPACE = "\u00a0"
 _KIB_FROM = 10_000
@@ -49,9 +54,12 @@ def _environment() -> Environment:
         took=_took,
         exact=texts.exact,
         local=texts.local,
+        told=times.told,
+        clock=times.clock,
         device=device,
     )
     environment.globals.update(when=_when, static=_static, tone=tone_of, money=Money)
+    environment.globals.update({f"show_{name}": partial(ids.show, prefix) for name, prefix in _SHOWN.items()})
     return environment
 
 

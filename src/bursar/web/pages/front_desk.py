@@ -1,0 +1,310 @@
+"""The front desk: the day with its classes, who comes to each, and what is done with a booking at the counter."""
+
+from datetime import date, timedelta
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from bursar.apps.booking import bookings, live, people
+from bursar.apps.booking.schedule import class_of
+from bursar.kernel import ids
+from bursar.kernel.auth import needs
+from bursar.kernel.errors import Conflict, FieldError, Invalid
+from bursar.kernel.listing import Slice
+from bursar.kernel.permissions import require
+from bursar.kernel.zones import local_day, time_zone_of
+from bursar.web.pages.paging import ROWS, Before
+from bursar.web.pages.reads.front_desk import class_head, venues_of
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
+from bursar.web.pages.visits import Page, Visit, Visiting, to
+
+_REASON_MAX: Final = 500
+_NAME_MAX: Final = 120
+_SEATS_MAX: Final = 100
+_DIGITS_MAX: Final = 3
+STATUSES: Final = ("requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired")
+Status = Literal["", "requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired"]
+Done = Literal["", "in", "out", "missed", "cancelled", "booked", "waiting", "left", "confirmed"]
+DayText = Annotated[str, Query(max_length=20)]
+RefText = Annotated[str, Query(max_length=80)]
+
+router = APIRouter(route_class=PageRoute)
+
+
+class DeskFormInvalid(Invalid):
+    """The form at the desk is not filled in so that it could be done."""
+
+    code = "desk_form_invalid"
+
+
+@router.get("/day")
+@needs("bookings:read")
+async def day_page(visit: Visiting, date: DayText = "", venue: RefText = "") -> Response:
+    """Show a day: each class with its seats, and the appointments, kept live."""
+    venue_id = ids.parse(ids.VENUE, venue) if venue else None
+    async with visit.open() as page:
+        venues = await venues_of(page.tx, tenant_id=visit.tenant_id)
+        today = await _today(page, visit)
+        chosen = _day(date) or today
+        found = await live.day_of(page.tx, tenant_id=visit.tenant_id, day=chosen, venue_id=venue_id)
+        return page.answer(
+            "day.html",
+            fragment="day_live.html",
+            day=found,
+            venues=venues,
+            today=today,
+            before=chosen - timedelta(days=1),
+            after=chosen + timedelta(days=1),
+            asked={"date": chosen.isoformat(), "venue": venue if venue_id else ""},
+        )
+
+
+@router.get("/day/classes/{class_ref}")
+@needs("bookings:read")
+async def class_page(visit: Visiting, class_ref: str, done: Done = "") -> Response:
+    """Show who comes to a class and who waits, kept live, with what is done at the counter."""
+    class_id = ids.parse(ids.CLASS, class_ref)
+    async with visit.open() as page:
+        found = await class_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id)
+        return page.answer(
+            "class.html",
+            fragment="class_live.html",
+            id=class_ref,
+            a_class=found,
+            head=await class_head(page.tx, tenant_id=visit.tenant_id, class_id=class_id),
+            roster=await live.roster_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id),
+            done=done,
+            reason_max=_REASON_MAX,
+            new_booking=ids.show(ids.BOOKING, ids.new()),
+        )
+
+
+@router.post("/day/classes/{class_ref}/bookings")
+@needs("bookings:write")
+async def walk_in(visit: Visiting, class_ref: str) -> Response:
+    """Give somebody at the counter a seat; beyond the capacity or a rule only with a reason, by whoever may."""
+    class_id = ids.parse(ids.CLASS, class_ref)
+    fields = await visit.form()
+    reason = printable(fields.get("reason", ""))[:_REASON_MAX] or None
+    if reason:
+        require(visit.principal.permissions, "bookings:override")
+    async with visit.open() as page:
+        await class_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id)
+        await bookings.book(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            class_id=class_id,
+            customer_id=await _customer(page, visit, fields),
+            seats=_seats(fields),
+            source="walk_in" if fields.get("is_here") else "desk",
+            actor=visit.actor,
+            now=visit.now,
+            override_reason=reason,
+            booking_id=_new_booking(fields),
+        )
+    return to(f"/day/classes/{class_ref}?done=booked")
+
+
+@router.post("/day/classes/{class_ref}/waitlist")
+@needs("bookings:write")
+async def wait(visit: Visiting, class_ref: str) -> Response:
+    """Put somebody on the waitlist."""
+    class_id = ids.parse(ids.CLASS, class_ref)
+    fields = await visit.form()
+    async with visit.open() as page:
+        await class_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id)
+        await bookings.join_waitlist(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            class_id=class_id,
+            customer_id=await _customer(page, visit, fields),
+            count=_seats(fields),
+            actor=visit.actor,
+            now=visit.now,
+        )
+    return to(f"/day/classes/{class_ref}?done=waiting")
+
+
+@router.post("/day/classes/{class_ref}/waitlist/{entry_ref}/leave")
+@needs("bookings:write")
+async def leave(visit: Visiting, class_ref: str, entry_ref: str) -> Response:
+    """Take somebody off the waitlist."""
+    class_id, entry_id = ids.parse(ids.CLASS, class_ref), ids.parse(ids.WAITLIST_ENTRY, entry_ref)
+    await visit.form()
+    async with visit.open() as page:
+        await bookings.leave_waitlist(
+            page.tx, tenant_id=visit.tenant_id, entry_id=entry_id, actor=visit.actor, now=visit.now
+        )
+    return to(f"/day/classes/{ids.show(ids.CLASS, class_id)}?done=left")
+
+
+@router.post("/bookings/{booking_ref}/check-in")
+@needs("bookings:write")
+async def check_in(visit: Visiting, booking_ref: str) -> Response:
+    """Note that somebody is here."""
+    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
+    async with visit.open() as page:
+        done = await bookings.check_in(
+            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
+        )
+    return _back(fields, done, "in")
+
+
+@router.post("/bookings/{booking_ref}/undo-check-in")
+@needs("bookings:write")
+async def undo_check_in(visit: Visiting, booking_ref: str) -> Response:
+    """Take back that somebody is here."""
+    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
+    async with visit.open() as page:
+        done = await bookings.undo_check_in(
+            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
+        )
+    return _back(fields, done, "out")
+
+
+@router.post("/bookings/{booking_ref}/no-show")
+@needs("bookings:write")
+async def no_show(visit: Visiting, booking_ref: str) -> Response:
+    """Note that somebody did not come."""
+    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
+    async with visit.open() as page:
+        done = await bookings.mark_no_show(
+            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
+        )
+    return _back(fields, done, "missed")
+
+
+@router.get("/bookings")
+@needs("bookings:read")
+async def booking_list(  # noqa: PLR0917 - the filters of a page
+    visit: Visiting,
+    status: Status = "",
+    customer: RefText = "",
+    number: Annotated[str, Query(max_length=20)] = "",
+    date: DayText = "",
+    before_id: Before = None,
+) -> Response:
+    """Show bookings, newest first."""
+    day = _day(date)
+    asked = {
+        "status": status,
+        "customer": printable(customer),
+        "number": printable(number).upper(),
+        "date": day.isoformat() if day else "",
+    }
+    given = {
+        "status": status or None,
+        "customer": ids.parse(ids.CUSTOMER, customer) if customer else None,
+        "number": asked["number"] or None,
+        "since": day,
+        "until": day + timedelta(days=1) if day else None,
+    }
+    wanted = Slice(ROWS, ids.parse(ids.BOOKING, before_id) if before_id else None)
+    async with visit.open() as page:
+        found = await bookings.bookings(page.tx, tenant_id=visit.tenant_id, page=wanted, given=given)
+        return page.answer(
+            "bookings.html",
+            bookings=[(ids.show(ids.BOOKING, row.id), ids.show(ids.CUSTOMER, row.customer), row) for row in found.rows],
+            after=ids.show(ids.BOOKING, found.next_after) if found.next_after else None,
+            is_newest=before_id is None,
+            statuses=STATUSES,
+            asked=asked,
+        )
+
+
+@router.get("/bookings/{booking_ref}")
+@needs("bookings:read")
+async def booking_page(visit: Visiting, booking_ref: str, done: Done = "") -> Response:
+    """Show one booking: what was booked and paid, under which terms, and what cancelling it would do."""
+    booking_id = ids.parse(ids.BOOKING, booking_ref)
+    async with visit.open() as page:
+        found = await bookings.booking_view(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id)
+        return page.answer(
+            "booking.html",
+            id=booking_ref,
+            booking=found,
+            customer_id=ids.show(ids.CUSTOMER, found.customer),
+            class_id=ids.show(ids.CLASS, found.class_) if found.class_ else None,
+            told=await _consequence(page, visit, booking_id, found.status),
+            done=done,
+            reason_max=_REASON_MAX,
+        )
+
+
+@router.post("/bookings/{booking_ref}/cancel")
+@needs("bookings:write")
+async def cancel(visit: Visiting, booking_ref: str) -> Response:
+    """Cancel for the customer, by the terms, or for the business, which gives everything back."""
+    booking_id = ids.parse(ids.BOOKING, booking_ref)
+    fields = await visit.form()
+    async with visit.open() as page:
+        await bookings.cancel(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            booking_id=booking_id,
+            is_customer=fields.get("who") != "business",
+            reason=printable(fields.get("reason", ""))[:_REASON_MAX] or None,
+            actor=visit.actor,
+            now=visit.now,
+        )
+    return to(f"/bookings/{booking_ref}?done=cancelled")
+
+
+async def _consequence(page: Page, visit: Visit, booking_id: UUID, status: str) -> bookings.Told | None:
+    """Return what cancelling would do; None where nothing is left to cancel."""
+    if status not in ("requested", "held", "booked"):
+        return None
+    try:
+        return await bookings.consequence(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, now=visit.now)
+    except Conflict:
+        return None
+
+
+async def _customer(page: Page, visit: Visit, fields: dict[str, str]) -> UUID:
+    """Return who stands at the counter: by id, or by address, added if need be. Raises DeskFormInvalid, EmailInvalid, IdInvalid."""
+    who = fields.get("who", "").strip()
+    if who.startswith(f"{ids.CUSTOMER}_"):
+        return ids.parse(ids.CUSTOMER, who)
+    if "@" not in who:
+        wrong = FieldError("who", "invalid", "an e-mail address or a customer's id")
+        raise DeskFormInvalid(
+            "Say who: an e-mail address, or a customer's id.", hint="Go back and fill it in.", fields=(wrong,)
+        )
+    name = printable(fields.get("name", ""))[:_NAME_MAX] or None
+    return await people.customer_for(
+        page.tx, tenant_id=visit.tenant_id, email=who, name=name, actor=visit.actor, now=visit.now
+    )
+
+
+def _seats(fields: dict[str, str]) -> int:
+    text = fields.get("seats", "1")
+    seats = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0
+    if not 1 <= seats <= _SEATS_MAX:
+        raise DeskFormInvalid(f"Seats are a whole number from 1 to {_SEATS_MAX}.", hint="Go back and correct it.")
+    return seats
+
+
+def _new_booking(fields: dict[str, str]) -> UUID | None:
+    """Return the id that the form was made with: sending it twice is booking once."""
+    return ids.parse(ids.BOOKING, fields["booking"]) if fields.get("booking") else None
+
+
+def _back(fields: dict[str, str], done: bookings.Booking, word: Done) -> Response:
+    """Go back to where the form was: the class, or the booking."""
+    if fields.get("from") == "class" and done.class_id:
+        return to(f"/day/classes/{ids.show(ids.CLASS, done.class_id)}?done={word}")
+    return to(f"/bookings/{ids.show(ids.BOOKING, done.id)}?done={word}")
+
+
+async def _today(page: Page, visit: Visit) -> date:
+    return local_day(visit.now, await time_zone_of(page.tx, tenant_id=visit.tenant_id))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None

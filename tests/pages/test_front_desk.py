@@ -1,0 +1,189 @@
+"""The front desk sees the day, gives seats, checks people in and cancels; what it may not do it is not offered."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from visitors import Markup, Site, Visitor
+
+pytestmark = pytest.mark.anyio
+
+ZONE = ZoneInfo("Europe/Berlin")
+
+
+class Desk:
+    """A business with a class of three seats that begins in half an hour, and an empty one tomorrow."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+        self.venue = self.soon = self.later = ""
+
+    async def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {self.visitor.key}"}
+        answer = await self.visitor.http.request(method, path, json=body, headers=headers)
+        assert answer.status_code < 300, (path, answer.text)
+        return dict(answer.json())
+
+    async def open(self) -> "Desk":
+        self.venue = (await self.ask("POST", "/v1/venues", {"name": "Harbour", "time_zone": ZONE.key}))["id"]
+        begins = datetime.now(UTC) + timedelta(minutes=20)
+        self.soon = await self.class_at(begins, "Flow <b>", 3)
+        self.later = await self.class_at(begins + timedelta(days=1), "Slow", 3)
+        return self
+
+    async def class_at(self, at: datetime, title: str, capacity: int) -> str:
+        there = at.astimezone(ZONE)
+        body = {
+            "venue": self.venue, "title": title, "duration_min": 60, "capacity": capacity, "credit_cost": 0,
+            "local_date": str(there.date()), "local_start": f"{there:%H:%M}", "is_published": True,
+        }  # fmt: skip
+        return str((await self.ask("POST", "/v1/classes", body))["id"])
+
+    async def give(self, who: str, *, of: str = "", **more: str) -> Any:
+        fields = {"who": who, "seats": "1"} | more
+        return await self.visitor.post(f"/day/classes/{of or self.soon}/bookings", fields)
+
+    async def bookings(self, of: str = "") -> list[dict[str, Any]]:
+        return list((await self.ask("GET", f"/v1/bookings?class={of or self.soon}"))["data"])
+
+
+@pytest.fixture
+async def desk(site: Site) -> Desk:
+    return await Desk(site.lived).open()
+
+
+async def test_the_day_shows_its_classes_and_the_class_who_comes(desk: Desk):
+    day = await desk.visitor.page("/day")
+    await desk.give("ann@example.org", name="Ann <i>", is_here="1")
+    a_class = await desk.visitor.page(f"/day/classes/{desk.soon}")
+    bookings = await desk.visitor.page("/bookings")
+    number = (await desk.bookings())[0]["number"]
+    part = await desk.visitor.get("/day", **{"hx-request": "true"})
+
+    assert "Flow &lt;b&gt;" in day
+    assert "0 of 3" in day
+    assert "Ann &lt;i&gt;" in a_class
+    assert "1 of 3" in a_class
+    assert number in bookings
+    assert "1 of 3" in part.text
+    assert "<html" not in part.text
+    for page in (day, a_class, bookings, await desk.visitor.page(f"/bookings/{(await desk.bookings())[0]['id']}")):
+        assert Markup(page).crossed == []
+
+
+async def test_a_seat_is_given_once_people_are_checked_in_and_cancelled(desk: Desk):
+    form = await desk.visitor.page(f"/day/classes/{desk.soon}")
+    new = re.search(r'name="booking" value="(bkg_[a-z0-9]+)"', form)
+    assert new
+    twice = [await desk.give("ann@example.org", booking=new[1]) for _ in range(2)]
+    (booking,) = await desk.bookings()
+    path = f"/bookings/{booking['id']}"
+
+    here = await desk.visitor.post(f"{path}/check-in", {"from": "class"})
+    attended = (await desk.bookings())[0]["status"]
+    undone = await desk.visitor.post(f"{path}/undo-check-in")
+    told = await desk.visitor.page(path)
+    gone = await desk.visitor.post(f"{path}/cancel", {"who": "business", "reason": "the room is flooded"})
+    again = await desk.visitor.post(f"{path}/cancel", {"who": "business"})
+    after = await desk.visitor.page(path)
+
+    assert [each.headers["location"] for each in twice] == [f"/day/classes/{desk.soon}?done=booked"] * 2
+    assert (booking["id"], attended) == (new[1], "attended")
+    assert here.headers["location"] == f"/day/classes/{desk.soon}?done=in"
+    assert undone.headers["location"] == f"{path}?done=out"
+    assert "The business takes the seat back" in told
+    assert (gone.status_code, again.status_code) == (303, 409)
+    assert "the room is flooded" in after
+    assert [each["status"] for each in await desk.bookings()] == ["cancelled"]
+
+
+async def test_a_full_class_takes_nobody_but_with_a_reason_and_lets_others_wait_in_order(desk: Desk):
+    for name in ("a", "b", "c"):
+        await desk.give(f"{name}@example.org", of=desk.later)
+    full = await desk.give("d@example.org", of=desk.later)
+    waits = [
+        await desk.visitor.post(f"/day/classes/{desk.later}/waitlist", {"who": f"{name}@example.org"}) for name in "de"
+    ]
+    beyond = await desk.give("f@example.org", of=desk.later, reason="her birthday")
+    page = await desk.visitor.page(f"/day/classes/{desk.later}")
+    entry = re.search(r"/waitlist/(wle_[a-z0-9]+)/leave", page)
+    assert entry
+    left = await desk.visitor.post(f"/day/classes/{desk.later}/waitlist/{entry[1]}/leave")
+
+    assert full.status_code == 409
+    assert "full" in full.text
+    assert [each.status_code for each in (*waits, beyond, left)] == [303] * 4
+    assert "overbooked" in page
+    assert "her birthday" in page
+    assert page.index("d@example.org") < page.index("e@example.org")
+    assert len(await desk.bookings(desk.later)) == 4
+
+
+async def test_what_is_wrong_is_told_and_changes_nothing(desk: Desk):
+    refused = [
+        await desk.give("nobody"),
+        await desk.give("ann@example.org", seats="0"),
+        await desk.give("ann@example.org", seats="9" * 40),
+        await desk.give("cus_00000000000000000000000000"),
+        await desk.give("\x00@\x1b", name="x" * 9000),
+        await desk.visitor.get("/bookings?customer=x"),
+        await desk.visitor.get("/day/classes/cls_00000000000000000000000000"),
+        await desk.visitor.get("/day?venue=ven_1"),
+    ]
+
+    assert {each.status_code for each in refused} <= {400, 404, 409, 422}, [each.status_code for each in refused]
+    assert await desk.bookings() == []
+    assert (await desk.visitor.get("/day?date=tomorrow")).status_code == 200
+
+
+async def test_another_business_sees_and_does_nothing(desk: Desk, site: Site):
+    await desk.give("ann@example.org")
+    (booking,) = await desk.bookings()
+    foreign = [
+        await site.empty.get(f"/day/classes/{desk.soon}"),
+        await site.empty.get(f"/bookings/{booking['id']}"),
+        await site.empty.post(f"/bookings/{booking['id']}/check-in"),
+        await site.empty.post(f"/bookings/{booking['id']}/no-show"),
+        await site.empty.post(f"/bookings/{booking['id']}/cancel"),
+        await site.empty.post(f"/day/classes/{desk.soon}/bookings", {"who": "x@example.org", "seats": "1"}),
+        await site.empty.post(f"/day/classes/{desk.soon}/waitlist", {"who": "x@example.org"}),
+    ]
+
+    assert [each.status_code for each in foreign] == [404] * 7
+    assert "Flow" not in await site.empty.page("/day")
+    assert [each["status"] for each in await desk.bookings()] == ["booked"]
+
+
+async def test_whoever_may_only_look_is_offered_no_act_and_does_none(desk: Desk, site: Site):
+    await desk.give("ann@example.org")
+    (booking,) = await desk.bookings()
+    scopes = ["bookings:read", "payments:read", "credits:read"]
+    key = (await desk.ask("POST", "/v1/api-keys", {"name": "eyes", "scopes": scopes}))["key"]
+    eyes = Visitor(desk.visitor.stage, key, site.stranger)
+    assert (await eyes.sign_in()).status_code == 303
+
+    page = await eyes.page(f"/day/classes/{desk.soon}")
+    refused = [
+        await eyes.post(f"/bookings/{booking['id']}/check-in"),
+        await eyes.post(f"/bookings/{booking['id']}/cancel"),
+        await eyes.post(f"/day/classes/{desk.soon}/bookings", {"who": "x@example.org", "seats": "1"}),
+    ]
+
+    assert "Give a seat" not in page
+    assert "check-in" not in page
+    assert [each.status_code for each in refused] == [403] * 3
+    assert len(await desk.bookings()) == 1
+
+
+async def test_reports_show_attendance_and_what_is_owed(desk: Desk):
+    await desk.give("ann@example.org", is_here="1")
+    today = await desk.visitor.page("/reports/attendance")
+    by_class = await desk.visitor.page("/reports/attendance?by=title")
+    owed = await desk.visitor.page("/reports/credits")
+
+    assert "<svg" in today
+    assert "Flow &lt;b&gt;" in by_class
+    assert "Nothing is owed" in owed
+    assert (await desk.visitor.get("/reports/attendance?by=luck")).status_code == 400
