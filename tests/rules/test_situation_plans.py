@@ -120,9 +120,11 @@ async def test_a_situation_is_read_in_as_many_statements_whatever_is_asked(busy)
     ahead = "select count(*) from booking where customer_id = $1 and starts_at > $2 and is_live"
     assert found.own.to_come == await studio.stage.value(ahead, customer, NOW) > 30
     assert [each.code for each in rules.failures(found)] == [
+        "too_many_on_day",
         "too_many_in_week",
         "too_many_to_come",
         "too_many_credits_ahead",
+        "too_many_offences",
     ]
 
 
