@@ -44,6 +44,25 @@ insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount)
 select tenant_id, new_id(), customer_id, pool, 'booking:1', 3 from credit_lot
 """
 
+_CLASS = """
+insert into class_instance (tenant_id, id, venue_id, title, credit_cost, local_date, local_start, time_zone, starts_at, ends_at, capacity,
+  booked, waiting)
+select tenant_id, new_id(), tenant_id, 'Flow', 1, '2099-01-05', '09:00', 'UTC', '2099-01-05T09:00Z', '2099-01-05T10:00Z', 9, {booked}, {waiting}
+from tenant
+"""
+_BOOKING = """
+insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_id, status, starts_at, ends_at, local_date, source, paid_with,
+  terms, snapshot, cancel_by, booked_by)
+select c.tenant_id, new_id(), 'ABCDEFG', c.id, 'class', i.id, i.venue_id, 'booked', {at}, i.ends_at, i.local_date, 'online', '{paid_with}',
+  '{{}}', '{{}}', now(), 'operator' from customer c, class_instance i
+"""
+_ENTRY = """
+insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, joined_by)
+select tenant_id, new_id(), new_id(), id, 1, 'promoted', 'operator' from customer
+"""
+_CLASS_ID = "select id from class_instance where tenant_id = $1"
+_BOOKING_ID = "select id from booking where tenant_id = $1"
+
 _SAGA = """
 insert into saga (tenant_id, id, kind, state, gateway_account_id, subject, plan, amount_minor, currency, actor, ended_at)
 select tenant_id, new_id(), 'tests.two_steps', '{state}', id, 'sub_1', '{{}}', 99999, 'EUR', 'operator', {ended} from gateway_account
@@ -397,6 +416,29 @@ BREAKS = {
         ("alter table credit_spend drop constraint credit_spend_once", _SPEND, _SPEND),
         "select id from credit_spend where tenant_id = $1 order by id limit 1",
         "spd",
+    ),
+    "seats_counted_are_seats_booked": Break(CHECKOUT, (_CLASS.format(booked=1, waiting=0),), _CLASS_ID, "cls"),
+    "waiting_is_counted": Break(CHECKOUT, (_CLASS.format(booked=0, waiting=1),), _CLASS_ID, "cls"),
+    "credits_spent_are_of_bookings": Break(
+        CHECKOUT,
+        (_CLASS.format(booked=1, waiting=0), _BOOKING.format(at="i.starts_at", paid_with="credits")),
+        _BOOKING_ID,
+        "bkg",
+    ),
+    "spends_for_bookings_are_theirs": Break(
+        CHECKOUT, (_SPEND,), "select id from credit_spend where tenant_id = $1", "spd"
+    ),
+    "bookings_are_as_their_class": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at - interval '1 hour'", paid_with="nothing"),
+        ),
+        _BOOKING_ID,
+        "bkg",
+    ),
+    "promoted_entries_have_their_booking": Break(
+        CHECKOUT, (_ENTRY,), "select id from waitlist_entry where tenant_id = $1", "wle"
     ),
     "licences_exist_once": Break(
         FULL_REFUND,

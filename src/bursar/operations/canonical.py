@@ -57,9 +57,13 @@ or exists (select from subscription x where x.tenant_id = $1 and x.customer_id =
 or exists (select from payment_method x where x.tenant_id = $1 and x.customer_id = c.id)
 or exists (select from licence x where x.tenant_id = $1 and x.customer_id = c.id and x.status <> 'superseded')
 or exists (select from credit_spend x where x.tenant_id = $1 and x.customer_id = c.id)
+or exists (select from booking x where x.tenant_id = $1 and x.customer_id = c.id)
+or exists (select from waitlist_entry x where x.tenant_id = $1 and x.customer_id = c.id)
 or exists (select from gateway_object x where x.tenant_id = $1 and x.gateway_account_id = c.gateway_account_id
            and x.kind = 'customer' and x.ref = c.gateway_ref)
 """
+
+_CLASS: Final = f"v.name, c.title, {_at('c.starts_at')}"
 
 LINES: Final[dict[str, str]] = {
     "customer": _lines(
@@ -172,6 +176,33 @@ where l.tenant_id = $1 and (l.grant_id is null or n.id is not null)
     "credit_spend": _lines(
         "s.reference, cn.name, s.pool, s.amount, s.returned",
         "from credit_spend s left join customer_name cn on cn.id = s.customer_id where s.tenant_id = $1",
+    ),
+    "class_instance": _lines(
+        f"{_CLASS}, {_at('c.ends_at')}, c.status, c.is_published, c.credit_cost, c.pools, c.capacity, c.overbook, c.held, c.booked, c.waiting",
+        """
+from class_instance c left join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
+where c.tenant_id = $1 and c.status <> 'deleted'
+""",
+    ),
+    # Its number is random, and which class it is of, the class's own name and time say.
+    "booking": _lines(
+        f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.credits_back, "
+        f"b.price_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
+        """
+from booking b
+left join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id left join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id
+left join customer_name cn on cn.id = b.customer_id
+where b.tenant_id = $1
+""",
+    ),
+    "waitlist_entry": _lines(
+        f"{_CLASS}, cn.name, w.seq, w.seats, w.status",
+        """
+from waitlist_entry w
+left join class_instance c on c.tenant_id = w.tenant_id and c.id = w.class_id left join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
+left join customer_name cn on cn.id = w.customer_id
+where w.tenant_id = $1
+""",
     ),
     "entitlement": _lines(
         f"n.name, cn.name, e.kind, e.key, e.amount_max, e.per, e.status, {_at('e.starts_at')}, {_at('e.ends_at')}",

@@ -20,7 +20,7 @@ from bursar.money.merging import RegisterKey, rewrite
 if TYPE_CHECKING:
     from bursar.money.applying.batch import Account
 
-ANSWERS_OF: Final = r"/v1/(customers|disputes|portal-sessions|unmatched-payments|manual-|licence-)"
+ANSWERS_OF: Final = r"/v1/(bookings|customers|disputes|portal-sessions|unmatched-payments|manual-|licence-)"
 """Routes whose kept answers may show a person."""
 
 _MAKE_KEY = "insert into erasure_key (tenant_id, key) values ($1, $2) on conflict (tenant_id) do nothing"
@@ -119,6 +119,8 @@ union all select 'subscription', id from subscription where tenant_id = $1 and c
 union all select 'licence', id from licence where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'spend', id from credit_spend where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'lot', id from credit_lot where tenant_id = $1 and customer_id = any($2::uuid[])
+union all select 'booking', id from booking where tenant_id = $1 and customer_id = any($2::uuid[])
+union all select 'waitlist_entry', id from waitlist_entry where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'dispute', id from dispute where tenant_id = $1 and purchase_id = any($3::uuid[])
 union all select 'event', o.event_id from gateway_object o where o.tenant_id = $1 and o.purchase_id = any($3::uuid[])
 """
@@ -142,6 +144,11 @@ _FORGET_ATTENDEES = """
 update attendee set banned_reason = null, born_on = null, level = null, gender = null, notes = '', changed_at = clock_timestamp()
 where tenant_id = $1 and customer_id = any($2::uuid[])
 """
+# That somebody was there stays; what was written about why does not.
+_FORGET_REASONS = """
+update booking set cancel_reason = null, override_reason = case when override_reason is not null then 'erased' end
+where tenant_id = $1 and customer_id = any($2::uuid[]) and (cancel_reason is not null or override_reason is not null)
+"""
 _FORGET_ANSWERS = "update idempotency_answer set body = null where tenant_id = $1 and body is not null and route ~ $2"
 
 _PREFIX: Final = {
@@ -152,6 +159,8 @@ _PREFIX: Final = {
     "spend": ids.SPEND,
     "lot": ids.LOT,
     "event": ids.EVENT,
+    "booking": ids.BOOKING,
+    "waitlist_entry": ids.WAITLIST_ENTRY,
 }
 _WORD_LENGTH_MIN: Final = 4
 CLOCKS_APART: Final = timedelta(minutes=10)
@@ -248,6 +257,7 @@ async def _redact_rows(tx: Transaction, *, account: "Account", customers: list[U
     await tx.execute(_SETTLEMENTS, tenant_id, customers)
     await tx.execute(_STEPS, tenant_id, customers)
     await tx.execute(_ASKED_PAYMENTS, tenant_id, account.id, customers)
+    await tx.execute(_FORGET_REASONS, tenant_id, customers)
     # The salt makes it useless to try devices that are known from elsewhere.
     await tx.execute(_DEVICES, tenant_id, customers, os.urandom(16).hex())
 

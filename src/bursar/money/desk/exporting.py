@@ -37,6 +37,7 @@ _PREFIXES: Final = {
     "entitlement_id": ids.ENTITLEMENT,
     "licence_id": ids.LICENCE,
     "event_id": ids.EVENT,
+    "class_id": ids.CLASS,
 }
 
 _PAGE = "and x.id > $3 order by x.id limit $4"
@@ -78,6 +79,8 @@ union all select 'subscription', s.id from subscription s where s.tenant_id = $1
 union all select 'licence', l.id from licence l where l.tenant_id = $1 and l.customer_id = any($2::uuid[])
 union all select 'spend', s.id from credit_spend s where s.tenant_id = $1 and s.customer_id = any($2::uuid[])
 union all select 'lot', l.id from credit_lot l where l.tenant_id = $1 and l.customer_id = any($2::uuid[])
+union all select 'booking', b.id from booking b where b.tenant_id = $1 and b.customer_id = any($2::uuid[])
+union all select 'waitlist_entry', w.id from waitlist_entry w where w.tenant_id = $1 and w.customer_id = any($2::uuid[])
 union all select 'order', o.id from customer_order o where o.tenant_id = $1 and o.customer_id = any($2::uuid[])
 """
 _SUBJECT_PREFIXES: Final = {
@@ -89,6 +92,8 @@ _SUBJECT_PREFIXES: Final = {
     "spend": ids.SPEND,
     "lot": ids.LOT,
     "order": ids.ORDER,
+    "booking": ids.BOOKING,
+    "waitlist_entry": ids.WAITLIST_ENTRY,
 }
 
 _RECORDS = """select x.id, x.at, x.actor, x.action, x.event_id, x.subject,
@@ -212,6 +217,21 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "licence_activations": (ids.ACTIVATION, _DEVICES),
+    "bookings": (
+        ids.BOOKING,
+        _of_customer(
+            "booking",
+            """x.customer_id, x.number, x.kind, x.status, x.seats, x.starts_at, x.ends_at, x.snapshot::text as snapshot, x.source, x.paid_with,
+  x.credit_cost, x.spend_id, x.price_minor, x.currency, x.cancel_by, x.override_reason, x.cancelled_at, x.cancel_reason, x.credits_back,
+  x.attended_at, x.created_at""",
+        ),
+    ),
+    "waitlist_entries": (
+        ids.WAITLIST_ENTRY,
+        _of_customer(
+            "waitlist_entry", "x.customer_id, x.class_id, x.seats, x.status, x.told, x.ended_at, x.created_at"
+        ),
+    ),
     "attendees": (ids.CUSTOMER, _ATTENDEES),
     "visits": (ids.SESSION, _VISITS),
 }
@@ -220,7 +240,7 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
 STATEMENTS: Final = tuple(statement for _, statement in SECTIONS.values())
 """For the test that prepares every statement."""
 
-_JSON_COLUMNS: Final = ("lines", "spec", "changes", "texts", "files")
+_JSON_COLUMNS: Final = ("lines", "spec", "changes", "texts", "files", "snapshot")
 
 _NAMES = """
 select c.gateway_account_id as account_id, c.gateway_ref as ref, c.email from customer c

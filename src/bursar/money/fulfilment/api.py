@@ -1,12 +1,13 @@
 """Routes of what customers have and use: credits, entitlements, licences."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
+from bursar.kernel.errors import Conflict
 from bursar.kernel.http import Input, Instant, Key, Name, Page, PageFilters, Reason, View, page_of
 from bursar.kernel.http.identifiers import CustomerId, LotId, SpendId
 from bursar.kernel.listing import ASKED
@@ -113,10 +114,21 @@ async def list_entitlements_of_customer(
         return page_of(await queries.entitlements(tx, tenant_id=caller.tenant_id, page=filters.slice, given=given))
 
 
+class SpendReserved(Conflict):
+    """The spend is something's own: it begins and ends with that."""
+
+    code = "spend_reserved"
+
+
+RESERVED: Final = "booking:"
+"""How references begin that are given by what spends credits here: they are taken with it, and go back with it."""
+
+
 @router.post("/credit-spends", status_code=201)
 @needs("credits:write")
 async def spend_credits(caller: CallerOf, new: NewSpend) -> Spend:
     """Spend credits, soonest-expiring first. Refused with `credits_insufficient` when they do not cover the amount."""
+    _require_free(new.reference)
     async with caller.transaction() as tx:
         await require_customer(tx, tenant_id=caller.tenant_id, customer_id=new.customer)
         spent = await spending.spend(
@@ -145,6 +157,7 @@ async def get_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) 
 async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) -> Spend:
     """Give the credits of a spend back to the lots they came from. Repeating it changes nothing."""
     async with caller.transaction() as tx:
+        _require_free((await spending.spend_of(tx, tenant_id=caller.tenant_id, spend_id=spend)).reference)
         given = await spending.give_back(tx, tenant_id=caller.tenant_id, spend_id=spend, actor=caller.actor)
     return _shown(given)
 
@@ -167,6 +180,14 @@ async def adjust_credits(caller: CallerOf, new: NewAdjustment) -> Adjustment:
             now=caller.now(),
         )
     return Adjustment(lot=lot, customer=new.customer, pool=new.pool, amount=new.amount, expires_at=new.expires_at)
+
+
+def _require_free(reference: str) -> None:
+    if reference.startswith(RESERVED):
+        raise SpendReserved(
+            f"references that begin with {RESERVED} are of bookings",
+            hint="Book, or cancel the booking: its credits go back with it. For a spend of your own choose another reference.",
+        )
 
 
 def _with_status(filters: EntitlementFilters) -> dict[str, object]:
