@@ -32,6 +32,10 @@ KINDS = {
     "price": ids.PRICE,
     "saga": ids.SAGA,
     "gateway_account": ids.GATEWAY_ACCOUNT,
+    "a_class": ids.CLASS,
+    "booking": ids.BOOKING,
+    "entry": ids.WAITLIST_ENTRY,
+    "asked": ids.SESSION,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""
 

@@ -17,6 +17,7 @@ from bursar.web.pages import (
     account,
     alerting,
     attendance,
+    booking,
     browsing,
     circuits,
     dead,
@@ -78,6 +79,7 @@ for _part in (
     operating,
     standing,
     shopping,
+    *booking.PARTS,
 ):
     router.include_router(_part.router)
 router.include_router(last_resort)

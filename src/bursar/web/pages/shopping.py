@@ -20,7 +20,7 @@ from bursar.kernel.amounts import Money
 from bursar.kernel.auth import public
 from bursar.kernel.auth.pace import tell
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Invalid
+from bursar.kernel.errors import Invalid, NotFound
 from bursar.kernel.http.addresses import client_address, source_of
 from bursar.kernel.identity import tokens
 from bursar.kernel.rate_limits import Limit, RateLimited
@@ -42,6 +42,12 @@ _BUYER: Final = "buyer"
 """How the audit trail names whoever buys with a link: nobody we know."""
 
 router = APIRouter(route_class=PageRoute)
+
+
+class BusinessNotFound(NotFound):
+    """There is no business at this address."""
+
+    code = "business_not_found"
 
 
 class BuyFormInvalid(Invalid):
@@ -95,7 +101,7 @@ async def offer(request: Request, business: str, lookup_key: str) -> Response:
     resources, tenant_id = resources_of(request), ids.parse(ids.TENANT, business)
     async with resources.db.tenant(tenant_id) as tx:
         found = await _offer(tx, tenant_id, lookup_key)
-        shop = await _shop(tx, tenant_id)
+        shop = await shop_of(tx, tenant_id)
     link, _ = tokens.make(tenant_id, ids.new())
     return _offered(shop, found, link=link)
 
@@ -114,10 +120,10 @@ async def buy(request: Request, business: str, lookup_key: str) -> Response:
     email = printable(fields.get("email", ""))
     async with resources.db.tenant(tenant_id) as tx:
         found = await _offer(tx, tenant_id, lookup_key)
-        shop = await _shop(tx, tenant_id)
+        shop = await shop_of(tx, tenant_id)
         call_id = await checkouts.started(tx, token)
     if call_id is None:
-        if not _is_address(email):
+        if not is_address(email):
             return _offered(shop, found, link=fields["link"], email=email, is_wrong=True)
         call_id = await _start(request, found, token, link=fields["link"], email=email)
     at_most = timedelta(seconds=resources.settings.outcome_wait_s)
@@ -155,7 +161,7 @@ async def _stands(request: Request, link: str, template: Template, *, n: str, is
     if token is not None:
         async with resources.db.tenant(token.tenant_id) as tx:
             found = await landing(tx, token, now=resources.now())
-            shop = await _shop(tx, token.tenant_id) if found else None
+            shop = await shop_of(tx, token.tenant_id) if found else None
     if token is None or found is None or shop is None:
         return HTMLResponse(render("landing_nothing.html"), 404, {"x-robots-tag": "noindex, nofollow"})
     path, looks = checkouts.path_of(link), _looks(n)
@@ -219,9 +225,13 @@ def _offered(shop: Shop, found: BuyLink, *, link: str, email: str = "", is_wrong
     )
 
 
-async def _shop(tx: Transaction, tenant_id: UUID) -> Shop:
+async def shop_of(tx: Transaction, tenant_id: UUID) -> Shop:
+    """Return a business as its customers see it. Raises BusinessNotFound."""
+    own_name = await tx.fetchval(_BUSINESS, tenant_id)
+    if own_name is None:
+        raise BusinessNotFound("There is no business at this address.", hint="Ask whoever gave you the address.")
     theme = await theme_of(tx, tenant_id=tenant_id)
-    name = theme.name or await tx.fetchval(_BUSINESS, tenant_id)
+    name = theme.name or own_name
     zone = await time_zone_of(tx, tenant_id=tenant_id)
     sheet = sha256(_sheet(theme).encode()).hexdigest()[:12] if theme.accent else None
     return Shop(ids.show(ids.TENANT, tenant_id), name, theme, zone, sheet)
@@ -252,7 +262,8 @@ def _every(found: BuyLink) -> str:
     return f"a {found.interval}" if found.interval_count == 1 else f"every {found.interval_count} {found.interval}s"
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether a text reads like an e-mail address."""
     local, at, host = text.rpartition("@")
     return bool(local and at and host) and " " not in text and len(text) <= _EMAIL_MAX and "@" not in local
 

@@ -10,7 +10,7 @@ Invariants:
 - a session is of one business and one address, and ends when it is ended, when nobody used it for a month, and after two.
 """
 
-from bursar.apps.booking.people.addresses import ONLINE, customer_for
+from bursar.apps.booking.people.addresses import ONLINE, customer_for, describe
 from bursar.apps.booking.people.attendees import Attendee, attendee_of, set_attendee
 from bursar.apps.booking.people.entering import (
     LETTER,
@@ -39,6 +39,7 @@ __all__ = [
     "attendee_of",
     "booking_of",
     "customer_for",
+    "describe",
     "dismiss",
     "dismiss_everywhere",
     "enter_by_code",

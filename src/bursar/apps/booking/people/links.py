@@ -1,15 +1,11 @@
 """Links to one booking: whoever has one sees it, and may cancel it. Random, kept as a hash; an id opens nothing."""
 
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.identity import tokens
-
-LINKS_MAX: Final = 20
-"""Links of one booking: each mail about it has its own."""
 
 _KEEP = """
 insert into booking_link (tenant_id, id, booking_id, secret_sha256, created_at) values ($1, $2, $3, $4, $5)
@@ -29,9 +25,10 @@ def link_for(tenant_id: UUID) -> str:
     return tokens.make(tenant_id, ids.new())[0]
 
 
-async def keep_link(tx: Transaction, token: tokens.Token, *, booking_id: UUID, now: datetime) -> None:
-    """Let a link open a booking from now on. Once more changes nothing."""
-    await tx.execute(_KEEP, token.tenant_id, token.id, booking_id, token.sha256, now)
+async def keep_link(tx: Transaction, token: tokens.Token, *, booking_id: UUID, now: datetime) -> bool:
+    """Let a link open a booking from now on; False where it was kept before, for whatever."""
+    kept = await tx.fetchval(_KEEP, token.tenant_id, token.id, booking_id, token.sha256, now)
+    return kept is not None
 
 
 async def booking_of(tx: Transaction, token: tokens.Token) -> UUID | None:

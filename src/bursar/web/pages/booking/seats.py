@@ -1,0 +1,312 @@
+"""One class: what it is, whether it can be booked and why not, and booking it: as a guest, with credits, or by waiting for a seat."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bursar.apps.booking import bookings, people, policies, rules
+from bursar.apps.booking.bookings import Booking, Landing
+from bursar.apps.booking.bookings.models import Pays
+from bursar.apps.booking.schedule import ClassNotFound, times
+from bursar.kernel import ids
+from bursar.kernel.auth import public
+from bursar.kernel.auth.refusals import FormRefused
+from bursar.kernel.db import Transaction
+from bursar.kernel.errors import Conflict, DomainError
+from bursar.kernel.identity import tokens
+from bursar.money import calls, customers
+from bursar.money.storefront import BuyLink, buy_links
+from bursar.web.pages.booking.front import Front, opened
+from bursar.web.pages.booking.why import Why, of_failures, of_refusal
+from bursar.web.pages.reads.own_bookings import Own, Waiting, booking_in, own_booking, waiting
+from bursar.web.pages.reads.timetable import Listed, listed_class
+from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.shopping import is_address
+from bursar.web.pages.texts import printable
+from bursar.web.pages.visits import require_same_origin
+
+SEATS_MAX: Final = 9
+_NAME_MAX: Final = 120
+_PAYS: Final[dict[str, Pays]] = {"auto": "auto", "credits": "credits", "money": "money"}
+
+router = APIRouter(route_class=PageRoute)
+
+
+class FormStale(FormRefused):
+    """The form is not as it was shown."""
+
+    code = "form_stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a class stands for whoever is signed in. way: how the seat would be paid. why: every rule in the way.
+
+    balance: credits that can be spent on it. packs: what could be bought with a link instead.
+    """
+
+    own: Own | None = None
+    wait: Waiting | None = None
+    balance: int = 0
+    is_covered: bool = False
+    why: tuple[Why, ...] = ()
+    packs: tuple[BuyLink, ...] = ()
+
+    @property
+    def is_only_full(self) -> bool:
+        return bool(self.why) and all(each.code == "class_full" for each in self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What stood in the form that was refused."""
+
+    name: str = ""
+    email: str = ""
+    seats: str = "1"
+    wrong: tuple[str, ...] = ()
+
+
+@router.get("/b/{business}/classes/{a_class}")
+@public
+async def one_class(request: Request, business: str, a_class: str) -> Response:
+    """Show a class, and how to get a seat in it."""
+    class_id = _id(request, a_class)
+    async with opened(request, business) as (front, tx):
+        return await _shown(front, tx, class_id)
+
+
+@router.post("/b/{business}/classes/{a_class}/bookings")
+@public
+async def book(request: Request, business: str, a_class: str) -> Response:
+    """Book seats. Whoever has to pay is led on to the payment; sending the form twice books once."""
+    class_id = _id(request, a_class)
+    async with opened(request, business) as (front, tx):
+        listed = await _class(tx, front, class_id)
+    fields = await front.form()
+    token = _token(front, fields.get("link", ""))
+    typed = _typed(front, fields)
+    if typed.wrong:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            return await _shown(front, tx, class_id, typed=typed, status=422)
+    pays: Pays = _PAYS.get(fields.get("pays", ""), "auto") if front.visitor else _guest_pays(listed)
+    try:
+        booking_id, is_held = await _booked(
+            front, token, class_id=class_id, typed=typed, pays=pays, link=fields["link"]
+        )
+    except DomainError as refusal:
+        return await _told(front, token, class_id, typed=typed, refusal=refusal, link=fields["link"])
+    path = _path(front, booking_id, link=fields["link"])
+    if is_held:
+        await _wait_for_page(front, booking_id)
+        return front.to(f"{path}/pay")
+    return front.to(path)
+
+
+@router.post("/b/{business}/classes/{a_class}/waitlist")
+@public
+async def wait(request: Request, business: str, a_class: str) -> Response:
+    """Let whoever is signed in wait for a seat."""
+    class_id = _id(request, a_class)
+    async with opened(request, business) as (front, tx):
+        await _class(tx, front, class_id)
+    await front.form()
+    if not front.visitor:
+        return front.to(f"{front.base}/sign-in?next={front.base}/classes/{a_class}")
+    try:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            customer = await people.customer_for(
+                tx, tenant_id=front.tenant_id, email=front.visitor.email, name=None, actor=front.actor, now=front.now
+            )
+            await bookings.join_waitlist(
+                tx,
+                tenant_id=front.tenant_id,
+                class_id=class_id,
+                customer_id=customer,
+                actor=front.actor,
+                now=front.now,
+            )
+    except Conflict as refusal:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            return await _shown(front, tx, class_id, refused=of_refusal(refusal, is_known=True), status=409)
+    return front.to(f"{front.base}/classes/{a_class}")
+
+
+async def _booked(
+    front: Front, token: tokens.Token, *, class_id: UUID, typed: Typed, pays: Pays, link: str
+) -> tuple[UUID, bool]:
+    """Book, and let the form's link open the booking; return it, and whether it has to be paid. Raises what `book` raises."""
+    async with front.resources.db.tenant(front.tenant_id) as tx:
+        done = await people.booking_of(tx, token)
+        if done:
+            return done, False
+    booking_id = ids.new()
+    page = f"{front.site}{_path(front, booking_id, link=link)}"
+    async with front.resources.db.tenant(front.tenant_id) as tx:
+        customer = await people.customer_for(
+            tx,
+            tenant_id=front.tenant_id,
+            email=typed.email,
+            name=typed.name or None,
+            actor=front.actor,
+            now=front.now,
+        )
+        made: Booking = await bookings.book(
+            tx,
+            tenant_id=front.tenant_id,
+            class_id=class_id,
+            customer_id=customer,
+            seats=int(typed.seats),
+            source="online",
+            actor=front.actor,
+            now=front.now,
+            pays=pays,
+            booking_id=booking_id,
+            landing=Landing(success_url=f"{page}?n=1", cancel_url=page),
+        )
+        if not await people.keep_link(tx, token, booking_id=made.id, now=front.now):
+            raise FormStale("This form was sent before.", hint="Open the page again, and send it from there.")
+        return made.id, made.status == "held" and made.order_id is not None
+
+
+async def _told(
+    front: Front, token: tokens.Token, class_id: UUID, *, typed: Typed, refusal: DomainError, link: str
+) -> Response:
+    """Show why it was refused; unless the same form has booked at the same moment."""
+    async with front.resources.db.tenant(front.tenant_id) as tx:
+        done = await people.booking_of(tx, token)
+        if done:
+            return front.to(_path(front, done, link=link))
+        if not isinstance(refusal, Conflict):
+            raise refusal
+        why = of_refusal(refusal, is_known=front.visitor is not None)
+        return await _shown(front, tx, class_id, typed=typed, refused=why, status=409)
+
+
+async def _shown(
+    front: Front,
+    tx: Transaction,
+    class_id: UUID,
+    *,
+    typed: Typed | None = None,
+    refused: Why | None = None,
+    status: int = 200,
+) -> Response:
+    a_class = await _class(tx, front, class_id)
+    terms = await policies.terms_for(tx, tenant_id=front.tenant_id, policy_id=a_class.policy_id)
+    standing = await _standing(front, tx, a_class) if front.visitor else Standing()
+    link, _ = tokens.make(front.tenant_id, ids.new())
+    return front.answer(
+        "class.html",
+        status=status,
+        c=a_class,
+        state=a_class.state(front.now),
+        terms=terms,
+        cancel_by=times.told(policies.cancel_by(terms, a_class.starts_at), a_class.time_zone),
+        standing=standing,
+        typed=typed or Typed(),
+        refused=refused,
+        link=link,
+        seats_max=min(SEATS_MAX, max(a_class.left, 1)),
+    )
+
+
+async def _standing(front: Front, tx: Transaction, a_class: Listed) -> Standing:
+    """Return how a class stands for whoever is signed in. Nothing is written: nobody becomes a customer by looking."""
+    assert front.visitor
+    place, now, email = {"tenant_id": front.tenant_id}, front.now, front.visitor.email
+    mine = await customers.customers_of_email(tx, **place, email=email)
+    own_id = await booking_in(tx, **place, class_id=a_class.id, customers=mine)
+    own = await own_booking(tx, **place, booking_id=own_id, now=now) if own_id else None
+    waits = [each for each in await waiting(tx, **place, customers=mine, now=now) if each.class_id == a_class.id]
+    customer_id = await customers.customer_of_email(tx, **place, email=email, now=now)
+    wait = waits[0] if waits else None
+    if customer_id is None or (own and not own.is_offer) or a_class.state(now) in ("cancelled", "begun"):
+        return Standing(own=own, wait=wait, packs=await _packs(tx, front, a_class, balance=0))
+    found = await rules.situation(
+        tx,
+        tenant_id=front.tenant_id,
+        class_id=a_class.id,
+        customer_id=customer_id,
+        seats=1,
+        source="online",
+        now=now,
+    )
+    failing = [] if own else [each for each in rules.failures(found) if each.code != "already_booked"]
+    return Standing(
+        own=own,
+        wait=wait,
+        balance=found.credits.usable,
+        is_covered=found.is_covered,
+        why=of_failures(failing),
+        packs=await _packs(tx, front, a_class, balance=found.credits.usable),
+    )
+
+
+async def _packs(tx: Transaction, front: Front, a_class: Listed, *, balance: int) -> tuple[BuyLink, ...]:
+    """Return what can be bought with a link and brings credits, where there are too few."""
+    if not a_class.credit_cost or balance >= a_class.credit_cost:
+        return ()
+    found = await buy_links(tx, tenant_id=front.tenant_id)
+    return tuple(each for each in found if each.is_on and '"credits"' in each.grants)[:3]
+
+
+async def _class(tx: Transaction, front: Front, class_id: UUID) -> Listed:
+    found = await listed_class(tx, tenant_id=front.tenant_id, class_id=class_id)
+    if found is None:
+        raise ClassNotFound("There is no such class.", hint="Choose another one from the timetable.")
+    return found
+
+
+async def _wait_for_page(front: Front, booking_id: UUID) -> None:
+    """Wait a moment for the gateway's page, so that whoever pays is led on at once."""
+    async with front.resources.db.tenant(front.tenant_id) as tx:
+        own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=booking_id, now=front.now)
+    if own and own.call_id:
+        await calls.waited(
+            front.resources.db, tenant_id=front.tenant_id, call_id=own.call_id, at_most=front.outcome_wait
+        )
+
+
+def _id(request: Request, text: str) -> UUID:
+    """Return the class of an address; what another site's page sends is refused before it is looked at."""
+    if request.method == "POST":
+        require_same_origin(request)
+    return ids.parse(ids.CLASS, text)
+
+
+def _typed(front: Front, fields: dict[str, str]) -> Typed:
+    """Return who books how many seats; of whoever is signed in the address is known."""
+    name = printable(fields.get("name", ""))[:_NAME_MAX]
+    email = front.visitor.email if front.visitor else printable(fields.get("email", ""))[:254]
+    seats = fields.get("seats", "1")
+    wrong = []
+    if not front.visitor and not name:
+        wrong.append("name")
+    if not is_address(email):
+        wrong.append("email")
+    if not (len(seats) == 1 and seats.isascii() and seats.isdigit() and seats != "0"):
+        wrong, seats = [*wrong, "seats"], "1"
+    return Typed(name, email, seats, tuple(wrong))
+
+
+def _guest_pays(a_class: Listed) -> Pays:
+    """Return how somebody pays who is not signed in: never with credits, which are somebody's who has to show that they are his."""
+    return "nothing" if a_class.is_free else "money"
+
+
+def _token(front: Front, text: str) -> tokens.Token:
+    token = tokens.read(text)
+    if token is None or token.tenant_id != front.tenant_id:
+        raise FormStale("This form is not as it was shown.", hint="Open the page again, and send it from there.")
+    return token
+
+
+def _path(front: Front, booking_id: UUID, *, link: str) -> str:
+    """Return the path of a booking's page: by its link, or for its customer by its id."""
+    name = ids.show(ids.BOOKING, booking_id) if front.visitor else link
+    return f"{front.base}/bookings/{name}"

@@ -1,0 +1,289 @@
+"""A business's own pages: what is on, signing in, booking, and a customer's account. Without a script, for customers who are no users."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import icalendar
+import pytest
+
+from booking.fronts import Studio, studio_at
+from bursar.kernel import ids
+from pages.visitors import Markup
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def studio(db, database_url: str) -> AsyncIterator[Studio]:
+    async with studio_at(db, database_url) as studio:
+        yield studio
+
+
+def is_sound(text: str) -> Markup:
+    """Markup closes as it opens, names things once, labels its inputs, and runs nothing."""
+    markup = Markup(text)
+    assert not markup.crossed, markup.crossed
+    assert len(markup.all("main")) == len(markup.all("h1")) == 1
+    identifiers = markup.values("id")
+    assert len(identifiers) == len(set(identifiers)), identifiers
+    labelled = set(markup.values("for"))
+    for shown in markup.all("input", "select"):
+        assert shown.get("type") == "hidden" or shown.get("id") in labelled, shown
+    assert not markup.all("script", "style", "iframe", "object", "embed")
+    assert not [name for _, attrs in markup.elements for name in attrs if name == "style" or name.startswith("on")]
+    return markup
+
+
+async def test_the_timetable_shows_published_classes_by_day_with_zone_seats_and_cost(studio: Studio):
+    shown = await studio.add_class("Morning Flow", cost=1, price="seat", capacity=12)
+    await studio.add_class("Hidden", is_published=False)
+    await studio.add_class("Gone", status="deleted")
+    await studio.add_class("Called off", status="cancelled")
+    await studio.add_class("Far away", days=40)
+
+    page = await studio.page(studio.base)
+    later = await studio.page(studio.base, **{"from": (datetime.now(UTC) + timedelta(days=38)).date().isoformat()})
+    empty = await studio.page(f"/b/{ids.show(ids.TENANT, studio.theirs.stage.tenant_id)}")
+
+    text = is_sound(page).text
+    for part in ("Morning Flow", "09:00", "CE", "60 min", "Ines · Harbour Hall", "15.00 EUR or 1 credit", "12 left"):
+        assert part in text, part
+    assert "Called off" in text
+    assert "cancelled" in text
+    assert not [word for word in ("Hidden", "Gone", "Far away") if word in text]
+    assert f"/classes/{shown}" in page
+    assert "Far away" in later
+    assert "No classes in these days" in is_sound(empty).text
+    assert "Morning Flow" not in empty
+
+
+async def test_a_customer_signs_in_by_code_or_link_and_out_again_and_a_stranger_has_no_account(studio: Studio):
+    stranger = await studio.get(f"{studio.base}/account")
+    await studio.sign_in("zoe@example.com")
+    account = await studio.page(f"{studio.base}/account")
+    fields = await studio.fields(f"{studio.base}/account", f"{studio.base}/sign-out")
+    forged = await studio.send(f"{studio.base}/sign-out", fields | {"form_token": "x"})
+    elsewhere = await studio.send(f"{studio.base}/sign-out", fields, origin="https://evil.test")
+    await studio.send(f"{studio.base}/sign-out", fields)
+    after = await studio.get(f"{studio.base}/account")
+    asked = await studio.send(f"{studio.base}/sign-in", {"email": "zoe@example.com", "next": "https://evil.test/"})
+    assert asked.status_code == 303, asked.text
+    link = re.search(r"https://pay.example.org(/\S+token=\S+)", (await studio.mailed())[-1].text)[1]
+    asked = await studio.page(link)
+    entered = await studio.send(f"{studio.base}/enter", {"token": link.partition("token=")[2]})
+    again = await studio.send(f"{studio.base}/enter", {"token": link.partition("token=")[2]})
+
+    assert stranger.headers["location"].startswith(f"{studio.base}/sign-in")
+    assert "zoe@example.com" in is_sound(account).text
+    assert (forged.status_code, elsewhere.status_code) == (403, 403)
+    assert after.status_code == 303
+    assert "zoe@example.com" in is_sound(asked).text
+    assert (entered.status_code, entered.headers["location"]) == (303, studio.base)
+    assert again.status_code in (400, 422, 403)
+    cookie = entered.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "Secure" in cookie
+    assert "SameSite=lax" in cookie
+
+
+async def test_a_page_that_asks_for_a_code_is_alike_for_known_and_unknown_addresses(studio: Studio):
+    await studio.give_credits("known@example.com")
+    pages = []
+    for email in ("known@example.com", "other@example.com"):
+        asked = await studio.send(f"{studio.base}/sign-in", {"email": email})
+        pages.append((asked.status_code, (await studio.page(asked.headers["location"])).replace(email, "…")))
+
+    wrong = await studio.send(f"{studio.base}/sign-in", {"email": "no address"})
+
+    assert pages[0] == pages[1]
+    assert wrong.status_code == 422
+    assert "That is no e-mail address" in is_sound(wrong.text).text
+
+
+async def test_a_guest_books_a_free_class_and_the_link_shows_cancels_and_puts_it_into_a_calendar(studio: Studio):
+    a_class = await studio.add_class("Open Evening", cost=0, capacity=1)
+    path = f"{studio.base}/classes/{a_class}"
+    fields = await studio.fields(path)
+    form = fields | {"name": "Guest One", "email": "one@example.com", "seats": "1"}
+
+    wrong = await studio.send(f"{path}/bookings", form | {"email": "x", "name": ""})
+    booked = await studio.send(f"{path}/bookings", form)
+    again = await studio.send(f"{path}/bookings", form)
+    own = booked.headers["location"]
+    page = await studio.page(own)
+    file = await studio.get(f"{own}/calendar.ics")
+    full = await studio.page(path)
+    asked = await studio.page(f"{own}/cancel")
+    cancelled = await studio.send(f"{own}/cancel", await studio.fields(f"{own}/cancel"))
+    after = await studio.page(own)
+    later = await studio.get(f"{own}/calendar.ics")
+
+    assert wrong.status_code == 422
+    assert "Tell us your name." in is_sound(wrong.text).text
+    assert (booked.status_code, again.status_code) == (303, 303)
+    assert again.headers["location"] == own
+    row = await studio.stage.row("select id, number, status, cancelled_by, version from booking")
+    assert "You are booked" in is_sound(page).text
+    assert row["number"] in page
+    assert ids.show(ids.BOOKING, row["id"]) not in page
+    assert "Every seat is taken" in is_sound(full).text
+    assert "What happens then" in is_sound(asked).text
+    assert cancelled.headers["location"] == own
+    assert (row["status"], row["cancelled_by"]) == ("cancelled", "online")
+    assert "This booking is cancelled" in is_sound(after).text
+    (event,) = icalendar.Calendar.from_ical(file.content).walk("VEVENT")
+    (gone,) = icalendar.Calendar.from_ical(later.content).walk("VEVENT")
+    assert str(event["DTSTART"].params["TZID"]) == "Europe/Amsterdam"
+    assert (event["UID"], event["STATUS"]) == (gone["UID"], "CONFIRMED")
+    assert gone["STATUS"] == "CANCELLED"
+    assert gone["SEQUENCE"] > event["SEQUENCE"]
+    assert file.headers["content-type"].startswith("text/calendar")
+
+
+async def test_credits_pay_once_signed_in_and_cancelling_says_before_what_it_does(studio: Studio):
+    await studio.give_credits("zoe@example.com", 2)
+    a_class = await studio.add_class("Morning Flow", cost=1)
+    path = f"{studio.base}/classes/{a_class}"
+    guest = await studio.page(path)
+    await studio.sign_in("zoe@example.com")
+    page = await studio.page(path)
+    fields = await studio.fields(path)
+
+    booked = await studio.send(f"{path}/bookings", fields)
+    own = booked.headers["location"]
+    account = await studio.page(f"{studio.base}/account")
+    twice = await studio.page(path)
+    asked = await studio.page(f"{own}/cancel")
+    await studio.send(f"{own}/cancel", await studio.fields(f"{own}/cancel"))
+    after = await studio.page(f"{studio.base}/account")
+
+    assert "Sign in to book" in is_sound(guest).text
+    assert "You have 2 credits for this class." in is_sound(page).text
+    assert booked.status_code == 303, booked.text
+    assert "1 credit" in is_sound(account).text
+    assert "good until" in account
+    assert "You are booked" in is_sound(twice).text
+    assert "You get 1 credit back" in is_sound(asked).text
+    assert "2 credits" in is_sound(after).text
+    assert "cancelled" in after
+
+
+async def test_why_somebody_cannot_book_is_told_whole_to_that_person_and_to_nobody_else(studio: Studio):
+    customer = await studio.give_credits("zoe@example.com", 1, ends_in_days=1)
+    a_class = await studio.add_class("Morning Flow", cost=1, price=None, days=3)
+    async with studio.stage.db.tenant(studio.stage.tenant_id) as tx:
+        await tx.execute(
+            "insert into attendee (tenant_id, customer_id, is_banned) values ($1, $2, true)",
+            *(studio.stage.tenant_id, customer),
+        )
+    free = await studio.add_class("Open Evening", cost=0)
+    path = f"{studio.base}/classes/{free}"
+    fields = await studio.fields(path)
+    refused = await studio.send(f"{path}/bookings", fields | {"name": "X", "email": "zoe@example.com", "seats": "1"})
+    await studio.sign_in("zoe@example.com")
+
+    why = is_sound(await studio.page(f"{studio.base}/classes/{a_class}")).text
+
+    assert refused.status_code == 409
+    assert "Sign in with it to see why" in is_sound(refused.text).text
+    assert "may not book" not in refused.text
+    assert "Why you cannot book it" in why
+    for part in ("You may not book here.", "1 credits are asked for, 0 can be spent on this class.", "expire"):
+        assert part in why, part
+    assert "/v1/" not in why
+    assert await studio.stage.value("select count(*) from booking") == 0
+
+
+async def test_a_full_class_is_waited_for_and_left_again(studio: Studio):
+    await studio.give_credits("zoe@example.com", 2)
+    a_class = await studio.add_class("Morning Flow", cost=1, capacity=0)
+    path = f"{studio.base}/classes/{a_class}"
+    stranger = await studio.page(path)
+    await studio.sign_in("zoe@example.com")
+    await studio.send(f"{path}/waitlist", await studio.fields(path, f"{path}/waitlist"))
+    waits = await studio.page(path)
+    account = await studio.page(f"{studio.base}/account")
+    leave = re.search(r'action="([^"]+/account/waitlist/[^"]+)"', account)[1]
+    foreign = await studio.send(leave[:-1] + ("0" if leave[-1] != "0" else "1"), await studio.fields(path))
+    left = await studio.send(leave, await studio.fields(f"{studio.base}/account", leave))
+
+    assert "Sign in to join the waitlist" in is_sound(stranger).text
+    assert "You are the next" in is_sound(waits).text
+    assert "Where you wait" in is_sound(account).text
+    assert foreign.status_code == 404
+    assert left.status_code == 303
+    assert await studio.stage.value("select status from waitlist_entry") == "left"
+
+
+async def test_a_booking_is_opened_by_its_link_or_its_customer_and_by_nobody_else(studio: Studio):
+    a_class = await studio.add_class("Open Evening", cost=0)
+    path = f"{studio.base}/classes/{a_class}"
+    form = await studio.fields(path) | {"name": "One", "email": "one@example.com", "seats": "1"}
+    own = (await studio.send(f"{path}/bookings", form)).headers["location"]
+    link = own.rpartition("/")[2]
+    booking = ids.show(ids.BOOKING, await studio.stage.value("select id from booking"))
+    theirs = f"/b/{ids.show(ids.TENANT, studio.theirs.stage.tenant_id)}"
+    guesses = [
+        f"{studio.base}/bookings/{booking}",
+        f"{studio.base}/bookings/{link[:-43]}{'A' * 43}",
+        f"{studio.base}/bookings/{link[:-1]}",
+        f"{studio.base}/bookings/bkg_x",
+        f"{theirs}/bookings/{link}",
+        f"{theirs}/classes/{a_class}",
+        f"{studio.base}/bookings/x%00",
+    ]
+    before = [(await studio.get(guess)).status_code for guess in guesses]
+    await studio.sign_in("two@example.com")
+    other = [(await studio.get(f"{guess}{end}")).status_code for guess in guesses for end in ("", "/cancel", "/pay")]
+    await studio.send(f"{studio.base}/sign-out", await studio.fields(f"{studio.base}/account"))
+    await studio.sign_in("one@example.com")
+
+    mine = await studio.get(guesses[0])
+
+    assert before == [404] * 7
+    assert set(other) == {404}
+    assert mine.status_code == 200
+    taken = form | {"link": f"{link[:26]}{booking.partition('_')[2]}_{'A' * 43}", "email": "evil@example.com"}
+    fresh = await studio.fields(f"{studio.base}/account")
+    stolen = await studio.send(f"{path}/bookings", taken | {"form_token": fresh["form_token"]})
+    assert link not in stolen.headers.get("location", "")
+    assert (await studio.get(f"{studio.base}/bookings/{taken['link']}")).status_code == 404
+
+
+async def test_hostile_words_are_refused_or_shown_as_words(studio: Studio):
+    a_class = await studio.add_class("<script>alert(1)</script>", cost=0, about='"><img src=x>')
+    path = f"{studio.base}/classes/{a_class}"
+    fields = await studio.fields(path)
+    evil = '"><script>alert(1)</script>'
+
+    for given in ({"name": evil, "email": evil}, {"link": evil}, {"seats": "10"}, {"seats": "٣"}, {"pays": evil}, {}):
+        answer = await studio.send(f"{path}/bookings", fields | {"name": "A", "email": "a@b.co"} | given)
+        assert answer.status_code < 500, given
+        assert "<script>" not in answer.text
+    for query in (
+        {"from": "x"},
+        {"from": "9999-99-99"},
+        {"from": "2000-01-01"},
+        {"venue": "x"},
+        {"from": "0001-01-01"},
+    ):
+        answer = await studio.get(studio.base, **query)
+        assert answer.status_code in (200, 400), query
+    ends = (
+        "",
+        "/account?before=x",
+        "/account?before=%00",
+        "/sign-in?next=//evil",
+        "/sign-in/x",
+        "/enter?token=%ff",
+        "/classes/x",
+    )
+    for base in (studio.base, "/b/ten_x", f"/b/{ids.show(ids.TENANT, ids.new())}", "/b/%00"):
+        for end in ends:
+            assert (await studio.get(f"{base}{end}")).status_code < 500, (base, end)
+    page = await studio.page(path)
+    assert "<script>" not in page
+    assert "<img" not in page
+    door = await studio.page(f"{studio.base}/sign-in", next="//evil.test")
+    assert "evil.test" not in door
