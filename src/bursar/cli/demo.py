@@ -19,6 +19,7 @@ from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.operations import sandbox_account
 from bursar.operations.demo import ACTOR, NAME, Demo, Stream, data_file, seed
+from bursar.operations.studio_life import Life
 from bursar.web.pages import make_ticket
 
 
@@ -61,14 +62,20 @@ async def _run(settings: Settings, *, as_json: bool) -> None:
     _announce(found, settings, as_json=as_json)
     stream = Stream(found, settings)
     streaming = asyncio.create_task(stream.run())
+    living = asyncio.create_task(_live(Life(url=settings.public_url, api_key=found.api_key)))
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait((streaming, waiting), return_when=asyncio.FIRST_COMPLETED)
-    for task in (streaming, waiting):
+    for task in (streaming, living, waiting):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
     if stream.refused:
         tell(f"the demo ends: {stream.refused}")
+
+
+async def _live(life: Life) -> None:
+    if refused := await life.run():
+        tell(f"the demo's studio stays as it is: {refused}")
 
 
 def _announce(found: Demo, settings: Settings, *, as_json: bool) -> None:
