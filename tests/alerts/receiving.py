@@ -25,7 +25,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook"
 
     def told(self, what: str) -> list[dict[str, Any]]:
-        return [body for body in self.taken if body["what"] == what]
+        return [body for body in self.taken if body.get("what") == what]
 
 
 @asynccontextmanager
@@ -45,7 +45,8 @@ async def receiving() -> AsyncIterator[Receiver]:
                 0,
             )
             receiver.heads.append(head)
-            receiver.taken.append(json.loads(await reader.readexactly(length)))
+            body = await reader.readexactly(length)
+            receiver.taken.append(json.loads(body) if body.startswith(b"{") else {"what": "", "form": body.decode()})
             writer.write(f"HTTP/1.1 {receiver.status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".encode())
             await writer.drain()
         writer.close()

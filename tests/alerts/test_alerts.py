@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from alerts.receiving import Receiver, dead_url, receiving
-from bursar.alerts import channels, look
+from bursar.alerts import SilenceInvalid, acknowledge, channels, look, silence
 from bursar.alerts.addresses import target_of
+from bursar.alerts.forgetting import forget
 from bursar.alerts.jobs import KINDS
 from bursar.alerts.looking import Seen, raise_all
 from bursar.alerts.models import Finding, Look
@@ -227,3 +228,82 @@ async def test_a_channel_without_a_second_is_tried_again_until_it_works(scene, r
     assert (notice["state"], notice["attempts"]) == ("sent", 2)
     assert receiver.taken[0]["id"] == receiver.taken[1]["id"]
     assert await scene.stage.value("select failures_running from alert_channel") == 0
+
+
+async def test_what_somebody_works_on_is_not_told_again_unless_it_grows(scene, receiver):
+    await scene.route(await scene.channel("hook", receiver.url))
+    await scene.die(3)
+    await scene.look()
+    (alert,) = await scene.alerts()
+    async with scene.stage.db.tenant(scene.stage.tenant_id) as tx:
+        for _ in range(2):
+            await acknowledge(
+                tx, tenant_id=scene.stage.tenant_id, alert_id=alert["id"], actor="user:ann", now=scene.now
+            )
+
+    await scene.watch(70)
+    assert len(receiver.taken) == 1
+    await scene.die(3, "more")
+    await scene.watch(2)
+
+    assert [body["what"] for body in receiver.taken] == ["opened", "reminded"]
+    history = await scene.stage.rows("select what, actor from alert_history order by id")
+    assert [(h["what"], h["actor"]) for h in history] == [
+        ("opened", None),
+        ("acknowledged", "user:ann"),
+        ("reminded", None),
+    ]
+    acted = await scene.stage.rows("select actor from audit_record where action = 'alert.acknowledged'")
+    assert [one["actor"] for one in acted] == ["user:ann"]
+
+
+async def test_a_silence_ends_by_itself(scene, receiver):
+    await scene.route(await scene.channel("hook", receiver.url))
+    await scene.die(3)
+    await scene.look()
+    (alert,) = await scene.alerts()
+    of = {"tenant_id": scene.stage.tenant_id, "alert_id": alert["id"], "actor": "user:ann"}
+    async with scene.stage.db.tenant(scene.stage.tenant_id) as tx:
+        await silence(tx, until=scene.now + timedelta(hours=2), now=scene.now, **of)
+        for until in (scene.now, scene.now + timedelta(days=31)):
+            with pytest.raises(SilenceInvalid):
+                await silence(tx, until=until, now=scene.now, **of)
+
+    await scene.watch(119)
+    assert len(receiver.taken) == 1
+    await scene.watch(2)
+
+    assert [body["what"] for body in receiver.taken] == ["opened", "reminded"]
+    assert (await scene.alerts())[0]["silenced_until"] is None
+
+
+async def test_the_installation_s_alerts_go_to_the_settings_addresses(scene, receiver):
+    scene.settings = scene.settings.model_copy(update={"alert_urls": f"{dead_url()} {receiver.url}"})
+    async with scene.stage.db.tenant(INSTALLATION) as tx:
+        await tx.execute(_DIE, INSTALLATION, 2, "k")
+        await tx.execute(
+            "insert into alert_rule (tenant_id, rule, is_on) values ($1, 'not_reconciled', false)", INSTALLATION
+        )
+
+    await look(scene.stage.db, scene.settings, now=scene.now)
+    await drain(scene.stage, KINDS, secret_key=KEY, alert_urls=scene.settings.alert_urls)
+
+    assert [(body["whose"], body["title"]) for body in receiver.taken] == [("the installation", "Jobs were given up")]
+    assert await scene.alerts() == []
+
+
+async def test_what_is_long_over_is_forgotten_with_its_history(scene, receiver):
+    await scene.route(await scene.channel("hook", receiver.url))
+    await scene.die(1)
+    await scene.look()
+    await scene.live()
+    await scene.watch(7)
+    await scene.die(1)
+    later = scene.now + timedelta(days=366)
+
+    assert await forget(scene.stage.db, scene.settings, now=scene.now + timedelta(days=300)) == 0
+    assert await forget(scene.stage.db, scene.settings, now=later) == 1
+
+    assert await scene.alerts() == []
+    for table in ("alert_history", "alert_notice"):
+        assert await scene.stage.value(f"select count(*) from {table}") == 0

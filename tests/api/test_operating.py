@@ -28,7 +28,7 @@ async def test_a_healthy_installation(world):
     assert (health.status_code, health.json()["status"]) == (200, "healthy")
     parts = health.json()["parts"]
     assert parts.keys() == {
-        "archive", "audit", "backups", "clock", "database", "dead_letters", "disk", "figures", "gateway:stripe", "jobs",
+        "alerts", "archive", "audit", "backups", "clock", "database", "dead_letters", "disk", "figures", "gateway:stripe", "jobs",
         "mail", "memory", "queue", "reconciliation", "replication", "sign_in",
     }  # fmt: skip
     assert {name for name, part in parts.items() if part["latency_s"] is None} == {

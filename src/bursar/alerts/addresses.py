@@ -21,7 +21,7 @@ PLUGINS: Final[dict[ChannelKind, tuple[str, ...]]] = {
 }
 """Services that apprise knows and that are at hosts of their own: no address of theirs leads anywhere else."""
 _SLACK: Final = "https://hooks.slack.com/"
-_EMAIL: Final = re.compile(r"[^@\s,;<>\"()]{1,64}@[^@\s,;<>\"()]{1,189}", re.ASCII)
+_EMAIL: Final = re.compile(r"[^@\s,;:/<>\"()]{1,64}@[^@\s,;:/<>\"()]{1,189}", re.ASCII)
 
 
 class ChannelAddressInvalid(Invalid):
@@ -119,11 +119,14 @@ def _invalid(what: str) -> ChannelAddressInvalid:
     )
 
 
+@cache
 def library() -> Any:
-    """Return apprise."""
-    with warnings.catch_warnings():  # that of Python 3.11 about a module which it still has
+    """Return apprise, with the services that it knows."""
+    with warnings.catch_warnings():  # of Python 3.11, about a module which it still has
         warnings.simplefilter("ignore", DeprecationWarning)
-        import apprise  # noqa: PLC0415 - it takes half a second, and most processes never send anything
+        import apprise  # noqa: PLC0415 - it takes a second, and most processes never send anything
+
+        apprise.plugins.N_MGR.load_modules()
     return apprise
 
 

@@ -19,7 +19,7 @@ from bursar.alerts.sources import BOUND
 from bursar.alerts.telling import Told, tell
 from bursar.kernel import ids
 from bursar.kernel.db import Database, DatabaseUnavailable, Transaction, storable
-from bursar.kernel.jobs import INSTALLATION
+from bursar.kernel.jobs import INSTALLATION, Resources
 from bursar.kernel.settings import Settings
 
 BETWEEN_S: Final = 10
@@ -183,7 +183,7 @@ async def _look_at(
 ) -> Seen:
     """Look at one rule, in one transaction: what is wrong is raised, what is well again is resolved, both are told."""
     async with db.engine() as tx:
-        findings = await _found(tx, settings, rule, this) if given is None else given
+        findings = await _found(tx, Resources(db, settings), rule, this) if given is None else given
         told = await raise_all(tx, settings, rule=rule, findings=findings, this=this)
         ended = await tx.fetch(_RESOLVE, rule.name, this.now, this.number, this.watched_s, settings.alert_cool_down_s)
         resolved = [_told(row, "resolved") for row in ended]
@@ -193,13 +193,13 @@ async def _look_at(
     return Seen(sum(one.what == "opened" for one in told), len(resolved), len(told))
 
 
-async def _found(tx: Transaction, settings: Settings, rule: Rule, this: Look) -> list[Finding]:
+async def _found(tx: Transaction, held: Resources, rule: Rule, this: Look) -> list[Finding]:
     given = (this.now, rule.name, rule.threshold, rule.window_s or 0, rule.severity, rule.is_on)
     if isinstance(rule.source, str):
         return [Finding(**dict(row)) for row in await tx.fetch(rule.source, *given)]
     assert rule.source is not None
     row = await tx.fetchrow(BOUND, *given)
-    return [] if row is None else await rule.source(tx, settings, this.now, Bound(**dict(row)))
+    return [] if row is None else await rule.source(tx, held, this.now, Bound(**dict(row)))
 
 
 async def remember(tx: Transaction, told: Sequence[Told], this: Look) -> None:

@@ -2,27 +2,40 @@
 
 import shutil
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from bursar import backups
+from bursar import backups, health
 from bursar.alerts.models import Bound, Finding
-from bursar.kernel.jobs import INSTALLATION
-from bursar.kernel.settings import Settings
+from bursar.kernel.jobs import INSTALLATION, Kinds, Resources
 from bursar.money.reconciliation.queries import overdue_accounts
 
-_GB = 1e9
+_GB: Final = 1e9
+_HAVE_RULES: Final = (
+    "alerts",
+    "audit",
+    "backups",
+    "dead_letters",
+    "disk",
+    "gateway",
+    "jobs",
+    "queue",
+    "reconciliation",
+)
+"""Parts that rules of their own look at, with numbers that may be chosen. Of these only what stands still counts here."""
 
 
-async def disk_free(_: Any, settings: Settings, _now: datetime, bound: Bound) -> list[Finding]:
+async def disk_free(_: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
     """Look at the free space of the disk that holds this worker's data directory, or what will hold it."""
-    place = next(path for path in (settings.data.absolute(), *settings.data.absolute().parents) if path.exists())
+    place = next(
+        path for path in (held.settings.data.absolute(), *held.settings.data.absolute().parents) if path.exists()
+    )
     free = shutil.disk_usage(place).free / _GB
     if free >= bound.threshold:
         return []
     return [Finding(INSTALLATION, "disk", bound.severity, free, 0, f"{free:.2f} GB are free")]
 
 
-async def not_reconciled(tx: Any, _: Settings, now: datetime, bound: Bound) -> list[Finding]:
+async def not_reconciled(tx: Any, _: Resources, now: datetime, bound: Bound) -> list[Finding]:
     """Look for gateway accounts that were not compared with their gateways for too long."""
     overdue = await overdue_accounts(tx, now=now)
     if overdue <= bound.threshold:
@@ -31,10 +44,21 @@ async def not_reconciled(tx: Any, _: Settings, now: datetime, bound: Bound) -> l
     return [Finding(INSTALLATION, "accounts", bound.severity, overdue, overdue, detail)]
 
 
-async def backups_overdue(tx: Any, settings: Settings, _now: datetime, bound: Bound) -> list[Finding]:
+async def backups_overdue(tx: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
     """Look at how old what a disaster would fall back on is."""
     found = await backups.ages(tx)
-    complaint = backups.complaint(found, settings)
+    complaint = backups.complaint(found, held.settings)
     if not complaint or found.failure:  # which has a rule of its own
         return []
     return [Finding(INSTALLATION, "backups", bound.severity, 1, 1, complaint)]
+
+
+async def parts_unwell(_: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
+    """Look at every part of the installation's health: those that are unhealthy, and those that are degraded and have no rule."""
+    found = []
+    for part in await health.current_parts(held, Kinds(())):
+        has_rule = part.name.partition(":")[0] in _HAVE_RULES
+        if bound.threshold < 1 and (part.status == "unhealthy" or (part.status == "degraded" and not has_rule)):
+            detail = f"{part.status}: {part.detail}"
+            found.append(Finding(INSTALLATION, part.name, bound.severity, 1, 1, detail))
+    return found

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from bursar.kernel import ids
-from bursar.kernel.settings import Settings
+from bursar.kernel.jobs import Resources
 
 Severity = Literal["critical", "high", "medium", "low"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -55,7 +55,7 @@ class Bound:
     severity: Severity
 
 
-Measure = Callable[[Any, Settings, datetime, Bound], Awaitable[list[Finding]]]
+Measure = Callable[[Any, Resources, datetime, Bound], Awaitable[list[Finding]]]
 """A source that is a function. Its first parameter is the engine's transaction."""
 
 

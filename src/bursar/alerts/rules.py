@@ -256,6 +256,17 @@ RULES: Final = (
         measures.backups_overdue,
     ),
     Rule(
+        "part_unwell",
+        "A part of the installation is not well",
+        "installation",
+        "high",
+        0,
+        "parts",
+        None,
+        "Open Health in the operators' pages, or run bursar doctor: each part says what to do.",
+        measures.parts_unwell,
+    ),
+    Rule(
         "disk_low",
         "The disk is nearly full",
         "installation",

@@ -23,6 +23,7 @@ JOBS_LATE_S: Final = 300.0
 MAIL_LATE_S: Final = 300.0
 UNSEALED_LATE_S: Final = 300.0
 FIGURES_LATE_S: Final = 1800.0
+WATCH_LATE_S: Final = 300.0
 DISK_LOW_BYTES: Final = 1_000_000_000
 DISK_FULL_BYTES: Final = 100_000_000
 MEMORY_LOW_SHARE: Final = 0.05
@@ -78,6 +79,7 @@ def parts_of(seen: Standing | DomainError, here: Machine, issuers: Issuers, sett
         _reconciliation(seen),
         _backups(seen, settings),
         _figures(seen.seldom),
+        _alerts(seen),
         _disk(here),
         _memory(here),
     )
@@ -313,6 +315,24 @@ def _figures(seldom: Seldom) -> Part:
         advice=_WORKERS,
         note="not taken yet" if age_s is None else "",
         figures={} if age_s is None else {"age_s": age_s},
+    )
+
+
+def _alerts(seen: Standing) -> Part:
+    watched_s, alerts = seen.seldom.watched_s, seen.seldom.alerts
+    late = watched_s is not None and watched_s > WATCH_LATE_S
+    figures: dict[str, float] = {
+        f"open_{severity}": alerts.get(severity, 0) for severity in ("critical", "high", "medium", "low")
+    }
+    return _judged(
+        "alerts",
+        degraded=f"the rules of alerts were not looked at for {watched_s:.0f} s: what is wrong is not told"
+        if late
+        else "",
+        advice=_WORKERS,
+        note="not looked at yet" if watched_s is None else "",
+        latency_s=seen.took.get("alerts"),
+        figures=figures if watched_s is None else figures | {"watched_s": watched_s},
     )
 
 

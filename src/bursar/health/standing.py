@@ -19,6 +19,12 @@ COUNTED_MAX: Final = 100_000
 """Rows counted at most, so that the question stays cheap when the answer is bad."""
 _CIRCUITS_MAX: Final = 1_000
 
+_WATCHED = "select extract(epoch from clock_timestamp() - looked_at)::float8 from alert_watch"
+
+_ALERTS = f"""
+select severity, count(*) as alerts from (select severity from alert where state <> 'resolved' limit {COUNTED_MAX}) as a group by severity
+"""
+
 # As the login itself, which an administrator may let see the standbys; the two roles inherit nothing.
 _SERVER = """
 select extract(epoch from clock_timestamp())::float8 as clock, pg_is_in_recovery() as is_standby,
@@ -162,6 +168,7 @@ class Seldom:
     unsealed_s: how long the oldest audit record of any tenant has waited for its seal. issuers: how many are configured.
     not_reconciled: gateway accounts that were not compared with their gateways for 26 hours.
     figures: what the job took, by name and labels. figures_age_s: of the newest, None before the first time.
+    watched_s: since the rules of alerts were looked at, None before the first time. alerts: not resolved ones, by severity.
     """
 
     unsealed_s: float
@@ -170,6 +177,8 @@ class Seldom:
     issuers: int
     figures: Mapping[tuple[str, str, str], float]
     figures_age_s: float | None
+    watched_s: float | None = None
+    alerts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +276,9 @@ async def _seldom(tx: Transaction, took: dict[str, float], *, now: datetime) -> 
     with _timed(took, "sign_in"):
         issuers = await tx.fetchval(_ISSUERS)
     figures = await tx.fetch(_FIGURES)
+    with _timed(took, "alerts"):
+        watched_s = await tx.fetchval(_WATCHED)
+        alerts = {row["severity"]: row["alerts"] for row in await tx.fetch(_ALERTS)}
     return Seldom(
         unsealed_s=unsealed_s,
         not_reconciled=not_reconciled,
@@ -274,6 +286,8 @@ async def _seldom(tx: Transaction, took: dict[str, float], *, now: datetime) -> 
         issuers=issuers,
         figures={(row["name"], row["label"], row["other_label"]): row["value"] for row in figures},
         figures_age_s=min((row["age_s"] for row in figures), default=None),
+        watched_s=watched_s,
+        alerts=alerts,
     )
 
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from bursar import __version__, bootstrap
+from bursar.alerts.traffic import Traffic
 from bursar.kernel import tracing
 from bursar.kernel.auth import Keys
 from bursar.kernel.clock import utc_now
@@ -41,12 +42,13 @@ class Application:
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.resources = Resources(settings, clock=clock, on_open=self._receive_on)
         self.metrics = Metrics(self.resources.security.totals, self.resources.slow)
+        self.traffic = Traffic()
         self.callers = Callers(now=clock)
         self.api = _api(self.resources, self.metrics, self._lifespan)
         self.api.state.outside = Outside(self.callers.of, clock=clock)
         self._edge = Edge(
             self.api,
-            observe=self.metrics.observe,
+            observe=self._observe,
             address_of=lambda scope: client_address(scope, settings),
             is_https=settings.is_https,
         )
@@ -64,7 +66,11 @@ class Application:
         with tracing.span("POST", {"http.route": _DELIVERY}) as span:
             status = await self._answer_delivery(scope, receive, send)
             tracing.describe(span, {"http.response.status_code": status})
-        self.metrics.observe("POST", _DELIVERY, status, time.perf_counter() - began)
+        self._observe("POST", _DELIVERY, status, time.perf_counter() - began)
+
+    def _observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        self.metrics.observe(method, route, status, seconds)
+        self.traffic.note(method, route, status, seconds)
 
     async def _answer_delivery(self, scope: Scope, receive: Receive, send: Send) -> int:
         if self._webhooks is None:
@@ -79,6 +85,7 @@ class Application:
         """Begin to take deliveries: the database answers."""
         self._intake = Intake(db, self.resources.seal, self.resources.settings)
         await self._intake.start()
+        self.traffic.start(db)
         held = self.resources
         self._webhooks = WebhookEndpoint(self._intake, held.settings, held.limits, held.security)
 
@@ -91,6 +98,7 @@ class Application:
             if self._intake:
                 await self._intake.stop()
             await self.callers.close()
+            await self.traffic.stop()
             await self.resources.close()
 
 

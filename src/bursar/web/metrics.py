@@ -164,6 +164,9 @@ class Metrics:
             ["gateway", "state"],
             registry=self._registry,
         )
+        self._alerts = Gauge(
+            "bursar_alerts_open", "Alerts that are not resolved, by severity.", ["severity"], registry=self._registry
+        )
         self._up = Gauge("bursar_database_up", "Whether the database answers.", registry=self._registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -196,6 +199,8 @@ class Metrics:
             self._jobs.labels(kind, state).set(count)
         self._jobs_age.set(standing.jobs_oldest_s)
         self._not_reconciled.set(standing.seldom.not_reconciled)
+        for severity in ("critical", "high", "medium", "low"):
+            self._alerts.labels(severity).set(standing.seldom.alerts.get(severity, 0))
         self._backups.clear()
         for name, seconds in standing.backups.figures.items():
             self._backups.labels(name.removesuffix("_age_s")).set(seconds)
