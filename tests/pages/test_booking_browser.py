@@ -1,0 +1,127 @@
+"""A person on a phone books in a few steps, without JavaScript and without instructions; in light and in dark, and on a wide screen."""
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import time as day_time
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from booking.fronts import Studio, studio_at
+from pages.test_browser import _CONTRAST
+from serving import serving
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+
+FREE_STEPS_MAX = 4
+SECONDS_MAX = 30
+
+
+@pytest.fixture
+async def studio(db, database_url: str) -> AsyncIterator[Studio]:
+    async with studio_at(db, database_url) as studio:
+        yield studio
+
+
+@dataclass
+class Person:
+    """Somebody before a browser: every tap and every field that is filled in is a step."""
+
+    page: Page
+    steps: int = 0
+    faint: list[str] = field(default_factory=list)
+
+    async def tap(self, role: str, name: str | re.Pattern[str]) -> None:
+        self.steps += 1
+        await self.page.get_by_role(role, name=name).first.click()  # type: ignore[arg-type]
+
+    async def type(self, label: str, text: str) -> None:
+        self.steps += 1
+        await self.page.get_by_label(label, exact=True).fill(text)
+
+    async def look(self, path: Path) -> None:
+        """Note what is hard to read, or wider than the screen."""
+        await self.page.screenshot(path=path, full_page=True)
+        wide = await self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        faint = await self.page.evaluate(_CONTRAST)
+        self.faint += [f"{path.name}: {said}" for said in faint + (["wider than the screen"] if wide else [])]
+
+
+async def test_a_guest_books_within_four_steps_and_half_a_minute_on_a_phone(
+    studio: Studio, database_url: str, tmp_path: Path
+):
+    await studio.add_class("Open Evening", days=1, cost=0, capacity=8)
+    await studio.add_class("Morning Flow", days=1, at=day_time(7, 0), cost=1, price="seat")
+    await studio.mine.send("PUT", "/v1/theme", {"accent": "#0b5d3b", "support_email": "help@example.org"})
+    complaints: list[str] = []
+    faint: list[str] = []
+
+    async with serving(database_url, outcome_wait_s=1) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for width, scheme in ((390, "light"), (390, "dark"), (1280, "light")):
+            context = await browser.new_context(
+                viewport={"width": width, "height": 844}, java_script_enabled=False, color_scheme=scheme
+            )
+            person = Person(await context.new_page())
+            person.page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            begun = time.monotonic()
+            await person.page.goto(f"http://127.0.0.1:{server.port}{studio.base}")
+            await person.look(tmp_path / f"timetable-{width}-{scheme}.png")
+            await person.tap("link", re.compile("Open Evening"))
+            await person.look(tmp_path / f"class-{width}-{scheme}.png")
+            await person.type("Your name", "Zoe Zander")
+            await person.type("Your e-mail address", f"zoe{width}{scheme}@example.com")
+            await person.tap("button", "Book, it is free")
+            await expect(person.page.get_by_role("heading", level=1)).to_have_text("You are booked")
+            took = time.monotonic() - begun
+            await person.look(tmp_path / f"booked-{width}-{scheme}.png")
+            await person.page.get_by_role("link", name="Cancel…").click()
+            await person.look(tmp_path / f"cancel-{width}-{scheme}.png")
+            faint += person.faint
+            assert person.steps <= FREE_STEPS_MAX
+            assert took < SECONDS_MAX
+            await context.close()
+        await browser.close()
+
+    assert faint == []
+    assert complaints == []
+    assert await studio.stage.value("select count(*) from booking where status = 'booked'") == 3
+
+
+async def test_the_whole_way_is_walked_with_the_keyboard(studio: Studio, database_url: str):
+    await studio.add_class("Open Evening", days=1, cost=0, capacity=8)
+
+    async with serving(database_url, outcome_wait_s=1) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = await (await browser.new_context(java_script_enabled=False)).new_page()
+        await page.goto(f"http://127.0.0.1:{server.port}{studio.base}")
+        await _tab_to(page, re.compile("Open Evening"))
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile("/classes/"))
+        await _tab_to(page, "Your name")
+        await page.keyboard.type("Zoe Zander")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("zoe@example.com")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("You are booked")
+        await browser.close()
+
+
+async def _tab_to(page: Page, name: str | re.Pattern[str]) -> None:
+    """Press Tab until what has the name is focused, and can be seen to be."""
+    wanted = page.get_by_role("link", name=name) if isinstance(name, re.Pattern) else page.get_by_label(name)
+    for _ in range(30):
+        await page.keyboard.press("Tab")
+        with contextlib.suppress(AssertionError):
+            await expect(wanted.first).to_be_focused(timeout=50)
+            return
+    raise AssertionError(f"{name} is not reached with the keyboard")
