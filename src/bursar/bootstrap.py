@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from bursar.alerts import jobs as alert_jobs
 from bursar.apps.booking import bookings, packs, people
+from bursar.apps.booking.bookings import seat_jobs
+from bursar.apps.booking.bookings.seat import Seats
 from bursar.apps.booking.rules import jobs as rules_jobs
 from bursar.apps.booking.schedule import jobs as schedule_jobs
 from bursar.health import figures
@@ -26,7 +28,7 @@ from bursar.money.reconciliation import jobs as reconciliation_jobs
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-FULFILLERS = (Credits, Features, Quotas, Licences)
+FULFILLERS = (Credits, Features, Quotas, Licences, Seats)
 """Who delivers which kind of grant. An app adds its own here."""
 
 ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, paying.ASKER, paying.SAVING, sagas.ASKER)
@@ -48,6 +50,7 @@ JOBS: tuple[Kind, ...] = (
     *rules_jobs.KINDS,
     *packs.KINDS,
     *alert_jobs.KINDS,
+    *seat_jobs.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -109,6 +112,7 @@ APIS = (
     "bursar.kernel.circuits.api",
     "bursar.apps.booking.live.api",
     "bursar.apps.booking.services.api",
+    "bursar.apps.booking.services.appointments_api",
 )
 """Verticals with routes, in the order in which the documentation shows them."""
 

@@ -115,10 +115,9 @@ PREFIXES = {
     "portal_session": ids.GATEWAY_CALL,
     "policy": ids.BOOKING_POLICY,
     "class": ids.CLASS,
-    "staff": ids.STAFF,
-    "venue": ids.VENUE,
     "waitlist_entry": ids.WAITLIST_ENTRY,
     "service": ids.SERVICE,
+    "appointment": ids.BOOKING,
     "tier": ids.TIER,
     "hours": ids.STAFF_HOURS,
     "time_off": ids.TIME_OFF,
@@ -151,6 +150,7 @@ def queries(mine: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return what an operation has to be asked with, for those that have to."""
     return {
         "/v1/classes/{class}/bookability": {"customer": mine["customer"]},
+        "/v1/staff/{staff}/day": {"date": "2099-01-05"},
         "/v1/availability": {
             "service": mine["service"],
             "tier": mine["tier"],
@@ -386,6 +386,31 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/services/{service}": _SERVICE,
         "/v1/services/{service}/tiers": {"name": "Half", "duration_min": 30, "before_min": 5, "after_min": 5},
         "/v1/services/{service}/staff/{staff}": {"tiers": [mine["tier"]]},
+        "/v1/appointments": {
+            "service": mine["service"],
+            "tier": mine["tier"],
+            "customer": mine["customer"],
+            "starts_at": "2099-03-02T08:00:00Z",
+            "staff": mine["staff"],
+            "venue": mine["venue"],
+            "at_desk": True,
+            "is_paid_ahead": True,
+            "override_reason": "a regular",
+            "success_url": "https://studio.example.org/booked",
+            "cancel_url": "https://studio.example.org/",
+            "gateway_account": mine["keyed"],
+        },
+        "/v1/appointments/{appointment}/reschedules": {
+            "starts_at": "2099-03-03T08:00:00Z",
+            "staff": mine["staff"],
+            "venue": mine["venue"],
+            "override_reason": "ill",
+        },
+        "/v1/appointments/{appointment}/confirmations": {
+            "success_url": "https://studio.example.org/booked",
+            "cancel_url": "https://studio.example.org/",
+            "gateway_account": mine["keyed"],
+        },
         "/v1/staff-hours": {
             "staff": mine["staff"],
             "venue": mine["venue"],
@@ -757,6 +782,7 @@ _BOOKING_KINDS = {
     "booking": ids.BOOKING,
     "waitlist_entry": ids.WAITLIST_ENTRY,
     "service": ids.SERVICE,
+    "appointment": ids.BOOKING,
     "tier": ids.TIER,
     "hours": ids.STAFF_HOURS,
     "time_off": ids.TIME_OFF,
@@ -836,6 +862,20 @@ _BOOKING_ROWS = (
         from refund r, credit_lot l, credit_spend s where r.tenant_id = $1 and l.tenant_id = $1 and s.tenant_id = $1
         order by r.id, l.id, s.id limit 1""",
         (),
+    ),
+    (
+        """insert into booking (tenant_id, id, number, customer_id, kind, service_id, tier_id, staff_id, venue_id, status, starts_at, ends_at,
+          local_date, busy, source, paid_with, terms, snapshot, cancel_by, booked_by)
+        values ($1, $2, 'HJKLMNP', $3, 'service', $4, $5, $6, $7, 'requested', '2099-02-02T08:00Z', '2099-02-02T09:00Z', '2099-02-02',
+          '[2099-02-02T08:00Z, 2099-02-02T09:00Z)', 'online', 'nothing', '{}',
+          '{"title": "Massage", "tier": "Hour", "staff": "Ines", "venue": "Harbour", "time_zone": "Europe/Berlin"}', '2099-02-01T08:00Z',
+          'operator')""",
+        ("appointment", "customer", "service", "tier", "staff", "venue"),
+    ),
+    (
+        """insert into seat_payment (tenant_id, grant_id, purchase_id, booking_id, status)
+        select tenant_id, id, source_id, $2, 'released' from fulfilment_grant where tenant_id = $1 order by id limit 1""",
+        ("appointment",),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

@@ -10,9 +10,11 @@ from api.conftest import Caller, caller_of, running
 from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.web.app import Application
-from stage import Stage, set_stage
+from serving import give_key
+from stage import Stage, add_price, set_stage
 
 ZONE = "America/New_York"
+SEAT = [{"kind": "seat"}]
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday; clocks are set on the Sunday after
 MONDAY = "2026-03-09"
 
@@ -55,11 +57,23 @@ class Salon:
         until = {"to": (begin + timedelta(days=days)).isoformat()}
         return await self.caller.data("/v1/availability", **(asked | until | more))
 
+    async def book(self, at: str, *, status: int = 201, **more: Any) -> dict[str, Any]:
+        """Ask for an appointment. at: UTC."""
+        body = {
+            "service": self.names["massage"],
+            "tier": self.names["free"],
+            "customer": self.names["ann"],
+            "starts_at": at,
+        }
+        return await self.post("/v1/appointments", body | more, status)
+
 
 @asynccontextmanager
-async def salon(db: Database, url: str) -> AsyncIterator[Salon]:
-    """Open a business: Mia works on Mondays 9 to 12, Noa 10 to 12; a massage takes an hour."""
-    stage, clock = await set_stage(db, url), Clock()
+async def salon(db: Database, url: str, *, now: datetime = NOW) -> AsyncIterator[Salon]:
+    """Open a business: Mia works on Mondays 9 to 12, Noa 10 to 12; an hour's massage costs 80.00 with 20.00 ahead."""
+    stage, clock = await set_stage(db, url), Clock(now)
+    await give_key(stage, "sk_test_salon")
+    await add_price(stage, "massage", 8000, SEAT, refs=[])
     async with running(url, clock=clock) as (app, http):
         made = Salon(stage, await caller_of(stage, http), app, clock)
         async with db.tenant(stage.tenant_id) as tx:
@@ -88,7 +102,8 @@ async def _offer(made: Salon) -> None:
     names["massage"] = (await made.post("/v1/services", {"name": "Massage", "slot_min": 30}))["id"]
     path = f"/v1/services/{names['massage']}"
     for name, tier in (
-        ("hour", {"name": "One hour", "duration_min": 60}),
+        ("hour", {"name": "One hour", "duration_min": 60, "price": "massage", "deposit_percent": 25}),
+        ("full", {"name": "Paid ahead", "duration_min": 60, "price": "massage"}),
         ("free", {"name": "Trial", "duration_min": 60, "after_min": 30}),
     ):
         names[name] = (await made.post(f"{path}/tiers", tier))["tiers"][-1]["id"]

@@ -112,6 +112,7 @@ async def test_a_month_is_searched_and_no_more(shop: Salon):
         ({"price": "membership"}, "tier_price_invalid"),
         ({"price": "nobody-knows"}, "price_not_found"),
         ({"deposit_percent": 10}, "tier_price_invalid"),
+        ({"price": "massage", "deposit_price": "massage"}, "tier_price_invalid"),
         ({"duration_min": 0}, "invalid"),
     ],
 )
@@ -120,4 +121,13 @@ async def test_a_tier_that_could_not_be_paid_is_refused(shop: Salon, tier, code)
     answer = await shop.caller.post(f"{path}/tiers", {"name": "New", "duration_min": 30} | tier)
 
     assert answer.json()["code"] == code, answer.text
-    assert len((await shop.caller.get(path)).json()["tiers"]) == 2
+    assert len((await shop.caller.get(path)).json()["tiers"]) == 3
+
+
+async def test_a_deposit_in_per_cent_has_a_price_that_grants_the_seat(shop: Salon):
+    tiers = {t["name"]: t for t in (await shop.caller.get(f"/v1/services/{shop.names['massage']}")).json()["tiers"]}
+    deposit = (await shop.caller.get(f"/v1/prices/{tiers['One hour']['deposit_price']}")).json()
+
+    assert (tiers["One hour"]["price_minor"], tiers["One hour"]["due_minor"]) == (8000, 2000)
+    assert (tiers["Paid ahead"]["due_minor"], tiers["Trial"]["due_minor"]) == (8000, None)
+    assert (deposit["amount_minor"], deposit["currency"], deposit["grants"]) == (2000, "EUR", [{"kind": "seat"}])

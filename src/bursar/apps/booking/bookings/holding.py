@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from bursar.apps.booking.bookings import paying, queueing, rows, seats, telling
+from bursar.apps.booking.bookings import paying, queueing, rows, seats, staffed, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
@@ -74,10 +74,13 @@ async def expire_hold(work: jobs.Work) -> None:
     now = work.resources.now()
     async with work.finish() as tx:
         booking = await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
-        if booking is None or booking.class_id is None or not booking.is_pending:
+        if booking is None or not booking.is_pending:
             return
         ends_at = booking.held_until if booking.status == "held" else booking.starts_at
         if ends_at and ends_at > now:
             # Clocks differ a little, and a class may have moved.
             raise jobs.Postponed("the hold is not over yet", after=max(ends_at - now, _AT_LEAST))
-        await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=now)
+        if booking.class_id:
+            await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=now)
+        else:
+            await staffed.end_hold(tx, tenant_id=tenant_id, booking_id=booking_id, now=now)

@@ -35,7 +35,7 @@ Wording = Callable[[Any, str], tuple[str, str]]
 
 def booking_letters() -> dict[str, Composer]:
     """Return who writes which kind of letter about bookings."""
-    written: dict[str, tuple[Wording, bool]] = {
+    written: dict[str, tuple[Wording, bool | None]] = {
         telling.BOOKED: (_booked, True),
         telling.REQUESTED: (_requested, True),
         telling.PROMOTED: (_promoted, True),
@@ -43,16 +43,17 @@ def booking_letters() -> dict[str, Composer]:
         telling.MOVED: (_moved, True),
         telling.CANCELLED: (_cancelled, False),
         telling.CALLED_OFF: (_called_off, False),
+        telling.RETURNING: (_returning, None),
     }
     found = {kind: _of_booking(wording, is_live=is_live) for kind, (wording, is_live) in written.items()}
     return found | {telling.PASSED_OVER: _passed_over, telling.WAITING_ENDED: _waiting_ended}
 
 
-def _of_booking(wording: Wording, *, is_live: bool) -> Composer:
+def _of_booking(wording: Wording, *, is_live: bool | None) -> Composer:
     async def compose(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
         row = await tx.fetchrow(_BOOKING, tenant_id, ids.parse(ids.BOOKING, about.partition(".")[0]))
         # What was given up before the letter went out needs no letter any more; the one that tells of that does.
-        if row is None or (row["status"] in _LIVE) is not is_live:
+        if row is None or is_live not in (None, row["status"] in _LIVE):
             return None
         subject, text = wording(row, business)
         return Message(to=row["email"], subject=subject, text=_letter(row, text))
@@ -112,6 +113,15 @@ def _called_off(row: Any, business: str) -> tuple[str, str]:
     why = f" {row['cancel_reason']}" if row["cancel_reason"] else ""
     text = f"{business} had to cancel {_place(row)}.{why}\n\n{_credits(row)}"
     return f"It does not take place: {row['title']} ({business})", text.rstrip()
+
+
+def _returning(row: Any, business: str) -> tuple[str, str]:
+    state = "" if row["status"] in _LIVE else " You are not booked."
+    text = (
+        f"Your payment for booking {row['number']} could not be used, and goes back to you.{state}\n\n{_place(row)}\n\n"
+        f"If you still want to come, book again, or write to {business}."
+    )
+    return f"Your payment goes back: {row['title']} ({business})", text
 
 
 def _facts(row: Any) -> str:

@@ -22,14 +22,12 @@ from bursar.money.desk.recording import RefundExceedsPayment
 GIVE_BACK_MONEY: Final = "bookings.give_back_money"
 POLICY: Final = "policy:bookings"
 
-# An order is paid on the page of its checkout; what the gateway reports of that page says which purchase it was.
+# What seated it, by whichever way it was paid. Money that seated nothing goes back by itself (`seat`).
 _PAID = """
 select p.id as payment_id, p.amount_minor, p.currency
-from checkout c
-join gateway_call g on g.tenant_id = c.tenant_id and g.id = c.call_id
-join checkout_session s on s.tenant_id = c.tenant_id and s.gateway_account_id = c.gateway_account_id and s.gateway_ref = g.ref
+from seat_payment s
 join payment p on p.tenant_id = s.tenant_id and p.purchase_id = s.purchase_id and p.status = 'succeeded' and p.superseded_by is null
-where c.tenant_id = $1 and c.order_id = $2
+where s.tenant_id = $1 and s.booking_id = $2 and s.status = 'seated'
 order by p.id limit 1
 """
 
@@ -49,10 +47,8 @@ def share(minor: int, percent: int) -> int:
 
 
 async def paid_of(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Paid | None:
-    """Return what was paid for a booking; None where no payment was reported."""
-    if booking.order_id is None:
-        return None
-    row: Any = await tx.fetchrow(_PAID, tenant_id, booking.order_id)
+    """Return what a booking was paid with; None where no payment made it sure."""
+    row: Any = await tx.fetchrow(_PAID, tenant_id, booking.id)
     return Paid(row["payment_id"], row["amount_minor"], row["currency"]) if row else None
 
 
@@ -79,7 +75,7 @@ async def give_back_money(work: jobs.Work) -> None:
         booking = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
         paid = await paid_of(tx, tenant_id=tenant_id, booking=booking)
         if paid is None:
-            raise jobs.Retry("no payment for the booking was reported yet")
+            return  # It was given up before it was paid; what comes later goes back by itself.
         amount = share(paid.minor, asked["percent"])
         if amount:
             await _ask(

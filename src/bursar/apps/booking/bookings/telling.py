@@ -22,8 +22,21 @@ CALLED_OFF: Final = "booking.called_off"
 MOVED: Final = "booking.moved"
 PASSED_OVER: Final = "waitlist.passed_over"
 WAITING_ENDED: Final = "waitlist.closed"
+RETURNING: Final = "booking.payment_returning"
+"""Money that was paid for a booking goes back, because it could not be seated."""
 
-LETTERS: Final = (BOOKED, REQUESTED, PROMOTED, OFFERED, CANCELLED, CALLED_OFF, MOVED, PASSED_OVER, WAITING_ENDED)
+LETTERS: Final = (
+    BOOKED,
+    REQUESTED,
+    PROMOTED,
+    OFFERED,
+    CANCELLED,
+    CALLED_OFF,
+    MOVED,
+    PASSED_OVER,
+    WAITING_ENDED,
+    RETURNING,
+)
 """Kinds of letters to customers. Permanent: a letter that waits to be sent is stored under its kind."""
 
 _TELL = """
