@@ -314,3 +314,20 @@ async def test_seats_of_classes_are_confirmed_seated_again_or_paid_back_and_coun
     assert states == {late["number"]: "cancelled", second["number"]: "expired", third["number"]: "booked"}
     assert await shop.stage.row("select held, booked from class_instance") == {"held": 0, "booked": 1}
     assert await asked_back(shop) == [8000]
+
+
+async def test_what_was_paid_moves_with_the_seat_and_goes_back_from_there(shop: Salon):
+    first, second = [
+        ids.show(ids.CLASS, (await shop.stage.rows(_CLASS, at))[0]["id"]) for at in (NINE, NINE + timedelta(days=1))
+    ]
+    made = await _seat(shop, first, "ann")
+    await shop.stage.tell(paid(made, "1", 8000))
+    moved = await shop.post(f"/v1/bookings/{made['id']}/reschedules", {"class": second})
+    await shop.post(f"/v1/bookings/{moved['id']}/cancellations", {"by": "customer"})
+    await drain(shop.stage, KINDS)
+    back = await asked_back(shop)
+    await shop.stage.tell(event("refund.created", refund(amount=8000)))
+
+    assert (moved["status"], back) == ("booked", [8000])
+    assert await shop.stage.rows("select held, booked from class_instance") == [{"held": 0, "booked": 0}] * 2
+    assert await shop.stage.value("select status from seat_payment") == "released"

@@ -28,6 +28,12 @@ returning {rows.COLUMNS}
 """
 
 
+# What was paid for the old booking is what the new one is sure by.
+_CARRY: Final = (
+    "update seat_payment set booking_id = $3, changed_at = clock_timestamp() where tenant_id = $1 and booking_id = $2"
+)
+
+
 async def reschedule(
     tx: Transaction,
     *,
@@ -127,6 +133,7 @@ async def _move(
         moved_from=old.id,
         moves=old.moves + 1,
     )
+    await tx.execute(_CARRY, tenant_id, old.id, new.id)
     if new_class.waiting:
         await queueing.settle(tx, tenant_id=tenant_id, booking=new, now=now)
     moved = telling.of_booking(
