@@ -10,6 +10,7 @@ from booking.studio import Studio, refused, studio, told
 from bursar.apps.booking.bookings.numbers import ALPHABET
 from bursar.kernel import ids
 from bursar.kernel.db import Database
+from stage import add_price
 
 pytestmark = pytest.mark.anyio
 
@@ -332,3 +333,47 @@ async def test_one_customers_own_parallel_requests_leave_one_booking_and_one_cre
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"already_booked"}
     assert (await desk.balance(ann), await desk.seats(flow)) == (4, (0, 1, 0))
+
+
+async def test_a_seat_paid_with_money_is_held_for_its_time_and_then_is_the_next_ones(desk: Studio):
+    new = {"gateway": "sandbox", "name": "Web", "signing_secrets": ["whsec_web"], "api_key": "sk_test_web"}
+    told(await desk.caller.post("/v1/gateway-accounts", new))
+    await add_price(desk.stage, "drop-in", 1500, [], refs=[])
+    ann, bob, cal = await desk.person("ann"), await desk.person("bob"), await desk.person("cal", owns=1)
+    flow = await desk.class_at(SIX, capacity=1, price="drop-in")
+    refused(await desk.book(flow, ann, pays="credits"), "credits_insufficient")
+
+    held = await desk.booked(flow, ann)
+    refused(await desk.book(flow, ann), "already_booked")
+    refused(await desk.book(flow, bob), "class_full")
+    desk.at(desk.clock.now + timedelta(minutes=15))
+    his = await desk.booked(flow, bob)
+
+    assert (held["status"], held["paid_with"], held["price_minor"], held["currency"]) == ("held", "money", 1500, "EUR")
+    checkout = told(await desk.caller.get(f"/v1/checkouts/{held['checkout']}"), 200)
+    assert (checkout["order"], checkout["customer"]) == (held["order"], ann)
+    assert (await desk.of(ann, flow), his["status"], await desk.seats(flow)) == (["expired"], "held", (1, 0, 0))
+    assert await desk.letters() == []
+    # Nobody asks for the seat: the job of the hold gives it up all the same. A hold binds nobody, so it costs nothing.
+    desk.at(desk.clock.now + timedelta(minutes=16))
+    await desk.work()
+    assert (await desk.of(bob, flow), await desk.seats(flow)) == (["expired"], (0, 0, 0))
+    # Who has credits pays with them, though the class has a price too.
+    assert (await desk.booked(flow, cal))["paid_with"] == "credits"
+    assert await desk.broken() == {}
+
+
+async def test_what_another_business_booked_is_not_found(desk: Studio, db: Database, database_url: str):
+    ann = await desk.person("ann", owns=1)
+    booked = await desk.booked(await desk.class_at(SIX), ann)
+    async with studio(db, database_url) as other:
+        for method, path in (
+            ("GET", f"/v1/bookings/{booked['id']}"),
+            ("GET", f"/v1/bookings/{booked['id']}/consequence"),
+            ("POST", f"/v1/bookings/{booked['id']}/check-ins"),
+            ("DELETE", f"/v1/bookings/{booked['id']}/check-ins"),
+        ):
+            refused(await other.caller.send(method, path), "booking_not_found", 404)
+        refused(await other.cancel(booked), "booking_not_found", 404)
+        refused(await other.book(booked["class"], await other.person("bob", owns=1)), "class_not_found", 404)
+    assert (await desk.booking(booked))["status"] == "booked"

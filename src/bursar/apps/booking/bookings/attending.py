@@ -118,5 +118,9 @@ def _check_not_too_late(booking: Booking, *, now: datetime) -> None:
 
 def _unfit(booking: Booking, wanted: str) -> BookingUnfit:
     shown = ids.show(ids.BOOKING, booking.id)
-    hint = "Its credits have gone back." if booking.credits_back else "Only a booking that is booked can be."
+    hint = (
+        "Its credits have gone back."
+        if booking.is_live and booking.credits_back
+        else "Only a booking that is booked can be."
+    )
     return BookingUnfit(f"{shown} is {booking.status} and cannot be {wanted}", hint=hint)

@@ -111,6 +111,7 @@ async def cancel(
     Raises BookingNotFound, BookingNotLive, BookingUnfit, ClassBegun.
     """
     before = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    consequence_of(before, is_customer=is_customer, now=now)  # what has ended needs no lock to be refused
     a_class = None
     if before.class_id:
         await queueing.queue_up(tx, tenant_id=tenant_id, class_ids=[before.class_id])

@@ -33,9 +33,10 @@ async def confirm(
     override_reason: why more are booked than the class has, where its capacity was lowered meanwhile.
     Raises BookingNotFound, BookingNotRequested, ClassFull, and what `checkouts.start` raises.
     """
-    class_id = (await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)).class_id
-    if class_id is None:
-        raise _not_requested(await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id))
+    seen = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    class_id = seen.class_id
+    if class_id is None or seen.status != "requested":
+        raise _not_requested(seen)
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     asked = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if asked.status != "requested":

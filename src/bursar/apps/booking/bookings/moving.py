@@ -53,6 +53,9 @@ async def reschedule(
     """
     seen = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     old_id = _class_of(seen)
+    _check(
+        seen, class_id=class_id, is_waived=override_reason is not None, now=now
+    )  # what has ended needs no lock to be refused
     await queueing.queue_up(tx, tenant_id=tenant_id, class_ids=[old_id, class_id], customer_ids=[seen.customer_id])
     classes = await seats.locked_all(tx, tenant_id=tenant_id, class_ids=sorted({old_id, class_id}))
     old = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)

@@ -114,11 +114,13 @@ async def join(
 
 async def leave(tx: Transaction, *, tenant_id: UUID, entry_id: UUID, actor: str, now: datetime) -> Entry:
     """Let a customer wait no more; a seat that was offered goes to the next. Raises EntryNotFound, NotWaiting."""
-    class_id = (await entry_of(tx, tenant_id=tenant_id, entry_id=entry_id)).class_id
+    seen = await entry_of(tx, tenant_id=tenant_id, entry_id=entry_id)
+    _check_waits(seen)
+    class_id = seen.class_id
+    await queueing.queue_up(tx, tenant_id=tenant_id, class_ids=[class_id])
     await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     before = await entry_of(tx, tenant_id=tenant_id, entry_id=entry_id)
-    if before.status not in ("waiting", "offered"):
-        raise NotWaiting(f"the entry is {before.status} already", hint="There is nothing to leave.")
+    _check_waits(before)
     row = await tx.fetchrow(_LEAVE, tenant_id, entry_id, now)
     entry = Entry(**dict(row))
     if before.status == "waiting":
@@ -240,6 +242,11 @@ async def _check_may_wait(
         )
     if former:
         raise _waits_already(a_class)
+
+
+def _check_waits(entry: Entry) -> None:
+    if entry.status not in ("waiting", "offered"):
+        raise NotWaiting(f"the entry is {entry.status} already", hint="There is nothing to leave.")
 
 
 def _waits_already(a_class: ClassSeats) -> AlreadyWaiting:
