@@ -36,6 +36,16 @@ KINDS = {
     "booking": ids.BOOKING,
     "entry": ids.WAITLIST_ENTRY,
     "asked": ids.SESSION,
+    "class": ids.CLASS,
+    "booking_ref": ids.BOOKING,
+    "class_ref": ids.CLASS,
+    "entry_ref": ids.WAITLIST_ENTRY,
+    "policy": ids.BOOKING_POLICY,
+    "room": ids.ROOM,
+    "rule": ids.BOOKING_POLICY,
+    "staff": ids.STAFF,
+    "template": ids.CLASS_TEMPLATE,
+    "venue": ids.VENUE,
 }
 """What the parameters of addresses name. A new one is missing here until somebody says."""
 

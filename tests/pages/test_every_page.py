@@ -36,6 +36,10 @@ LISTS = [
     "/jobs",
     "/sagas",
     "/reconciliation",
+    "/schedule/week",
+    "/schedule/templates",
+    "/schedule/places",
+    "/schedule/terms",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",

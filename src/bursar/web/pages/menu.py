@@ -39,6 +39,15 @@ _MENU: Final = (
         ),
     ),
     Group(
+        "Classes",
+        (
+            Entry("/schedule/week", "Schedule", "schedule:read"),
+            Entry("/schedule/templates", "What repeats", "schedule:read"),
+            Entry("/schedule/places", "Places and staff", "schedule:read"),
+            Entry("/schedule/terms", "Terms and rules", "schedule:read"),
+        ),
+    ),
+    Group(
         "Money",
         (
             Entry("/payments", "Payments", "payments:read"),

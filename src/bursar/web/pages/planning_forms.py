@@ -1,0 +1,117 @@
+"""Forms of the schedule: what somebody typed, as the API would have been sent it. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bursar.kernel.errors import Invalid
+from bursar.web.pages.texts import printable
+
+WEEKDAYS: Final = {
+    "MO": "Mon",
+    "TU": "Tue",
+    "WE": "Wed",
+    "TH": "Thu",
+    "FR": "Fri",
+    "SA": "Sat",
+    "SU": "Sun",
+}
+_DAY_FIELD: Final = "day "
+_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "weeks_ahead"})
+_CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "ends_on", "rrule"})
+"""Left empty they are nothing, instead of what they were."""
+_DIGITS_MAX: Final = 9
+_WEEKLY: Final = re.compile(
+    r"FREQ=WEEKLY(?:;INTERVAL=(\d{1,2}))?;BYDAY=((?:MO|TU|WE|TH|FR|SA|SU)(?:,(?:MO|TU|WE|TH|FR|SA|SU))*)"
+)
+
+_WORDS: Final = {
+    "venue": "Choose a venue.",
+    "room": "Choose a room of the list, or none.",
+    "staff": "Choose an instructor of the list, or none.",
+    "policy": "Choose a policy of the list, or the default one.",
+    "price": "Choose a price of the list, or none.",
+    "user": "Choose a user of the list, or none.",
+    "name": "The name has 1 to 120 characters.",
+    "title": "The title has 1 to 120 characters.",
+    "about": "The description has at most 2000 characters.",
+    "address": "The address has at most 500 characters.",
+    "category": "The category is one word of small letters, digits, - and _.",
+    "duration_min": "A class lasts from 1 to 1440 minutes.",
+    "capacity": "The seats are a whole number from 1 to 100000.",
+    "credit_cost": "The credits are a whole number from 0 to 1000.",
+    "pools": "There are at most 10 pools of credits, with commas between them.",
+    "rrule": "The rule is written as in RFC 5545: FREQ=WEEKLY;BYDAY=MO,WE.",
+    "starts_on": "The first day is a date.",
+    "ends_on": "The last day is a date.",
+    "from_day": "The day is a date.",
+    "local_date": "The day is a date.",
+    "local_start": "The time is written like 09:00.",
+    "time_zone": "The zone is a name like Europe/Berlin.",
+}
+
+Wanted = TypeVar("Wanted", bound=BaseModel)
+
+
+class ScheduleFormInvalid(Invalid):
+    """The form does not describe what it is to add or change."""
+
+    code = "schedule_form_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How a rule is shown in a form: as days of the week every so many weeks, or else as it is written."""
+
+    days: tuple[str, ...] = ()
+    every: int = 1
+    rule: str = ""
+
+
+def repeats_of(rrule: str | None) -> Repeats:
+    """Return a rule as a form shows it."""
+    found = _WEEKLY.fullmatch(rrule or "")
+    if not found:
+        return Repeats(rule=rrule or "")
+    return Repeats(tuple(found[2].split(",")), int(found[1] or 1))
+
+
+def rule_in(fields: Mapping[str, str]) -> str:
+    """Return the rule that a form states; nothing for a class that does not recur."""
+    if written := printable(fields.get("rule", "")):
+        return written
+    days = [day for day in WEEKDAYS if f"{_DAY_FIELD}{day}" in fields]
+    every = printable(fields.get("every", "")) or "1"
+    interval = f";INTERVAL={every[:4]}" if every != "1" else ""
+    return f"FREQ=WEEKLY{interval};BYDAY={','.join(days)}" if days else ""
+
+
+def wanted(form: type[Wanted], fields: Mapping[str, str]) -> Wanted:
+    """Return what a form wants. Raises ScheduleFormInvalid, which names the first field that is wrong."""
+    given = {name: _value(name, fields[name]) for name in form.model_fields if name in fields}
+    if "is_published" in form.model_fields:
+        given["is_published"] = fields.get("is_published") == "on"
+    if "allows_overbooked" in form.model_fields:
+        given["allows_overbooked"] = fields.get("allows_overbooked") == "on"
+    try:
+        return form.model_validate({name: value for name, value in given.items() if value != "" or name in _CHOSEN})
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        told = _WORDS.get(field, f"{field} is not as it should be.")
+        raise ScheduleFormInvalid(told, hint="Go back and correct it.") from error
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("about", "address"):
+        return "".join(c for c in text.replace("\r\n", "\n") if c.isprintable() or c == "\n").strip()
+    typed = printable(text)
+    if name in _CHOSEN and not typed:
+        return None
+    if name in _WHOLE and typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS_MAX:
+        return int(typed)
+    if name == "pools":
+        return [pool.strip() for pool in typed.split(",") if pool.strip()]
+    return typed

@@ -1,0 +1,157 @@
+"""The schedule's pages, by their forms alone: from an empty business to classes that repeat, change and are deleted."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+from test_every_page import _is_sound
+from visitors import Markup, Site, Visitor
+
+from bursar.kernel import ids
+
+TITLES = "select title, local_start::text as start, status from class_instance order by starts_at, id"
+
+
+def landed(answer: httpx2.Response) -> str:
+    assert answer.status_code == 303, Markup(answer.text).text
+    return answer.headers["location"]
+
+
+def offered(text: str, select: str) -> dict[str, str]:
+    """Return the options of a select of a page, by their words."""
+    found = re.search(rf'<select id="{select}".*?</select>', text, re.DOTALL)
+    assert found, select
+    return {word.strip(): value for value, word in re.findall(r'<option value="([^"]*)"[^>]*>([^<]*)<', found[0])}
+
+
+async def furnish(visitor: Visitor) -> dict[str, str]:
+    """Add a venue, a room and an instructor, and return what the form of a class offers of them."""
+    places = "/schedule/places"
+    landed(
+        await visitor.post(
+            f"{places}/venues", {"name": "Quay", "time_zone": "Europe/Berlin", "address": "Pier 1\r\nHarbour"}
+        )
+    )
+    venue = offered(await visitor.page(places), "venue")["Quay"]
+    landed(await visitor.post(f"{places}/rooms", {"venue": venue, "name": "Hall", "capacity": "12"}))
+    landed(await visitor.post(f"{places}/staff", {"name": "Ines <b>", "about": ""}))
+    form = await visitor.page("/schedule/templates/new")
+    room, staff = offered(form, "room"), offered(form, "staff")
+    return {"venue": venue, "room": room["Hall (Quay), 12 seats"], "staff": staff["Ines &lt;b&gt;"]}
+
+
+def filled(place: dict[str, str], **more: str) -> dict[str, str]:
+    usual = {"title": "Flow", "about": "", "local_start": "18:00", "duration_min": "60", "capacity": "", "credit_cost": "1",
+             "pools": "vip, classes", "price": "", "policy": "", "is_published": "on"}  # fmt: skip
+    return usual | place | more
+
+
+async def test_a_business_plans_its_week_by_forms_alone(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date()
+    weekday = tomorrow.strftime("%A")[:2].upper()
+    place = await furnish(visitor)
+
+    new = filled(place, starts_on=str(tomorrow), every="1", rule="", ends_on="") | {f"day {weekday}": "on"}
+    template = landed(await visitor.post("/schedule/templates/new", new)).partition("?")[0]
+    shown = await visitor.page(template)
+    made = await stage.rows(TITLES)
+    again = await visitor.post("/schedule/templates/new", new | {"title": "Clash"})
+    third = (tomorrow + timedelta(weeks=2)).isoformat()
+    changed = filled(place, title="Slow", from_day=third, every="1", rule="", ends_on="", capacity="8") | {
+        f"day {weekday}": "on"
+    }
+    following = landed(await visitor.post(template, changed)).partition("?")[0]
+    split = await stage.rows(TITLES)
+    later = changed | {"from_day": "", "local_start": "19:30"}
+    landed(await visitor.post(following, later))
+    moved = await stage.rows(TITLES)
+
+    assert len(made) == 8
+    assert {(row["title"], row["start"]) for row in made} == {("Flow", "18:00:00")}
+    assert f"every week on {weekday.title()}" in Markup(shown).text
+    assert again.status_code == 409
+    assert "the instructor gives Flow" in Markup(again.text).text
+    assert [row["title"] for row in split] == ["Flow"] * 2 + ["Slow"] * 6
+    assert [row["start"] for row in moved] == ["18:00:00"] * 2 + ["19:30:00"] * 6
+    week = await visitor.page(f"/schedule/week?day={tomorrow}")
+    assert "0 of 12" in Markup(week).text
+    for path in (
+        template,
+        following,
+        f"/schedule/week?day={tomorrow}",
+        "/schedule/places",
+        "/schedule/templates",
+        "/schedule/terms/new",
+    ):
+        _is_sound(await visitor.page(path))
+
+
+async def test_one_class_is_changed_alone_and_deleted_and_a_venue_says_when_it_is_open(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    day = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    place = await furnish(visitor)
+
+    added = landed(await visitor.post("/schedule/classes/new", filled(place, local_date=day))).partition("?")[0]
+    landed(await visitor.post(added, filled(place, local_date=day, title="Guest", capacity="5", pools="")))
+    page = await visitor.page(added)
+    hours = {"opens 1": "08:00", "closes 1": "01:00", "closed": f"{day}  2030-12-25"}
+    venue = f"/schedule/places/venues/{place['venue']}"
+    landed(await visitor.post(f"{venue}/hours", hours))
+    kept = await stage.rows("select weekday, opens_min, closes_min from venue_hours")
+    warned = Markup(await visitor.page(f"/schedule/week?day={day}")).text
+    refused = await visitor.post(f"{venue}/delete")
+    half = await visitor.post(f"{venue}/hours", {"opens 2": "08:00", "closes 2": ""})
+    landed(await visitor.post(f"{added}/delete"))
+    landed(await visitor.post(f"{venue}/delete"))
+
+    assert "Guest" in page
+    assert "0 of 5" in Markup(page).text
+    assert await stage.value("select pools from class_instance") == []
+    assert kept == [{"weekday": 1, "opens_min": 480, "closes_min": 1500}]
+    assert "the venue is closed that day" in warned
+    assert (refused.status_code, half.status_code) == (409, 422)
+    assert "1 classes" in Markup(refused.text).text
+    _is_sound(await visitor.page(venue))
+    assert await stage.value("select count(*) from venue where deleted_at is null") == 0
+
+
+async def test_terms_and_rules_are_set_by_forms(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    text = await visitor.page("/schedule/terms/new")
+    markup = Markup(text)
+    usual = {f["name"] or "": f["value"] or "" for f in markup.all("input") if f.get("type") == "number"}
+    chosen = {"late_cancel": "return", "no_show": "keep", "expired_lot": "grace", "waitlist_mode": "auto"}
+
+    landed(await visitor.post("/schedule/terms/new", usual | chosen | {"name": "Kind", "is_default": "on"}))
+    landed(await visitor.post("/schedule/rules/room_free", {"is_on": "on", "is_warning": "on"}))
+    landed(await visitor.post("/schedule/rules/bookings_per_day", {"is_on": "on", "bookings_max": "3"}))
+    wrong = await visitor.post("/schedule/rules/bookings_per_day", {"is_on": "on", "bookings_max": "-1"})
+    unknown = await visitor.post("/schedule/rules/nothing", {})
+    rules = {r["rule"]: r["parameters"] for r in await stage.rows("select rule, parameters::text from booking_rule")}
+    policy = ids.show(ids.BOOKING_POLICY, await stage.value("select id from booking_policy"))
+
+    assert (wrong.status_code, unknown.status_code) == (422, 404)
+    assert rules == {"room_free": '{"is_warning": true}', "bookings_per_day": '{"bookings_max": 3}'}
+    assert await stage.value("select terms->>'late_cancel' from booking_policy where is_default") == "return"
+    for path in ("/schedule/terms", f"/schedule/terms/{policy}"):
+        _is_sound(await visitor.page(path))
+    landed(await visitor.post(f"/schedule/terms/{policy}/delete"))
+
+
+async def test_nothing_of_another_business_is_shown_or_changed(site: Site):
+    place = await furnish(site.empty)
+    day = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    added = landed(await site.empty.post("/schedule/classes/new", filled(place, local_date=day))).partition("?")[0]
+
+    answers = [
+        await site.lived.get(added),
+        await site.lived.post(added, filled(place, local_date=day, title="Mine")),
+        await site.lived.post(f"{added}/delete"),
+        await site.lived.get(f"/schedule/places/venues/{place['venue']}"),
+        await site.lived.get(f"/schedule/week?venue={place['venue']}"),
+    ]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert "Quay" not in await site.lived.page("/schedule/places")
+    assert await site.empty.stage.value("select title || status from class_instance") == "Flowscheduled"
