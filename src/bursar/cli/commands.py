@@ -36,6 +36,7 @@ COMMANDS = {
     "jobs": Command("jobs", "list and count jobs, show one, replay what was given up"),
     "alerts": Command("alerts", "list alerts, acknowledge or silence one, send a test, watch the database"),
     "reconcile": Command("reconcile", "compare gateway accounts with their gateways, and repair what differs"),
+    "retention": Command("retention", "show what is kept for how long, and what would go"),
     "simulate": Command("simulate", "attack an installation made for the purpose, and compare it with a calm one"),
     "demo": Command("demo", "open a demo business and let customers come in"),
     "sandbox": Command("sandbox", "run the sandbox gateway, move its clock, make it misbehave"),
