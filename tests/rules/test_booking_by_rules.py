@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.conftest import running
 from booking.studio import NOW, Clock, Studio, refused, studio_of, told
-from bursar.apps.booking import packs, passes
+from bursar.apps.booking import bookings, packs, passes
 from bursar.kernel import ids
 from bursar.money.fulfilment.spending import expire_lots
 from databases import opened
@@ -246,6 +246,84 @@ async def test_verify_names_the_one_lot_that_a_hand_has_edited(club):
     assert [row["lot"] for row in found["lots_equal_their_movements"]] == [ids.show(ids.LOT, lot)]
     async with club.stage.db.tenant(club.stage.tenant_id) as tx:
         await tx.execute("update credit_lot set spent = spent - 1 where id = $1", lot)
+
+
+async def test_seats_kept_for_who_walks_in_are_not_sold_online_by_any_race(club):
+    await rule(club, "walk_in_reserve", seats=2, until_minutes=30)
+    a_class = await club.class_at(EVENING, capacity=5, cost=0)
+    people = [await club.person(f"racer{n}") for n in range(8)]
+
+    answers = await asyncio.gather(*(club.book(a_class, person) for person in people))
+    codes = {answer.json()["code"] for answer in answers if answer.status_code != 201}
+    walked_in = [await club.book(a_class, await club.person(f"walker{n}"), source="walk_in") for n in range(3)]
+    await rule(club, "walk_in_reserve", is_on=False)
+
+    assert sum(answer.status_code == 201 for answer in answers) == 3
+    assert codes <= {"seats_kept_for_walk_ins", "class_full"}
+    assert [answer.status_code for answer in walked_in] == [201, 201, 409]
+
+
+async def test_a_waitlist_has_its_length_and_who_waits_waits_for_one_class_at_a_time(club):
+    await rule(club, "waitlist_length", entries_max=1)
+    await rule(club, "waits_once")
+    full, same_time = await club.class_at(EVENING, capacity=0), await club.class_at(EVENING, capacity=0)
+    ann, bob = await club.person("ann-waits"), await club.person("bob-waits")
+
+    told(await club.wait(full, ann))
+    refused(await club.wait(full, bob), "waitlist_full")
+    refused(await club.wait(same_time, ann), "waiting_elsewhere")
+    told(await club.wait(same_time, bob))
+    for each in ("waitlist_length", "waits_once"):
+        await rule(club, each, is_on=False)
+
+
+async def test_waiting_ends_when_the_class_begins(club):
+    full, ann = await club.class_at(EVENING, capacity=0), await club.person("ann-too-late")
+    told(await club.wait(full, ann))
+    moment = "update class_instance set starts_at = now() - interval '1 minute', ends_at = now() where id = $1"
+    async with club.stage.db.tenant(club.stage.tenant_id) as tx:
+        await tx.execute(moment, ids.parse(ids.CLASS, full))
+
+    await bring_forward(club.stage)
+    await drain(club.stage, bookings.KINDS)
+
+    assert (await club.caller.one("/v1/waitlist-entries", customer=ann))["status"] == "closed"
+    assert (await club.seats(full))[2] == 0
+    begun = await club.class_at(EVENING, capacity=0)
+    club.at(EVENING)
+    refused(await club.wait(begun, ann), "waitlist_closed")
+
+
+async def test_staff_gives_everything_back_for_a_late_cancellation_with_a_reason(club):
+    ann, soon = await club.person("ann-ill", owns=1), await club.class_at(NOW + timedelta(hours=2))
+    booked = await club.booked(soon, ann)
+    assert await club.balance(ann) == 0
+
+    cancelled = told(await club.cancel(booked, by="business", reason="was ill"))
+
+    assert (cancelled["status"], cancelled["cancel_reason"]) == ("cancelled", "was ill")
+    assert await club.balance(ann) == 1
+
+
+async def test_when_attendance_is_written_down_is_for_the_business_to_choose(club):
+    a_class, day_before = await club.class_at(EVENING, cost=0), EVENING - timedelta(days=1)
+    hers, his = [await club.booked(a_class, await club.person(name)) for name in ("ann-comes", "bob-misses")]
+    came, missed = f"/v1/bookings/{hers['id']}/check-ins", f"/v1/bookings/{his['id']}/no-shows"
+    club.at(day_before)
+    refused(await club.caller.post(came), "check_in_too_early")
+
+    await rule(club, "check_in_window", minutes=1440)
+    told(await club.caller.post(came))
+    await rule(club, "no_show_after", minutes=15)
+    club.at(EVENING + timedelta(minutes=14))
+    refused(await club.caller.post(missed), "no_show_too_early")
+    club.at(EVENING + timedelta(minutes=15))
+    told(await club.caller.post(missed))
+    await rule(club, "attendance_final", days=1)
+    club.at(EVENING + timedelta(hours=25, minutes=1))
+    refused(await club.caller.send("DELETE", came), "check_in_too_late")
+    for each in ("check_in_window", "no_show_after", "attendance_final"):
+        await rule(club, each)
 
 
 ASKED = st.fixed_dictionaries(

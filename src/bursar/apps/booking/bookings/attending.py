@@ -1,9 +1,9 @@
 """Who came and who did not."""
 
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
+from bursar.apps.booking import rules
 from bursar.apps.booking.bookings import paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import (
@@ -15,11 +15,6 @@ from bursar.apps.booking.bookings.refusals import (
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import spending
-
-CHECK_IN_OPENS: Final = timedelta(hours=2)
-"""Before the start."""
-CHECK_IN_CLOSES: Final = timedelta(days=7)
-"""After the end; until then attendance can be corrected."""
 
 _ATTEND = f"""
 update booking set status = 'attended', attended_at = $3, version = version + 1
@@ -48,12 +43,11 @@ async def check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor:
     before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if before.status == "attended":
         return before
-    if now < before.starts_at - CHECK_IN_OPENS:
-        raise CheckInTooEarly(
-            "it does not begin soon enough",
-            hint=f"Check in from {CHECK_IN_OPENS.total_seconds() / 3600:.0f} hours before.",
-        )
-    _check_not_too_late(before, now=now)
+    chosen = await rules.settings_of(tx, tenant_id=tenant_id)
+    minutes = rules.number_of(chosen, rules.CHECK_IN_WINDOW, "minutes")
+    if now < before.starts_at - timedelta(minutes=minutes):
+        raise CheckInTooEarly("it does not begin soon enough", hint=f"Check in from {minutes} minutes before.")
+    _check_not_too_late(before, chosen, now=now)
     row = await tx.fetchrow(_ATTEND, tenant_id, booking_id, now)
     if row is None:
         raise _unfit(before, "attended")
@@ -68,7 +62,7 @@ async def undo_check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, a
     before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if before.status == "booked":
         return before
-    _check_not_too_late(before, now=now)
+    _check_not_too_late(before, await rules.settings_of(tx, tenant_id=tenant_id), now=now)
     row = await tx.fetchrow(_UNDO, tenant_id, booking_id)
     if row is None:
         raise _unfit(before, "undone")
@@ -86,9 +80,12 @@ async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, ac
     before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if before.status == "no_show":
         return before
-    if now < before.starts_at:
-        raise NoShowTooEarly("it has not begun", hint="Whoever is missing may still come; cancel it instead.")
-    _check_not_too_late(before, now=now)
+    chosen = await rules.settings_of(tx, tenant_id=tenant_id)
+    minutes = rules.number_of(chosen, rules.NO_SHOW_AFTER, "minutes")
+    if now < before.starts_at + timedelta(minutes=minutes):
+        said = f"it has not begun {minutes} minutes ago" if minutes else "it has not begun"
+        raise NoShowTooEarly(said, hint="Whoever is missing may still come; cancel it instead.")
+    _check_not_too_late(before, chosen, now=now)
     if before.status != "booked":
         raise _unfit(before, "missed")
     back = None
@@ -109,10 +106,11 @@ async def _told(tx: Transaction, *, tenant_id: UUID, row: object, topic: str, ac
     return done
 
 
-def _check_not_too_late(booking: Booking, *, now: datetime) -> None:
-    if now > booking.ends_at + CHECK_IN_CLOSES:
+def _check_not_too_late(booking: Booking, chosen: rules.Settings, *, now: datetime) -> None:
+    days = rules.number_of(chosen, rules.ATTENDANCE_FINAL, "days")
+    if now > booking.ends_at + timedelta(days=days):
         raise CheckInTooLate(
-            "it is over for too long", hint=f"Attendance can be changed for {CHECK_IN_CLOSES.days} days after the end."
+            "it is over for too long", hint=f"Attendance can be changed for {days} days after the end."
         )
 
 

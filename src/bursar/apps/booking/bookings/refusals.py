@@ -75,6 +75,18 @@ class WaitlistClosed(Conflict):
     code = "waitlist_closed"
 
 
+class WaitlistFull(Conflict):
+    """As many wait as may."""
+
+    code = "waitlist_full"
+
+
+class WaitingElsewhere(Conflict):
+    """The customer waits for another class at the same time."""
+
+    code = "waiting_elsewhere"
+
+
 class NotWaiting(Conflict):
     """The entry has ended already."""
 

@@ -28,7 +28,7 @@ select {_COLUMNS} from class_instance c where c.tenant_id = $1 and c.id = any($2
 
 _TAKE = f"""
 update class_instance as c set held = c.held + $3, booked = c.booked + $4
-where c.tenant_id = $1 and c.id = $2 and c.status = 'scheduled' and c.held + c.booked + $3 + $4 <= c.capacity
+where c.tenant_id = $1 and c.id = $2 and c.status = 'scheduled' and c.held + c.booked + $3 + $4 + $6 <= c.capacity
   and (c.waiting = 0 or $5)
 returning {_COLUMNS}
 """
@@ -77,14 +77,22 @@ async def locked_all(tx: Transaction, *, tenant_id: UUID, class_ids: Sequence[UU
 
 
 async def take(
-    tx: Transaction, *, tenant_id: UUID, class_id: UUID, seats: int, is_held: bool, is_ahead: bool = False
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    class_id: UUID,
+    seats: int,
+    is_held: bool,
+    is_ahead: bool = False,
+    kept: int = 0,
 ) -> ClassSeats | None:
     """Take seats that are free; None where there are not so many, or somebody waits for them.
 
     is_held: until they are paid or confirmed. is_ahead: of those who wait, because it is their own turn, or waiting is over.
+    kept: seats that are left free, for others.
     """
     held, booked = (seats, 0) if is_held else (0, seats)
-    row = await tx.fetchrow(_TAKE, tenant_id, class_id, held, booked, is_ahead)
+    row = await tx.fetchrow(_TAKE, tenant_id, class_id, held, booked, is_ahead, kept)
     return _seats(row) if row else None
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bursar.apps.booking import passes, policies
+from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
 from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
@@ -76,6 +76,7 @@ async def book(
         seats=seats,
         is_held=status in ("requested", "held"),
         is_ahead=source in STAFFED,
+        kept=0 if override_reason is not None else rules.seats_kept(situation),
         is_beyond=override_reason is not None,
         now=now,
     )
@@ -123,15 +124,16 @@ async def _take(
     seats: int,
     is_held: bool,
     is_ahead: bool,
+    kept: int,
     is_beyond: bool,
     now: datetime,
 ) -> tuple[ClassSeats, int]:
     """Take seats; return the class with them taken, and how many are beyond its capacity. Raises ClassFull, ClassCancelled."""
     place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": wanted.id}
     ahead = is_ahead or now >= policies.waitlist_until(terms, wanted.starts_at)
-    taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead)
+    taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead, kept=kept)
     if taken is None and await holding.free_expired(tx, **place, now=now):
-        taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead)
+        taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead, kept=kept)
     if taken:
         return taken, 0
     if is_beyond:

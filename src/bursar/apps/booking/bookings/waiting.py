@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import passes, policies
+from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry, Pays
 from bursar.apps.booking.bookings.paying import Landing
@@ -20,7 +20,9 @@ from bursar.apps.booking.bookings.refusals import (
     EntryNotFound,
     NotWaiting,
     SeatsFree,
+    WaitingElsewhere,
     WaitlistClosed,
+    WaitlistFull,
 )
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
@@ -48,6 +50,12 @@ where tenant_id = $1 and class_id = $2 and customer_id = $3 and status in ('wait
 """
 
 _ENTRY = f"select {rows.ENTRY_COLUMNS} from waitlist_entry where tenant_id = $1 and id = $2"
+
+_ELSEWHERE = """
+select c.title from waitlist_entry w join class_instance c on c.tenant_id = w.tenant_id and c.id = w.class_id
+where w.tenant_id = $1 and w.customer_id = $2 and w.status in ('waiting', 'offered') and w.class_id <> $3
+  and c.starts_at < $5 and c.ends_at > $4 limit 1
+"""
 
 _LEAVE = f"""
 update waitlist_entry set status = 'left', ended_at = $3, offered_until = null
@@ -242,6 +250,17 @@ async def _check_may_wait(
         )
     if former:
         raise _waits_already(a_class)
+    chosen = await rules.settings_of(tx, tenant_id=tenant_id)
+    most = rules.number_of(chosen, rules.WAITLIST_LENGTH, "entries_max")
+    if rules.holds(chosen, rules.WAITLIST_LENGTH) and a_class.waiting >= most:
+        raise WaitlistFull(f"{a_class.waiting} wait for {a_class.title}, {most} may", hint="Choose another class.")
+    if rules.holds(chosen, rules.WAITS_ONCE):
+        place = (a_class.id, a_class.starts_at, a_class.ends_at)
+        other = await tx.fetchval(_ELSEWHERE, tenant_id, customer_id, *place)
+        if other:
+            raise WaitingElsewhere(
+                f"the customer waits for {other} at the same time", hint="Leave that waitlist first."
+            )
 
 
 def _check_waits(entry: Entry) -> None:

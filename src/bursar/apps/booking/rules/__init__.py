@@ -12,15 +12,28 @@ Invariants:
 
 from bursar.apps.booking.rules.catalogue import AT_BOOKING, BY_ID, CATALOGUE
 from bursar.apps.booking.rules.deciding import REFUSALS, NotBookable, failures, refusal, require
-from bursar.apps.booking.rules.keeping import RuleUnknown, rules_of, set_rule, settings_of
+from bursar.apps.booking.rules.elsewhere import (
+    ATTENDANCE_FINAL,
+    CHECK_IN_WINDOW,
+    NO_SHOW_AFTER,
+    WAITLIST_LENGTH,
+    WAITS_ONCE,
+)
+from bursar.apps.booking.rules.keeping import RuleUnknown, holds, number_of, rules_of, set_rule, settings_of
 from bursar.apps.booking.rules.models import Failure, Rule, Settings, Situation, Source
+from bursar.apps.booking.rules.reserves import seats_kept
 from bursar.apps.booking.rules.situations import situation
 
 __all__ = [
+    "ATTENDANCE_FINAL",
     "AT_BOOKING",
     "BY_ID",
     "CATALOGUE",
+    "CHECK_IN_WINDOW",
+    "NO_SHOW_AFTER",
     "REFUSALS",
+    "WAITLIST_LENGTH",
+    "WAITS_ONCE",
     "Failure",
     "NotBookable",
     "Rule",
@@ -29,9 +42,12 @@ __all__ = [
     "Situation",
     "Source",
     "failures",
+    "holds",
+    "number_of",
     "refusal",
     "require",
     "rules_of",
+    "seats_kept",
     "set_rule",
     "settings_of",
     "situation",

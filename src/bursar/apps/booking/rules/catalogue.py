@@ -28,7 +28,7 @@ AT_BOOKING: Final = (
         "class_not_begun",
         2,
         "schedule",
-        "class_begun",
+        "class_started",
         "Who books online books a class that has not begun; staff books until its end.",
         check=checks.not_begun,
     ),

@@ -60,6 +60,16 @@ async def settings_of(tx: Transaction, *, tenant_id: UUID) -> Settings:
     return settings_read(await tx.fetchval(_ALL, tenant_id))
 
 
+def number_of(settings: Settings, rule_id: str, name: str) -> int:
+    """Return a number that a business chose for a rule, or the usual."""
+    return int(settings.values(BY_ID[rule_id])[name])
+
+
+def holds(settings: Settings, rule_id: str) -> bool:
+    """True where a rule holds in a business."""
+    return settings.is_on(BY_ID[rule_id])
+
+
 async def rules_of(tx: Transaction, *, tenant_id: UUID) -> tuple[Chosen, ...]:
     """Return every rule of the catalogue as a business has it."""
     settings = await settings_of(tx, tenant_id=tenant_id)
