@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 TODAY = datetime.now(UTC).date()
 PEOPLE = 25
-ACTS = 120
+ACTS = 150
 
 
 async def test_the_studio_opens_once_and_lives(db, database_url):

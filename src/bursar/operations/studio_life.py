@@ -44,7 +44,11 @@ _CLASSES: Final = (
     ("Restorative", 0, 3, "SU", "17:00", 90, 10, 1),
     ("Weekend long", 0, 0, "SA", "09:30", 90, 14, 1),
 )
-_EVERY_DAY: Final = ("Open practice", 1, 0, None, "20:15", 45, 8, 1)
+# So that there is something today, whenever somebody opens the demo.
+_EVERY_DAY: Final = tuple(
+    ("Open practice", 1, None, None, at, 45, 8, 1)
+    for at in ("08:00", "11:00", "14:00", "16:00", "19:30", "22:00", "23:10")
+)
 
 
 class Life:
@@ -89,7 +93,7 @@ class Life:
 
     async def act(self, http: httpx2.AsyncClient) -> None:
         """Let one thing happen."""
-        acts = (self._book, self._book, self._book, self._book, self._cancel, self._come)
+        acts = (*[self._book] * 7, self._cancel, self._come, self._come)
         try:
             if await self._random.choice(acts)(http):
                 self.done += 1
@@ -107,7 +111,7 @@ class Life:
         if customer is None or not upcoming:
             return False
         # Some classes are liked by everybody, so that they fill up.
-        chosen = upcoming[min(int(self._random.expovariate(25.0) * len(upcoming)), len(upcoming) - 1)]
+        chosen = upcoming[min(int(self._random.expovariate(10.0) * len(upcoming)), len(upcoming) - 1)]
         wanted = {"class": chosen["id"], "customer": customer}
         answer = await http.post("/v1/bookings", json=wanted | {"pays": "credits"})
         if answer.status_code == httpx2.codes.CONFLICT and answer.json()["code"] == "class_full":
@@ -153,7 +157,7 @@ async def furnish(http: httpx2.AsyncClient, *, today: date) -> bool:
     Each step has an Idempotency-Key, so that one that was interrupted goes on where it stopped. Raises httpx2.HTTPError.
     """
     venues = await _data(http, "/v1/venues")
-    if venues and len(await _data(http, "/v1/class-templates")) > len(_CLASSES):
+    if venues and len(await _data(http, "/v1/class-templates", limit=_PAGE)) >= len(_CLASSES) + len(_EVERY_DAY):
         return False
     await _done(await http.put("/v1/time-zone", json={"time_zone": ZONE}))
     venue = await _made(
@@ -169,7 +173,7 @@ async def furnish(http: httpx2.AsyncClient, *, today: date) -> bool:
     ]
     terms = {"cancel_minutes": 12 * 60, "waitlist_until_minutes": 60}
     await _made(http, "/v1/booking-policies", "policy", {"name": "House rules", "terms": terms, "is_default": True})
-    for n, what in enumerate((*_CLASSES, _EVERY_DAY)):
+    for n, what in enumerate((*_CLASSES, *_EVERY_DAY)):
         await _made(http, "/v1/class-templates", f"template-{n}", _template(what, venue, rooms, staff, today))
     return True
 
@@ -179,7 +183,7 @@ def _template(what: tuple[Any, ...], venue: str, rooms: list[str], staff: list[s
     return {
         "venue": venue,
         "room": rooms[room],
-        "staff": staff[instructor],
+        "staff": None if instructor is None else staff[instructor],
         "price": None,
         "title": title,
         "category": "yoga",

@@ -68,5 +68,5 @@ def _chart(report: live.Attendance) -> Chart:
 def _bar(day: date, row: live.AttendanceRow | None) -> Bar:
     if row is None:
         return Bar((), f"{day}: no class")
-    parts = (Part(row.attended, "good"), Part(row.open, "busy"), Part(row.missed, "bad"))
+    parts = (Part(row.attended, "applied"), Part(row.open, "received"), Part(row.missed, "dead"))
     return Bar(parts, f"{day}: {row.booked} of {row.capacity} seats, {row.attended} came")
