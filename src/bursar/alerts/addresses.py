@@ -126,7 +126,8 @@ def library() -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         import apprise  # noqa: PLC0415 - it takes a second, and most processes never send anything
 
-        apprise.plugins.N_MGR.load_modules()
+        known: Any = apprise.plugins.N_MGR
+        known.load_modules()
     return apprise
 
 

@@ -1,6 +1,7 @@
 """Sources that are functions, because what they look at is no row or is judged elsewhere."""
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -47,8 +48,9 @@ async def not_reconciled(tx: Any, _: Resources, now: datetime, bound: Bound) -> 
 async def backups_overdue(tx: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
     """Look at how old what a disaster would fall back on is."""
     found = await backups.ages(tx)
-    complaint = backups.complaint(found, held.settings)
-    if not complaint or found.failure:  # which has a rule of its own
+    # That something failed has a rule of its own.
+    complaint = backups.complaint(replace(found, failure=None, drill_failure=None), held.settings)
+    if not complaint or bound.threshold >= 1:
         return []
     return [Finding(INSTALLATION, "backups", bound.severity, 1, 1, complaint)]
 

@@ -254,3 +254,22 @@ from rule r
 join backup_standing b on b.failure is not null
 where 1 > r.threshold
 """
+
+BACKUP_DAMAGED: Final = f"""
+with {_OF_INSTALLATION}
+select r.tenant_id, left(b.name, 200) as subject, r.severity, 1 as failures, 1::float8 as value, left(b.failure, 500) as detail
+from rule r
+join backup_listed b on b.failure is not null
+where 1 > r.threshold
+"""
+
+DRILL_FAILED: Final = f"""
+with {_OF_INSTALLATION}
+select r.tenant_id, 'drill' as subject, r.severity, 1 as failures, 1::float8 as value,
+  left(format('%s (begun %s)', d.failure, to_char(d.began_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')), 500) as detail
+from rule r
+cross join lateral (
+  select state, failure, began_at from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
+) d
+where d.state = 'failed' and 1 > r.threshold
+"""
