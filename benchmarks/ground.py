@@ -134,8 +134,14 @@ class Ground:
             yield process
 
     @contextmanager
-    def _process(self, *arguments: str, **settings: str) -> Iterator["Process"]:
-        process = Process.start(self, arguments, settings)
+    def running(self, *arguments: str, **environment: str) -> Iterator["Process"]:
+        """Run any command. environment: on top of what each of Bursar's processes gets."""
+        with self._process(*arguments, **environment) as process:
+            yield process
+
+    @contextmanager
+    def _process(self, *arguments: str, **more: str) -> Iterator["Process"]:
+        process = Process.start(self, arguments, more)
         self.processes.append(process)
         try:
             yield process

@@ -24,6 +24,7 @@ NAMES = (
     "jobs",
     "calls",
     "bookings",
+    "streaming",
 )
 _TREE = Path(bursar.__file__).parents[2]
 _RESULTS = _TREE / "benchmarks" / "RESULTS.md"
