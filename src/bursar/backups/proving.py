@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from bursar.backups.catalogue import Backup
 from bursar.backups.envelope import BackupDamaged
-from bursar.backups.vault import Vault
+from bursar.backups.vault import Kept, Vault
 
 SERVER_MANIFEST = "backup_manifest"
 _MANIFEST_BYTES_MAX = 512 * 1024 * 1024
@@ -75,14 +75,23 @@ def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
         pass
 
 
-def prove_base(vault: Vault, name: str) -> tuple[bytes, int]:
-    """Read a base backup and hold every file of it against the manifest the server wrote into it.
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base backup that was read to its end. manifest: the server's. plain_bytes: of all files. kept: as it lies in the store."""
 
-    Return that manifest, and the bytes of all files. Raises: BackupDamaged and what `Vault.open` raises.
+    manifest: bytes
+    plain_bytes: int
+    kept: Kept
+
+
+def prove_base(vault: Vault, name: str) -> Base:
+    """Read a base backup, once, and hold every file of it against the manifest the server wrote into it.
+
+    Raises: BackupDamaged and what `Vault.open` raises.
     """
     seen: dict[str, tuple[int, str]] = {}
     manifest = b""
-    with vault.open(name) as opened:
+    with vault.weigh(name) as (opened, weighed):
         for entry in entries(name, opened.content()):
             if entry.content is None:
                 continue
@@ -94,27 +103,27 @@ def prove_base(vault: Vault, name: str) -> tuple[bytes, int]:
                 digest.update(piece)
                 size += len(piece)
             seen[entry.path] = (size, digest.hexdigest())
+        kept = weighed()
     for path, expected in _promised(name, manifest).items():
         if seen.get(path) != expected:
             raise BackupDamaged(f"{name} holds {path} not as the server's manifest says")
-    return manifest, sum(size for size, _ in seen.values())
+    return Base(manifest, sum(size for size, _ in seen.values()), kept)
 
 
 def prove_backup(vault: Vault, backup: Backup) -> None:
-    """Prove every object of a backup. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
-    prove_kept(vault, backup)
-    manifest, _ = prove_base(vault, backup.base)
-    if manifest != vault.whole(backup.server_manifest):
+    """Prove every object of a backup, each read once. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
+    base = prove_base(vault, backup.base)
+    prove_kept(vault, backup, base)
+    if base.manifest != vault.whole(backup.server_manifest):
         raise BackupDamaged(f"{backup.server_manifest} is not the manifest of {backup.base}")
 
 
-def prove_kept(vault: Vault, backup: Backup) -> None:
-    """Prove that the bytes of every object are those that were written, and read all but the base to their end."""
-    for name, kept in backup.objects.items():
-        if vault.hash_of(name) != (kept["size"], kept["sha256"]):
+def prove_kept(vault: Vault, backup: Backup, base: Base) -> None:
+    """Prove that the bytes of every object are those that were written. base: of this backup, read already."""
+    for name, expected in backup.objects.items():
+        kept = base.kept if name == backup.base else vault.proven(name)[1]
+        if (kept.size, kept.sha256) != (expected["size"], expected["sha256"]):
             raise BackupDamaged(f"{name} is damaged: its bytes are not those that were written")
-        if name != backup.base:
-            vault.prove(name)
 
 
 def log_range(manifest: bytes) -> tuple[int, str, str]:

@@ -96,9 +96,9 @@ def _take(place: Place, source: Source, parent: Backup | None) -> Backup:
     vault = place.vault
     try:
         base = vault.put(object_of(name, "base"), {"backup": name}, _base(place, name, parent))
-        manifest, plain_bytes = prove_base(vault, base.name)
-        timeline, start, end = log_range(manifest)
-        server_manifest = vault.put(object_of(name, "server-manifest"), {"backup": name}, [manifest])
+        read_again = prove_base(vault, base.name)
+        timeline, start, end = log_range(read_again.manifest)
+        server_manifest = vault.put(object_of(name, "server-manifest"), {"backup": name}, [read_again.manifest])
         instance = vault.put(object_of(name, "instance"), {"secret_key": place.secret_key})
         backup = Backup(
             id=name,
@@ -114,10 +114,10 @@ def _take(place: Place, source: Source, parent: Backup | None) -> Backup:
             segment_bytes=source.segment_bytes,
             mark=source.mark,
             is_streaming=vault.has(tail_object(timeline)),
-            plain_bytes=plain_bytes,
+            plain_bytes=read_again.plain_bytes,
             objects=kept_facts(base, server_manifest, instance),
         )
-        prove_kept(vault, backup)
+        prove_kept(vault, backup, read_again)
     except BaseException:
         with suppress(DomainError):
             # What broke it off is to be named, not that a store which is away cannot be tidied. The next one tidies.

@@ -13,7 +13,6 @@ from bursar.backups.store import Store
 from bursar.kernel.errors import Conflict
 
 INSTALLATION = "installation"
-_PIECE = 1024 * 1024
 
 Told = TypeVar("Told")
 
@@ -64,6 +63,19 @@ class Vault:
         with self._store.open(name) as file:
             yield Opened(name, file.read, self._keys)
 
+    @contextmanager
+    def weigh(self, name: str) -> Iterator[tuple[Opened, Callable[[], Kept]]]:
+        """Read an object as `open` does; once its content was read, tell what its bytes in the store are."""
+        digest = hashlib.sha256()
+        with self._store.open(name) as file:
+
+            def read(size: int) -> bytes:
+                piece = file.read(size)
+                digest.update(piece)
+                return piece
+
+            yield Opened(name, read, self._keys), lambda: Kept(name, file.tell(), digest.hexdigest())
+
     def said(self, name: str) -> dict[str, Any]:
         """Return what the writer of an object said about it."""
         with self.open(name) as opened:
@@ -71,18 +83,14 @@ class Vault:
 
     def prove(self, name: str) -> dict[str, Any]:
         """Read an object to its end and return what its writer said about it."""
-        with self.open(name) as opened:
+        return self.proven(name)[0]
+
+    def proven(self, name: str) -> tuple[dict[str, Any], Kept]:
+        """Read an object to its end; return what its writer said about it, and its bytes as they lie in the store."""
+        with self.weigh(name) as (opened, kept):
             for _ in opened.content():
                 pass
-            return opened.said
-
-    def hash_of(self, name: str) -> tuple[int, str]:
-        """Return size and hash of an object as it lies in the store."""
-        with self._store.open(name) as file:
-            digest = hashlib.sha256()
-            for piece in iter(lambda: file.read(_PIECE), b""):
-                digest.update(piece)
-            return file.tell(), digest.hexdigest()
+            return opened.said, kept()
 
     def whole(self, name: str) -> bytes:
         """Return the content of a small object."""
