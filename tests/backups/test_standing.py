@@ -1,9 +1,11 @@
 """How backups stand when something goes wrong: written down where `/health` and `bursar doctor` read it, and tried again."""
 
+import asyncio
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,14 +57,39 @@ async def test_a_store_that_cannot_be_read_is_a_notice_and_another_try_not_the_e
     assert at_once.failure is None
 
 
+class _Nobody:
+    """Judges nothing: these drills do not come so far."""
+
+    async def works(self, scene: backups.Scene) -> backups.Check:
+        raise AssertionError(f"{scene.backup.id} was restored")
+
+    async def judge(self, scene: backups.Scene) -> list[backups.Check]:
+        raise AssertionError(f"{scene.backup.id} was restored")
+
+
+def _drill(vault: backups.Vault, scratch: Path) -> backups.Drilled:
+    return backups.drill(
+        vault,
+        Tools(wheel_bin()),
+        scratch=scratch,
+        known=backups.Known(0, datetime.now(UTC)),
+        targets=backups.Targets(rpo_s=60, rto_s=600),
+        judge=_Nobody(),
+        tell=lambda _: None,
+    )
+
+
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
+def small_disk() -> Iterator[Path]:
+    # Where the server's user can reach it: a scratch server would lie elsewhere otherwise.
+    disk = Path(tempfile.mkdtemp(prefix="bursar-test-"))
+    disk.chmod(0o711)
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=False).returncode:
+        disk.rmdir()
         pytest.skip("only root may mount a small disk")
     yield disk
     subprocess.run(["umount", disk], check=True)
+    disk.rmdir()
 
 
 async def test_a_full_disk_is_named_when_a_backup_is_taken_and_leaves_nothing(db, admin_url, keys, small_disk):
@@ -79,7 +106,18 @@ async def test_a_full_disk_is_named_when_a_backup_is_taken_and_leaves_nothing(db
     assert vault.names("backups") == []
 
 
-async def test_credentials_revoked_while_a_backup_is_taken_are_named(db, admin_url, keys, s3: S3):
+async def test_a_drill_without_room_for_it_says_so_and_leaves_nothing(admin_url, keys, small_disk, tmp_path):
+    vault = backups.Vault(backups.DirectoryStore(tmp_path / "store"), keys)
+    taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
+
+    drilled = await asyncio.to_thread(_drill, vault, small_disk / "drill")
+
+    assert (drilled.backup, drilled.is_passed) == (taken.id, False)
+    assert "No space left on device" in drilled.failure
+    assert list(small_disk.iterdir()) == []
+
+
+async def test_credentials_revoked_while_a_backup_is_taken_or_drilled_are_named(db, admin_url, keys, s3: S3, tmp_path):
     vault = backups.Vault(BucketStore(s3.bucket), keys)
     stream = _stream(admin_url, vault)
     async with connected(admin_url) as connection:
@@ -92,7 +130,11 @@ async def test_credentials_revoked_while_a_backup_is_taken_are_named(db, admin_u
         s3.revoke(after=10**9)
         taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
         await stream._look_after(source)
+    s3.revoke()
+    drilled = await asyncio.to_thread(_drill, vault, tmp_path / "drill")
+    s3.revoke(after=10**9)
 
+    assert drilled.failure == "the backup store s3://kept/of/bursar refuses: 403 Forbidden InvalidAccessKeyId"
     assert first.endswith(
         "the last attempt failed (the backup store s3://kept/of/bursar refuses: 403 Forbidden InvalidAccessKeyId)"
     )

@@ -4,6 +4,7 @@ The point to restore to is the end of the log, as always; how old that may be is
 database. What the database must hold, and whether the application works on it, judge others, who know what it means.
 """
 
+import subprocess
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def drill(
 ) -> Drilled:
     """Restore, look, measure, remove. scratch: a directory for this alone, gone afterwards, whatever happens.
 
-    What does not restore is a finding like any other, and named. Raises what is no finding: NoPlace, BinariesMissing.
+    What does not restore is a finding like any other, and named.
     """
     began = time.monotonic()
     seen = _Seen()
@@ -131,6 +132,9 @@ def drill(
         seen.checks += _measured(seen, known, targets)
     except DomainError as refusal:
         seen.failure = refusal.message
+    except (OSError, TimeoutError, subprocess.SubprocessError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # A disk without room for it, a server that breaks off: a restore would have met the same.
+        seen.failure = f"the drill could not go on: {error or type(error).__name__}"
     finally:
         Recovery.clear(scratch)
     return seen.drilled()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -131,8 +131,11 @@ async def noted(url: str, targets: Targets) -> AsyncIterator[Notes]:
         await connection.execute(_BROKEN_OFF)
         notes = Notes(connection, ids.new())
         await connection.execute(_BEGIN, notes.id, targets.rpo_s)
-        yield notes
-        await connection.execute(_BROKEN_OFF)
+        try:
+            yield notes
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.execute(_BROKEN_OFF)
     finally:
         await connection.close(timeout=5)
 
