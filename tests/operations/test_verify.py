@@ -90,14 +90,18 @@ async def test_at_most_twenty_rows_are_shown(db, admin_url, database_url):
     assert len(found["events_are_in_one_place"]) == 20
 
 
-_OF_THE_INSTALLATION = """insert into job_tally (tenant_id, kind, day, outcome, jobs, duration_ms, longest_ms, last_at)
-  values ('00000000-0000-0000-0000-000000000000', 'health.count', '2026-11-21', 'done', 1, 1, 1, now())"""
+_OF_THE_INSTALLATION = (
+    """insert into job_tally (tenant_id, kind, day, outcome, jobs, duration_ms, longest_ms, last_at)
+      values ('00000000-0000-0000-0000-000000000000', 'health.count', '2026-11-21', 'done', 1, 1, 1, now())""",
+    """insert into alert_rule (tenant_id, rule, is_on)
+      values ('00000000-0000-0000-0000-000000000000', 'backup_failed', false)""",
+)
 
 
 async def test_a_row_without_its_tenant_is_found(db, admin_url, database_url):
     await play_calmly(db, database_url, CHECKOUT)
     stranger = ids.new()
-    await do_wrong(admin_url, _OF_THE_INSTALLATION)
+    await do_wrong(admin_url, *_OF_THE_INSTALLATION)
     async with connected(admin_url) as admin:
         before = await rows_have_tenants(admin)
         await do_wrong(

@@ -17,11 +17,16 @@ where c.relkind in ('r', 'p') and not c.relispartition and c.relname not in ('te
 order by c.relname
 """
 
-# Jobs of the installation itself have no tenant, and say so.
+_OF_THE_INSTALLATION = (
+    *("job", "job_tally", "job_tick"),
+    *("alert", "alert_channel", "alert_history", "alert_notice", "alert_route", "alert_rule"),
+)
+"""Tables with rows of the installation itself, which has no tenant, and says so."""
+
 _HOMELESS = f"""
 select '{{table}}' as table_name, t.tenant_id, count(*) as rows
 from {{table}} t where not exists (select from tenant where tenant.tenant_id = t.tenant_id)
-  and ('{{table}}' not in ('job', 'job_tally', 'job_tick') or t.tenant_id <> '{INSTALLATION}')
+  and ('{{table}}' <> all(array{list(_OF_THE_INSTALLATION)}) or t.tenant_id <> '{INSTALLATION}')
 group by t.tenant_id
 """
 
