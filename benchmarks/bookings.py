@@ -136,7 +136,7 @@ def _yardstick(here: Ground, name: str, clients: int, seconds: float) -> float:
     which = "0" if name == "hot" else f"random(2, {CLASSES + 1})"
     script = _BOOK.format(last=CUSTOMERS - 1, which=which)
     rate = pgbench(
-        here, script, clients=clients, seconds=seconds, variables={"tenant": f"'{here.tenant_id}'"}
+        here, script, clients=clients, seconds=seconds, variables={"tenant": str(here.tenant_id)}
     ).per_second
     here.admin(
         "delete from booking where booked_by = 'pgbench'",
