@@ -179,3 +179,22 @@ async def test_an_offer_is_taken_up_in_time_or_goes_to_the_next(desk: Studio):
     assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["skipped", "promoted"])
     assert (await desk.balance(ann), await desk.balance(bob)) == (1, 0)
     assert await desk.broken() == {}
+
+
+async def test_where_staff_confirms_a_promotion_is_a_request_too(desk: Studio):
+    policy = await desk.policy(needs_approval=True)
+    flow = await desk.class_at(SIX, capacity=1, policy=policy)
+    first, ann = await desk.person("first", owns=1), await desk.person("ann", owns=1)
+    asked = await desk.booked(flow, first)
+    told(await desk.wait(flow, ann))
+
+    told(await desk.cancel(asked))
+
+    hers = await desk.caller.one("/v1/bookings", customer=ann)
+    assert (hers["status"], await desk.seats(flow), await desk.balance(ann)) == ("requested", (1, 0, 0), 0)
+    # Nobody confirms it: when the class begins the request ends, and its credit comes back.
+    desk.at(SIX)
+    await desk.work()
+    ended = await desk.booking(hers)
+    assert (ended["status"], ended["credits_back"], await desk.balance(ann)) == ("expired", "same_lot", 1)
+    assert await desk.broken() == {}

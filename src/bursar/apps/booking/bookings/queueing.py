@@ -5,6 +5,7 @@ his turn is passed over, and told. The class is locked by whoever calls.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -109,41 +110,13 @@ async def promote(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, now:
     terms = await policies.terms_for(tx, tenant_id=tenant_id, policy_id=a_class.policy_id)
     if now >= policies.waitlist_until(terms, a_class.starts_at) or now >= a_class.starts_at:
         return 0
-    served, free, left, ended, facts = 0, a_class.free, 0, False, []
-    while free > 0 and not ended:
-        limit = free + _SPARE
-        found = await tx.fetch(_NEXT, tenant_id, a_class.id, limit)
-        ended = len(found) < limit
-        for row in found:
-            told = dict(row)
-            is_closed = told.pop("is_seated") or told.pop("is_gone")
-            told.pop("is_gone", None)
-            entry = Entry(**told)
-            if entry.seats > free:
-                ended = True
-                break
-            left += 1
-            if is_closed:
-                facts.append(await _pass(tx, tenant_id, entry, status="closed", told=None, now=now))
-                continue
-            who: dict[str, Any] = {"tenant_id": tenant_id, "a_class": a_class}
-            situation, why_not = await admitting.of_waiting(
-                tx, **who, customer_id=entry.customer_id, seats=entry.seats, now=now
-            )
-            if why_not:
-                facts.append(await _pass(tx, tenant_id, entry, status="skipped", told=why_not, now=now))
-                continue
-            is_offer = terms.waitlist_mode == "offer" or paying.way_to_pay(situation, a_class=a_class) == "money"
-            serve = _offer if is_offer else _seat
-            facts += await serve(tx, **who, terms=terms, entry=entry, now=now)
-            free -= entry.seats
-            served += 1
-            if free <= 0:
-                break
-    if left:
-        await tx.execute(_LESS, tenant_id, a_class.id, left)
-    await telling.tell(tx, tenant_id=tenant_id, actor=POLICY, facts=facts, now=now)
-    return served
+    turn = _Turn(a_class, terms, a_class.free)
+    while not await _serve(tx, tenant_id=tenant_id, turn=turn, now=now):
+        pass
+    if turn.left:
+        await tx.execute(_LESS, tenant_id, a_class.id, turn.left)
+    await telling.tell(tx, tenant_id=tenant_id, actor=POLICY, facts=turn.facts, now=now)
+    return turn.served
 
 
 def is_offer(booking: Booking, *, now: datetime) -> bool:
@@ -184,6 +157,58 @@ async def close(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, told: 
     return over
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Who waits has his turn. free: seats that are left. left: how many do not wait any more."""
+
+    a_class: ClassSeats
+    terms: Terms
+    free: int
+    served: int = 0
+    left: int = 0
+    facts: list[telling.Fact] = field(default_factory=list)
+
+
+async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime) -> bool:
+    """Serve those next in the queue; say whether nobody else can be."""
+    limit = turn.free + _SPARE
+    found = await tx.fetch(_NEXT, tenant_id, turn.a_class.id, limit)
+    if turn.a_class.credit_cost:
+        # So that what they can pay with is still there when it is their turn, a line further on.
+        coming, pools = [row["customer_id"] for row in found], turn.a_class.pools
+        await spending.lock_lots(tx, tenant_id=tenant_id, spend_ids=[], customer_ids=coming, pools=pools)
+    for row in found:
+        told = dict(row)
+        is_over = [told.pop(name) for name in ("is_seated", "is_gone")]
+        entry = Entry(**told)
+        if entry.seats > turn.free:
+            return True
+        turn.left += 1
+        if any(is_over):
+            turn.facts.append(await _pass(tx, tenant_id, entry, status="closed", told=None, now=now))
+        else:
+            await _serve_one(tx, tenant_id=tenant_id, turn=turn, entry=entry, now=now)
+        if turn.free <= 0:
+            return True
+    return len(found) < limit
+
+
+async def _serve_one(tx: Transaction, *, tenant_id: UUID, turn: _Turn, entry: Entry, now: datetime) -> None:
+    """Give a seat to who waits, or offer it, or pass him over."""
+    who: dict[str, Any] = {"tenant_id": tenant_id, "a_class": turn.a_class}
+    situation, why_not = await admitting.of_waiting(
+        tx, **who, customer_id=entry.customer_id, seats=entry.seats, now=now
+    )
+    if why_not:
+        turn.facts.append(await _pass(tx, tenant_id, entry, status="skipped", told=why_not, now=now))
+        return
+    is_money = paying.way_to_pay(situation, a_class=turn.a_class) == "money"
+    serve = _offer if is_money or turn.terms.waitlist_mode == "offer" else _seat
+    turn.facts += await serve(tx, **who, terms=turn.terms, entry=entry, now=now)
+    turn.free -= entry.seats
+    turn.served += 1
+
+
 async def _pass(
     tx: Transaction, tenant_id: UUID, entry: Entry, *, status: str, told: str | None, now: datetime
 ) -> telling.Fact:
@@ -207,7 +232,8 @@ async def _seat(
         actor=POLICY,
         now=now,
     )
-    taken = await seats.take(tx, tenant_id=tenant_id, class_id=a_class.id, seats=count, is_held=False, is_ahead=True)
+    is_asked = terms.needs_approval
+    taken = await seats.take(tx, tenant_id=tenant_id, class_id=a_class.id, seats=count, is_held=is_asked, is_ahead=True)
     assert taken is not None, "the class is locked and had the seats"
     made = await rows.write(
         tx,
@@ -215,7 +241,7 @@ async def _seat(
         booking_id=booking_id,
         a_class=a_class,
         customer_id=entry.customer_id,
-        status="booked",
+        status="requested" if is_asked else "booked",
         seats=count,
         source="waitlist",
         paid_with=paid.paid_with,
@@ -226,9 +252,11 @@ async def _seat(
         spend_id=paid.spend_id,
     )
     row = await tx.fetchrow(_END, tenant_id, entry.id, "promoted", now, None, made.id)
+    await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
+    topic, letter = (telling.REQUESTED, telling.REQUESTED) if is_asked else (telling.BOOKED, telling.PROMOTED)
     return [
         telling.of_entry("waitlist.promoted", Entry(**dict(row)), booking=ids.show(ids.BOOKING, made.id)),
-        telling.of_booking(telling.BOOKED, made, letter=telling.PROMOTED),
+        telling.of_booking(topic, made, letter=letter),
     ]
 
 

@@ -36,7 +36,7 @@ class ClassNotPublished(Conflict):
 class ClassBegun(Conflict):
     """The class has begun."""
 
-    code = "class_started"
+    code = "class_begun"
 
 
 class ClassOver(Conflict):
