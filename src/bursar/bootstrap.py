@@ -124,7 +124,7 @@ def composers(settings: Settings) -> dict[str, Composer]:
         people.LETTER: people.sign_in_letters(
             secret_key=settings.secret_key, base_url=settings.public_url, clock=utc_now
         ),
-    } | bookings.booking_letters()
+    } | bookings.booking_letters(base_url=settings.public_url)
 
 
 def registry() -> Registry:

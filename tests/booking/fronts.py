@@ -13,7 +13,7 @@ import httpx2
 
 from api.conftest import Caller, caller_of, running
 from bursar.apps.booking import people
-from bursar.bootstrap import JOBS
+from bursar.bootstrap import JOBS, composers
 from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
@@ -138,10 +138,8 @@ class Studio:
 
     async def mailed(self) -> list[Message]:
         """Send what is due and return everything that was sent."""
-        composer = people.sign_in_letters(secret_key=KEY, base_url=ORIGIN, clock=utc_now)
-        await letters.post_letters(
-            self.stage.db, self.post, base_url=ORIGIN, clock=utc_now, composers={people.LETTER: composer}
-        )
+        written = composers(Settings(database_url=self.stage.url, secret_key=KEY, public_url=ORIGIN))
+        await letters.post_letters(self.stage.db, self.post, base_url=ORIGIN, clock=utc_now, composers=written)
         return self.post.sent
 
     async def get(self, path: str, **params: Any) -> httpx2.Response:
@@ -167,7 +165,7 @@ class Studio:
         """Sign the browser in by the code that is mailed."""
         asked = await self.send(f"{self.base}/sign-in", {"email": email, "next": f"{self.base}/account"})
         assert asked.status_code == 303, asked.text
-        mail = (await self.mailed())[-1]
+        mail = next(mail for mail in reversed(await self.mailed()) if "is your code" in mail.subject)
         code = re.search(r"\n    (\d{3} \d{3})\n", mail.text)[1]
         entered = await self.send(asked.headers["location"], {"code": code})
         assert entered.status_code == 303, entered.text

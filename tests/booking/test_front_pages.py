@@ -287,3 +287,31 @@ async def test_hostile_words_are_refused_or_shown_as_words(studio: Studio):
     assert "<img" not in page
     door = await studio.page(f"{studio.base}/sign-in", next="//evil.test")
     assert "evil.test" not in door
+
+
+async def test_a_booking_is_moved_to_a_class_that_costs_the_same_and_its_mail_leads_to_it(studio: Studio):
+    first = await studio.add_class("Open Evening", cost=0, days=2)
+    other = await studio.add_class("Open Evening", cost=0, days=4)
+    dear = await studio.add_class("Morning Flow", cost=1, days=4)
+    path = f"{studio.base}/classes/{first}"
+    form = await studio.fields(path) | {"name": "One", "email": "one@example.com", "seats": "1"}
+    own = (await studio.send(f"{path}/bookings", form)).headers["location"]
+    link = re.search(r"https://pay.example.org(/b/\S+)", (await studio.mailed())[-1].text)[1]
+    asked = await studio.page(f"{own}/move")
+
+    refused = await studio.send(f"{own}/move", {"class": dear})
+    moved = await studio.send(f"{link}/move", {"class": other})
+    again = await studio.send(f"{own}/move", {"class": first})
+
+    assert other in asked
+    assert dear not in is_sound(asked).values("value")
+    assert refused.status_code == 409
+    assert "Your booking is as it was." in is_sound(refused.text).text
+    assert moved.status_code == 303
+    assert "You are booked" in is_sound(await studio.page(moved.headers["location"])).text
+    assert again.status_code == 409
+    rows = await studio.stage.rows("select class_id, status from booking order by id")
+    assert [(ids.show(ids.CLASS, row["class_id"]), row["status"]) for row in rows] == [
+        (first, "cancelled"),
+        (other, "booked"),
+    ]

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
+from bursar.apps.booking import people
 from bursar.apps.booking.bookings import telling
 from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
+from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Transaction
+from bursar.kernel.identity import tokens
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.mail import Message
 
@@ -33,8 +36,8 @@ Wording = Callable[[Any, str], tuple[str, str]]
 """Return subject and text of a letter: of a row, from a business."""
 
 
-def booking_letters() -> dict[str, Composer]:
-    """Return who writes which kind of letter about bookings."""
+def booking_letters(*, base_url: str = "") -> dict[str, Composer]:
+    """Return who writes which kind of letter about bookings. base_url: of the pages, to which a letter links; empty: it does not."""
     written: dict[str, tuple[Wording, bool | None]] = {
         telling.BOOKED: (_booked, True),
         telling.REQUESTED: (_requested, True),
@@ -45,20 +48,37 @@ def booking_letters() -> dict[str, Composer]:
         telling.CALLED_OFF: (_called_off, False),
         telling.RETURNING: (_returning, None),
     }
-    found = {kind: _of_booking(wording, is_live=is_live) for kind, (wording, is_live) in written.items()}
+    found = {
+        kind: _of_booking(wording, is_live=is_live, base_url=base_url) for kind, (wording, is_live) in written.items()
+    }
     return found | {telling.PASSED_OVER: _passed_over, telling.WAITING_ENDED: _waiting_ended}
 
 
-def _of_booking(wording: Wording, *, is_live: bool | None) -> Composer:
+def _of_booking(wording: Wording, *, is_live: bool | None, base_url: str) -> Composer:
     async def compose(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:
-        row = await tx.fetchrow(_BOOKING, tenant_id, ids.parse(ids.BOOKING, about.partition(".")[0]))
+        booking_id = ids.parse(ids.BOOKING, about.partition(".")[0])
+        row = await tx.fetchrow(_BOOKING, tenant_id, booking_id)
         # What was given up before the letter went out needs no letter any more; the one that tells of that does.
         if row is None or is_live not in (None, row["status"] in _LIVE):
             return None
         subject, text = wording(row, business)
+        if is_live and base_url:
+            link = await _link(tx, tenant_id, booking_id, base_url=base_url)
+            text = (
+                f"{text}\n\nSee it, put it into your calendar, or cancel it here; the address is yours alone:\n\n{link}"
+            )
         return Message(to=row["email"], subject=subject, text=_letter(row, text))
 
     return compose
+
+
+async def _link(tx: Transaction, tenant_id: UUID, booking_id: UUID, *, base_url: str) -> str:
+    """Return the address of a page that shows the booking to whoever has it."""
+    link = people.link_for(tenant_id)
+    token = tokens.read(link)
+    assert token is not None, "a link is a token of ours"
+    await people.keep_link(tx, token, booking_id=booking_id, now=utc_now())
+    return f"{base_url}/b/{ids.show(ids.TENANT, tenant_id)}/bookings/{link}"
 
 
 async def _passed_over(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:

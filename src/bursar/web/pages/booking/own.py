@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bursar.apps.booking import bookings, people
+from bursar.apps.booking.schedule import ClassNotFound
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.auth import public
@@ -21,6 +22,7 @@ from bursar.web.pages.booking.calendars import MEDIA_TYPE, calendar_of
 from bursar.web.pages.booking.front import Front, opened
 from bursar.web.pages.booking.why import Why, of_refusal
 from bursar.web.pages.reads.own_bookings import Own, own_booking
+from bursar.web.pages.reads.timetable import listed_class, others
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.shopping import LOOKS_MAX
 
@@ -125,6 +127,55 @@ async def cancel(request: Request, business: str, booking: str) -> Response:
     except Conflict:
         pass  # It was given up, or has begun, meanwhile: its page says so.
     return front.to(found.path)
+
+
+@router.get("/b/{business}/bookings/{booking}/move")
+@public
+async def before_moving(request: Request, business: str, booking: str) -> Response:
+    """Show which classes somebody could go to instead."""
+    async with opened(request, business) as (front, tx):
+        return await _movable(front, tx, await _opened(front, tx, booking))
+
+
+@router.post("/b/{business}/bookings/{booking}/move")
+@public
+async def move(request: Request, business: str, booking: str) -> Response:
+    """Move the booking to another class: a seat there, then none here; or nothing at all."""
+    async with opened(request, business) as (front, tx):
+        found = await _opened(front, tx, booking)
+    fields = await front.form()
+    class_id = ids.parse(ids.CLASS, fields.get("class", ""))
+    link = people.link_for(front.tenant_id)
+    try:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            if await listed_class(tx, tenant_id=front.tenant_id, class_id=class_id) is None:
+                raise ClassNotFound("There is no such class.", hint="Choose another one.")
+            moved = await bookings.reschedule(
+                tx,
+                tenant_id=front.tenant_id,
+                booking_id=found.own.id,
+                class_id=class_id,
+                actor=front.actor,
+                now=front.now,
+            )
+            token = tokens.read(link)
+            assert token is not None, "a link is a token of ours"
+            await people.keep_link(tx, token, booking_id=moved.id, now=front.now)
+    except Conflict as refusal:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            return await _movable(front, tx, found, why=of_refusal(refusal, is_known=True))
+    is_own = booking.startswith(f"{ids.BOOKING}_")
+    return front.to(f"{front.base}/bookings/{ids.show(ids.BOOKING, moved.id) if is_own else link}")
+
+
+async def _movable(front: Front, tx: Transaction, found: Opened, *, why: Why | None = None) -> Response:
+    own = found.own
+    classes = (
+        await others(tx, tenant_id=front.tenant_id, class_id=own.class_id, seats=own.seats, now=front.now)
+        if own.class_id and own.may_move(front.now)
+        else []
+    )
+    return front.answer("move.html", status=409 if why else 200, b=own, own_path=found.path, classes=classes, why=why)
 
 
 async def _asked(front: Front, tx: Transaction, found: Opened, *, is_changed: bool = False) -> Response:

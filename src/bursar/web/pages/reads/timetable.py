@@ -13,6 +13,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.zones import zone_named
 
 CLASSES_MAX: Final = 400
+OTHERS_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,16 @@ order by c.starts_at limit 1
 
 _ONE = f"select {_COLUMNS} {_FROM} where c.tenant_id = $1 and c.id = $2 and c.is_published and c.status <> 'deleted'"
 
+# What costs the same and has the seats; the same class on another day first.
+_OTHERS = f"""
+select {_COLUMNS} {_FROM}
+join class_instance o on o.tenant_id = c.tenant_id and o.id = $2
+where c.tenant_id = $1 and c.starts_at > $3 and c.starts_at < $3::timestamptz + interval '28 days' and c.id <> o.id and c.is_published
+  and c.status = 'scheduled' and c.waiting = 0 and c.held + c.booked + $4 <= c.capacity and c.credit_cost = o.credit_cost
+  and c.price_id is not distinct from o.price_id
+order by c.title <> o.title, c.starts_at, c.id limit {OTHERS_MAX}
+"""
+
 _PLACES = """
 select v.id, v.name from venue v where v.tenant_id = $1 and v.deleted_at is null order by v.name, v.id limit 50
 """
@@ -166,6 +177,11 @@ async def listed_class(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> L
     """Return a class; None where customers see none of this id."""
     row = await tx.fetchrow(_ONE, tenant_id, class_id)
     return _listed(row) if row else None
+
+
+async def others(tx: Transaction, *, tenant_id: UUID, class_id: UUID, seats: int, now: datetime) -> list[Listed]:
+    """Return classes of the next four weeks that somebody could go to instead."""
+    return [_listed(row) for row in await tx.fetch(_OTHERS, tenant_id, class_id, now, seats)]
 
 
 async def places(tx: Transaction, *, tenant_id: UUID) -> tuple[Place, ...]:
