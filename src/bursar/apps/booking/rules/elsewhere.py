@@ -51,7 +51,7 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         8,
         "schedule",
         "capacity_below_booked",
-        "A class has at least the seats that are given out, unless staff lowers it knowingly.",
+        "A class is made with one seat at least, and has as many as are given out, unless staff lowers it knowingly.",
         where="when a class is changed",
     ),
     Rule(
