@@ -4,6 +4,7 @@ The point to restore to is the end of the log, as always; how old that may be is
 database. What the database must hold, and whether the application works on it, judge others, who know what it means.
 """
 
+import shutil
 import subprocess
 import time
 from collections.abc import Awaitable, Sequence
@@ -16,20 +17,29 @@ import asyncpg
 
 from bursar.backups.catalogue import Backup
 from bursar.backups.envelope import BackupDamaged
-from bursar.backups.planning import LATEST, plan
+from bursar.backups.planning import LATEST, Plan, plan
 from bursar.backups.restoring import restore
 from bursar.backups.source import SESSION
 from bursar.backups.taking import Tell
 from bursar.backups.tools import run
 from bursar.backups.vault import Vault
-from bursar.kernel.errors import DomainError
+from bursar.kernel.errors import DomainError, Unavailable
 from bursar.kernel.postgres import Recovery, Tools
 
 _GB: Final = 1e9
 _RTO_FIRST_S: Final = 10.0
 _RTO_EACH_GB_S: Final = 10.0
 
+_RESERVE_BYTES: Final = 1_000_000_000
+"""What must be left for the living database while a drill lasts."""
+
 _CHECKSUMS = "select coalesce(sum(checksum_failures), 0)::bigint from pg_stat_database"
+
+
+class DrillWithoutRoom(Unavailable):
+    """The disk has no room for a second copy of the database."""
+
+    code = "drill_without_room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ def drill(
         planned = plan(vault, LATEST)
         seen.backup, seen.point = planned.newest.id, planned.point
         seen.rto_target_s = targets.rto_of(sum(one.plain_bytes for one in planned.chain))
+        _refuse_without_room(planned, scratch)
 
         async def look(url: str, secret_key: str) -> None:
             scene = Scene(url, secret_key, planned.newest)
@@ -138,6 +149,20 @@ def drill(
     finally:
         Recovery.clear(scratch)
     return seen.drilled()
+
+
+def _refuse_without_room(planned: Plan, scratch: Path) -> None:
+    """The living database may be on the same disk, and must not pay for a drill with its own end. Raises: DrillWithoutRoom."""
+    place = next(path for path in (scratch, *scratch.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    files = sum(one.plain_bytes for one in planned.chain)
+    together = planned.newest.plain_bytes + planned.chain[0].plain_bytes if len(planned.chain) > 1 else 0
+    needed = files + together + len(planned.pieces) * planned.newest.segment_bytes + _RESERVE_BYTES
+    if free < needed:
+        raise DrillWithoutRoom(
+            f"there is no room for a drill in {place}: {needed / _GB:.1f} GB are needed with a reserve, {free / _GB:.1f} GB are free",
+            hint="Make room, or set BURSAR_DRILL_HOURS=0 and drill on another machine with the store and the key.",
+        )
 
 
 class _Seen:
