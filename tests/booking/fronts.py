@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import httpx2
 
 from api.conftest import Caller, caller_of, running
-from bursar.apps.booking import people
-from bursar.bootstrap import JOBS, composers
+from bursar.apps.booking import bookings, people
+from bursar.bootstrap import ASKERS, composers
 from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
@@ -21,6 +21,7 @@ from bursar.kernel.identity import letters
 from bursar.kernel.jobs import Engine, Kinds, Resources
 from bursar.kernel.mail import Message
 from bursar.kernel.settings import Settings
+from bursar.money import calls
 from bursar.money.fulfilment.spending import adjust
 from bursar.web.app import Application
 from sandboxing import KEY as GATEWAY_KEY
@@ -173,7 +174,8 @@ class Studio:
     async def work(self) -> None:
         """Do the jobs that are due."""
         settings = Settings(database_url=self.stage.url, secret_key=KEY)
-        await Engine(Resources(self.stage.db, settings), Kinds(JOBS)).drain()
+        kinds = Kinds([calls.execution(self.app.api.state.outside, ASKERS), *bookings.KINDS])
+        await Engine(Resources(self.stage.db, settings), kinds).drain()
 
     async def hear(self) -> None:
         """Deliver all that the gateway has to tell, and apply it."""

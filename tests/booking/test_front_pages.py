@@ -1,8 +1,10 @@
 """A business's own pages: what is on, signing in, booking, and a customer's account. Without a script, for customers who are no users."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import icalendar
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from booking.fronts import Studio, studio_at
 from bursar.kernel import ids
 from pages.visitors import Markup
+from sandboxing import sandbox_at
 
 pytestmark = pytest.mark.anyio
 
@@ -315,3 +318,51 @@ async def test_a_booking_is_moved_to_a_class_that_costs_the_same_and_its_mail_le
         (first, "cancelled"),
         (other, "booked"),
     ]
+
+
+@pytest.fixture
+async def till(db, database_url: str, tmp_path: Path) -> AsyncIterator[Studio]:
+    """A studio whose seats are paid at a gateway of its own."""
+    async with sandbox_at(tmp_path) as sandbox, studio_at(db, database_url, sandbox=sandbox) as studio:
+        yield studio
+
+
+async def test_a_guest_pays_and_the_page_says_booked_with_the_number(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=1, price="seat", capacity=1)
+    path = f"{till.base}/classes/{a_class}"
+    form = await till.fields(path) | {"name": "One", "email": "one@example.com", "seats": "1"}
+    sending = asyncio.create_task(till.send(f"{path}/bookings", form))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    paying = (await sending).headers["location"]
+    own = paying.removesuffix("/pay")
+    held = await till.page(own)
+    full = await till.page(path)
+    led = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', await till.page(paying))[1]
+    card = {
+        "email": "one@example.com",
+        "method": "card",
+        "number": "4242424242424242",
+        "expiry": "12 / 34",
+        "cvc": "123",
+    }
+    await till.sandbox.http.post(led, data=card)
+    back = await till.page(own, n="1")
+    await till.hear()
+    booked = await till.page(own, n="1")
+    again = await till.get(paying)
+
+    assert paying.endswith("/pay")
+    assert "A seat is held for you" in is_sound(held).text
+    assert "Pay 15.00 EUR" in held
+    assert "Every seat is taken" in full
+    assert "Your payment is being confirmed" in is_sound(back).text
+    assert f"url={own}?n=2" in back
+    row = await till.stage.row("select number, status from booking")
+    assert row["status"] == "booked"
+    assert "You are booked" in is_sound(booked).text
+    assert row["number"] in booked
+    assert "15.00 EUR paid." in booked
+    assert 'http-equiv="refresh"' not in booked
+    assert again.headers["location"] == own
