@@ -1,5 +1,6 @@
 """A person on a phone books in a few steps, without JavaScript and without instructions; in light and in dark, and on a wide screen."""
 
+import asyncio
 import contextlib
 import re
 import shutil
@@ -14,6 +15,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from booking.fronts import Studio, studio_at
 from pages.test_browser import _CONTRAST
+from sandboxing import sandbox_at
 from serving import serving
 
 pytestmark = [
@@ -23,12 +25,20 @@ pytestmark = [
 ]
 
 FREE_STEPS_MAX = 4
+PAID_STEPS_MAX = 5
 SECONDS_MAX = 30
 
 
 @pytest.fixture
 async def studio(db, database_url: str) -> AsyncIterator[Studio]:
     async with studio_at(db, database_url) as studio:
+        yield studio
+
+
+@pytest.fixture
+async def paid_studio(db, database_url: str, tmp_path: Path) -> AsyncIterator[Studio]:
+    """A studio whose seats are paid at a gateway of its own."""
+    async with sandbox_at(tmp_path) as sandbox, studio_at(db, database_url, sandbox=sandbox) as studio:
         yield studio
 
 
@@ -125,3 +135,46 @@ async def _tab_to(page: Page, name: str | re.Pattern[str]) -> None:
             await expect(wanted.first).to_be_focused(timeout=50)
             return
     raise AssertionError(f"{name} is not reached with the keyboard")
+
+
+async def test_a_guest_books_and_pays_within_five_steps_and_the_page_tells_the_number(
+    paid_studio: Studio, database_url: str, tmp_path: Path
+):
+    await paid_studio.add_class("Morning Flow", days=1, cost=1, price="seat", capacity=8)
+
+    async def behind() -> None:
+        while True:
+            await paid_studio.work()
+            await paid_studio.hear()
+            await asyncio.sleep(0.1)
+
+    async with serving(database_url, outcome_wait_s=10) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        context = await browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+        person = Person(await context.new_page())
+        working = asyncio.create_task(behind())
+        begun = time.monotonic()
+        await person.page.goto(f"http://127.0.0.1:{server.port}{paid_studio.base}")
+        await person.tap("link", re.compile("Morning Flow"))
+        await person.type("Your name", "Zoe Zander")
+        await person.type("Your e-mail address", "zoe@example.com")
+        await person.tap("button", re.compile("Book and pay 15.00 EUR"))
+        await person.page.wait_for_url(re.compile("/c/pay/"))
+        till_paying = time.monotonic() - begun
+        for name, text in (("number", "4242 4242 4242 4242"), ("expiry", "12 / 34"), ("cvc", "123")):
+            await person.page.fill(f"#{name}", text)
+        person.steps += 1
+        await person.page.click("button[type=submit]")
+        await expect(person.page.get_by_role("heading", level=1)).to_have_text("You are booked", timeout=30_000)
+        await person.look(tmp_path / "paid.png")
+        number = await paid_studio.stage.value("select number from booking")
+        await expect(person.page.locator("main")).to_contain_text(number)
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        await browser.close()
+
+    assert person.faint == []
+    assert person.steps <= PAID_STEPS_MAX
+    assert till_paying < SECONDS_MAX
+    assert await paid_studio.stage.value("select status from booking") == "booked"
