@@ -139,6 +139,8 @@ PREFIXES = {
     "user": ids.USER,
     "room": ids.ROOM,
     "template": ids.CLASS_TEMPLATE,
+    "staff": ids.STAFF,
+    "venue": ids.VENUE,
 }
 
 
