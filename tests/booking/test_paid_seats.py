@@ -6,12 +6,14 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 
 from booking.salon import ZONE, Salon, salon
 from bursar.apps.booking import bookings
 from bursar.apps.booking.bookings import seat_jobs
 from bursar.kernel import ids
+from bursar.operations.verify import verify
 from draining import bring_forward, drain
 from stage import charge, event, intent, refund
 
@@ -32,9 +34,14 @@ NINE, TEN = (_monday() + HOUR * n for n in (0, 1))
 
 
 @pytest.fixture
-async def shop(db, database_url):
+async def shop(db, database_url, admin_url):
+    """A business of which every invariant holds when the test is over."""
     async with salon(db, database_url, now=datetime.now(UTC)) as made:
         yield made
+        connection = await asyncpg.connect(admin_url)
+        verified = await verify(connection, made.stage.tenant_id, standing_kinds=[])
+        await connection.close()
+        assert not [(check.name, check.offending) for check in verified.invariants if not check.ok]
 
 
 async def held(shop: Salon, *, ago: timedelta = timedelta(), **more: Any) -> dict[str, Any]:
@@ -331,3 +338,27 @@ async def test_what_was_paid_moves_with_the_seat_and_goes_back_from_there(shop: 
     assert (moved["status"], back) == ("booked", [8000])
     assert await shop.stage.rows("select held, booked from class_instance") == [{"held": 0, "booked": 0}] * 2
     assert await shop.stage.value("select status from seat_payment") == "released"
+
+
+async def test_a_person_has_one_timeline_of_bookings_and_of_payments_at_several_gateways(shop: Salon):
+    made = await held(shop)
+    await shop.stage.tell(paid(made, customer=None, receipt_email="ann@example.org"))
+    desk = (await shop.caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
+    cash = {"amount_minor": 6000, "currency": "EUR", "method": "cash", "reference": "c1", "email": "ann@example.org"}
+    assert (
+        await shop.caller.post("/v1/manual-payments", cash | {"gateway_account": desk, "price": "pack-10"})
+    ).status_code == 202
+    await shop.stage.apply()
+    await shop.stage.tell(event("refund.created", refund(amount=500, created=1_760_000_100)))
+    told = (await shop.caller.get(f"/v1/customers/{shop.names['ann']}/history")).json()
+    first = (await shop.caller.get(f"/v1/customers/{shop.names['ann']}/history", until=told["data"][-1]["at"])).json()
+
+    assert {(e["kind"], e["gateway"], e["amount_minor"]) for e in told["data"]} == {
+        ("booking", None, 8000),
+        ("payment", "stripe", 2000),
+        ("refund", "stripe", 500),
+        ("payment", "manual", 6000),
+    }
+    assert [e["at"] for e in told["data"]] == sorted((e["at"] for e in told["data"]), reverse=True)
+    assert {e["gateway_ref"] for e in told["data"]} == {None, "pi_1", "re_1", "c1"}
+    assert (len(told["customers"]), first["data"]) == (2, [])

@@ -56,6 +56,13 @@ insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_i
 select c.tenant_id, new_id(), 'ABCDEFG', c.id, 'class', i.id, i.venue_id, 'booked', {at}, i.ends_at, i.local_date, 'online', '{paid_with}',
   '{{}}', '{{}}', now(), 'operator' from customer c, class_instance i
 """
+_APPOINTMENT = """
+insert into booking (tenant_id, id, number, customer_id, kind, service_id, tier_id, staff_id, venue_id, status, starts_at, ends_at,
+  local_date, busy, source, paid_with, terms, snapshot, cancel_by, booked_by)
+select c.tenant_id, new_id(), '{number}', c.id, 'service', c.tenant_id, c.tenant_id, c.tenant_id, c.tenant_id, 'booked', t.at,
+  t.at + interval '1 hour', '2099-01-05', tstzrange(t.at, t.at + interval '1 hour'), 'online', 'nothing', '{{}}', '{{}}', now(), 'operator'
+from customer c, (select '2099-01-05T09:00Z'::timestamptz + interval '{minutes} minutes' as at) as t
+"""
 _ENTRY = """
 insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, joined_by)
 select tenant_id, new_id(), new_id(), id, 1, 'promoted', 'operator' from customer
@@ -435,6 +442,32 @@ BREAKS = {
             _BOOKING.format(at="i.starts_at - interval '1 hour'", paid_with="nothing"),
         ),
         _BOOKING_ID,
+        "bkg",
+    ),
+    "no_booking_is_sure_unpaid": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="money"),
+            "update booking set due_minor = 100",
+        ),
+        _BOOKING_ID,
+        "bkg",
+    ),
+    "money_for_seats_is_seated_or_returns": Break(
+        CHECKOUT,
+        ("update fulfilment_grant set kind = 'seat'",),
+        "select id from fulfilment_grant where tenant_id = $1",
+        "gra",
+    ),
+    "staff_give_one_appointment_at_a_time": Break(
+        CHECKOUT,
+        (
+            "alter table booking drop constraint booking_staff_once",
+            _APPOINTMENT.format(number="ABCDEFG", minutes=0),
+            _APPOINTMENT.format(number="ABCDEFH", minutes=59),
+        ),
+        f"{_BOOKING_ID} order by id limit 1",
         "bkg",
     ),
     "promoted_entries_have_their_booking": Break(

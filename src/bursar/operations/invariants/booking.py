@@ -96,4 +96,49 @@ where w.tenant_id = $1 and w.status in ('promoted', 'offered')
     or (w.status = 'offered' and b.status <> 'held'))
 """,
     ),
+    Invariant(
+        name="no_booking_is_sure_unpaid",
+        promises="A booking that has to be paid ahead with money is sure by one payment that is seated on it.",
+        subject="booking",
+        scope=Scope.never,
+        sql="""
+select b.id as booking, b.number, b.status, b.due_minor, b.currency
+from booking b
+where b.tenant_id = $1 and b.paid_with = 'money' and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
+  and not exists (select from seat_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id and s.status = 'seated')
+""",
+    ),
+    Invariant(
+        name="money_for_seats_is_seated_or_returns",
+        promises="What was paid for a seat has its seat, waits for a report for a day at most, or goes back; never neither, and never both.",
+        subject="seat_payment",
+        scope=Scope.never,
+        sql="""
+select g.id as grant, g.status, s.status as seat_status, s.reason, b.id as booking, b.status as booking_status
+from fulfilment_grant g
+left join seat_payment s on s.tenant_id = g.tenant_id and s.grant_id = g.id
+left join booking b on b.tenant_id = s.tenant_id and b.id = s.booking_id
+where g.tenant_id = $1 and g.kind = 'seat'
+  and (s.grant_id is null
+    or (g.status in ('active', 'suspended')) = (s.status = 'released')
+    or (s.status = 'seated' and b.status in ('requested', 'held', 'expired'))
+    or (s.status = 'waiting' and s.due_at < now() - interval '1 day')
+    or (s.status = 'returning' and s.changed_at < now() - interval '1 day'
+      and not exists (select from refund r where r.tenant_id = s.tenant_id and r.purchase_id = s.purchase_id)))
+""",
+    ),
+    Invariant(
+        name="staff_give_one_appointment_at_a_time",
+        promises="No staff member is in two appointments at once, buffers included, and each takes at least its own time.",
+        subject="booking",
+        scope=Scope.never,
+        sql="""
+select a.id as booking, a.number, b.number as other
+from booking a
+left join booking b on b.tenant_id = a.tenant_id and b.staff_id = a.staff_id and b.kind = 'service' and b.id > a.id and b.busy && a.busy
+  and b.status in ('requested', 'held', 'booked', 'attended')
+where a.tenant_id = $1 and a.kind = 'service' and a.status in ('requested', 'held', 'booked', 'attended')
+  and (b.id is not null or not a.busy @> tstzrange(a.starts_at, a.ends_at))
+""",
+    ),
 )

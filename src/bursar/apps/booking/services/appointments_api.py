@@ -1,5 +1,6 @@
 """Routes of appointments. An appointment is a booking: it is cancelled and checked in at `/v1/bookings/{booking}/…`."""
 
+from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
@@ -10,6 +11,7 @@ from bursar.apps.booking.services import appointment_queries as queries
 from bursar.apps.booking.services import appointments, moving
 from bursar.apps.booking.services.appointment_queries import Appointment, AppointmentId, StaffDay, Status
 from bursar.apps.booking.services.appointments import NewAppointment
+from bursar.apps.booking.services.history import History, history
 from bursar.apps.booking.services.queries import ServiceId, StaffId, TierId, VenueId
 from bursar.kernel import ids
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
@@ -23,6 +25,9 @@ from bursar.money.checkouts.queries import call_of
 READING: Final = "bookings:read"
 WRITING: Final = "bookings:write"
 OVERRIDING: Final = "bookings:override"
+
+_AHEAD: Final = timedelta(days=366)
+"""A gateway may date things by a clock that is ahead."""
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["services"])
 
@@ -69,6 +74,11 @@ class AppointmentFilters(PageFilters):
     status: Status | None = None
     since: Day | None = Field(default=None, description="The first day, where they are given.")
     until: Day | None = Field(default=None, description="The day after the last.")
+
+
+class HistoryFilters(Filters):
+    limit: int = Field(default=50, ge=1, le=200)
+    until: Instant | None = Field(default=None, description="What happened before it; for the next page the last `at`.")
 
 
 class DayFilter(Filters):
@@ -206,4 +216,20 @@ async def get_staff_day(
             day=asked.date,
             zone=zone.key,
             bounds=(day.starts_at, day.ends_at),
+        )
+
+
+@router.get("/customers/{customer}/history")
+@needs("payments:read")
+async def get_history(
+    caller: CallerOf, customer: Annotated[CustomerId, Path()], asked: Annotated[HistoryFilters, Query()]
+) -> History:
+    """Show what a person paid, was paid back and booked, at every gateway, in one timeline."""
+    async with caller.transaction() as tx:
+        return await history(
+            tx,
+            tenant_id=caller.tenant_id,
+            customer_id=customer,
+            until=asked.until or caller.now() + _AHEAD,
+            limit=asked.limit,
         )
