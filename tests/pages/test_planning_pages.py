@@ -116,6 +116,41 @@ async def test_one_class_is_changed_alone_and_deleted_and_a_venue_says_when_it_i
     assert await stage.value("select count(*) from venue where deleted_at is null") == 0
 
 
+async def test_a_class_that_is_booked_moves_only_with_those_who_booked(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    day = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    place = await furnish(visitor)
+    api = {"authorization": f"Bearer {visitor.key}"}
+    desk = await visitor.http.post("/v1/gateway-accounts", json={"gateway": "manual", "name": "Desk"}, headers=api)
+    assert desk.status_code == 201, desk.text
+    added = landed(await visitor.post("/schedule/classes/new", filled(place, local_date=day, credit_cost="0")))
+    path = added.partition("?")[0]
+    ann = await visitor.http.post("/v1/customers", json={"email": "ann@example.org"}, headers=api)
+    new = {"class": path.rpartition("/")[2], "customer": ann.json()["id"], "source": "desk"}
+    booked = await visitor.http.post("/v1/bookings", json=new, headers=api)
+    assert booked.status_code == 201, booked.text
+    later = filled(place, local_date=day, credit_cost="0", local_start="20:00", capacity="12")
+    gap = "select b.starts_at - c.starts_at as gap, c.local_start::text as start from booking b join class_instance c on c.id = b.class_id"
+
+    refused = await visitor.post(path, later)
+    before = await stage.row(gap)
+    landed(await visitor.post(path, later | {"moves_bookings": "on"}))
+    after = await stage.row(gap)
+    page = await visitor.page(path)
+    landed(await visitor.post(f"{path}/cancel", {"reason": "The heating is broken"}))
+    ended = await stage.row(
+        "select c.status, b.status as booking, c.booked from booking b join class_instance c on c.id = b.class_id"
+    )
+
+    assert ended == {"status": "cancelled", "booking": "cancelled", "booked": 0}
+    assert refused.status_code == 409
+    assert "1 seats are given out" in Markup(refused.text).text
+    assert (before["start"], after["start"]) == ("18:00:00", "20:00:00")
+    assert before["gap"] == after["gap"] == timedelta()
+    _is_sound(page)
+    _is_sound(await visitor.page(path))
+
+
 async def test_terms_and_rules_are_set_by_forms(site: Site):
     visitor, stage = site.empty, site.empty.stage
     text = await visitor.page("/schedule/terms/new")

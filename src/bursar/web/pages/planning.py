@@ -1,5 +1,6 @@
 """The schedule's pages: the classes of a week, one class, what recurs, and its change from now or from a day on."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal
@@ -7,8 +8,10 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from bursar.apps.booking.bookings import cancel_class, change_class
 from bursar.apps.booking.schedule import (
     ClassInstance,
+    Edited,
     Template,
     add_class,
     add_template,
@@ -39,18 +42,21 @@ from bursar.apps.booking.schedule.templates import templates
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.listing import ASKED, Slice
+from bursar.kernel.permissions import require
 from bursar.kernel.zones import time_zone_of
 from bursar.web.pages.paging import Before
 from bursar.web.pages.planning_forms import WEEKDAYS, Repeats, repeats_of, rule_in, wanted
 from bursar.web.pages.reads.planning import choices_of, days_around
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Page, Visit, Visiting, to
 
 _WEEK: Final = timedelta(days=7)
 _SHOWN: Final = 200
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 10), date(2199, 12, 20)
 
-Done = Literal["", "added", "changed", "deleted", "split"]
+Done = Literal["", "added", "changed", "cancelled", "deleted", "split"]
+_REASON_MAX: Final = 500
 
 router = APIRouter(route_class=PageRoute)
 
@@ -146,11 +152,16 @@ async def one_class(visit: Visiting, class_ref: Annotated[str, Path(alias="class
 @router.post("/schedule/classes/{class}")
 @needs(WRITING)
 async def change_one(visit: Visiting, class_ref: Annotated[str, Path(alias="class")]) -> Response:
-    """Change one class alone."""
+    """Change one class alone; with those who booked it, where the form says so."""
     class_id = ids.parse(ids.CLASS, class_ref)
-    changed = wanted(ChangedClass, await visit.form())
+    fields = await visit.form()
+    changed = wanted(ChangedClass, fields)
+    change: Callable[..., Awaitable[Edited]] = edit_class
+    if fields.get("moves_bookings") == "on":
+        require(visit.principal.permissions, "bookings:write")
+        change = change_class
     async with visit.open() as page:
-        await edit_class(
+        await change(
             page.tx,
             tenant_id=visit.tenant_id,
             class_id=class_id,
@@ -171,6 +182,19 @@ async def delete_one(visit: Visiting, class_ref: Annotated[str, Path(alias="clas
     async with visit.open() as page:
         await delete_class(page.tx, tenant_id=visit.tenant_id, class_id=class_id, actor=visit.actor, now=visit.now)
     return to("/schedule/week?done=deleted")
+
+
+@router.post("/schedule/classes/{class}/cancel")
+@needs("bookings:write")
+async def cancel_one(visit: Visiting, class_ref: Annotated[str, Path(alias="class")]) -> Response:
+    """Cancel a class: everybody gets everything back, and is told why."""
+    class_id = ids.parse(ids.CLASS, class_ref)
+    reason = printable((await visit.form()).get("reason", ""))[:_REASON_MAX] or None
+    async with visit.open() as page:
+        await cancel_class(
+            page.tx, tenant_id=visit.tenant_id, class_id=class_id, reason=reason, actor=visit.actor, now=visit.now
+        )
+    return to(f"/schedule/classes/{ids.show(ids.CLASS, class_id)}?done=cancelled")
 
 
 @router.get("/schedule/templates")
