@@ -137,6 +137,28 @@ async def test_of_refunds_and_spends_at_once_one_has_each_credit(studio, desk):
     }
 
 
+async def test_a_refund_that_its_gateway_refuses_gives_the_credits_back_and_can_be_asked_for_again(studio, desk):
+    payment, customer, lot = await bought(studio, desk)
+    await spend(studio, customer, 3, f"refused-{lot}")
+    made = (await refund(studio, payment)).json()
+    await bring_forward(studio.stage)
+    await drain(studio.stage, KINDS)
+    assert await studio.stage.value("select status from pack_refund where lot_id = $1", lot) == "asked"
+
+    # As a refusal is recorded (tests/calls/test_refunds.py shows that it is).
+    refund_id = ids.parse(ids.REFUND, made["refund"])
+    await studio.write("update refund set status = 'failed' where tenant_id = $1 and id = $2", refund_id)
+    await studio.write(
+        "update payment set promised_minor = 0 where tenant_id = $1 and id = $2", ids.parse(ids.PAYMENT, payment)
+    )
+    await bring_forward(studio.stage)
+    await drain(studio.stage, KINDS)
+
+    assert await studio.stage.row(_LOT, lot) == {"granted": 10, "taken": 0, "spent": 3, "remaining": 7, "shortfall": 0}
+    assert await studio.stage.value("select status from pack_refund where lot_id = $1", lot) == "failed"
+    assert (await offered(studio, payment)).json()["amount_minor"] == 7000
+
+
 async def test_by_the_price_of_a_single_class_what_is_worth_nothing_is_forfeited(studio, desk):
     payment, customer, lot = await bought(studio, desk)
     await spend(studio, customer, 3, f"single-{lot}")
