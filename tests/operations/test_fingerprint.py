@@ -33,7 +33,16 @@ insert into waitlist_entry (tenant_id, id, class_id, customer_id, seq, status, j
 select tenant_id, gen_random_uuid(), gen_random_uuid(), id, 1, 'waiting', 'operator' from customer
 """
 
+_POLICY = """
+insert into booking_policy (tenant_id, id, name, terms) select tenant_id, gen_random_uuid(), 'House', '{"cancel_minutes": 60}' from tenant
+"""
+
 CHANGES = {
+    "booking_policy": (CHECKOUT, _POLICY),
+    "booking_rule": (
+        CHECKOUT,
+        "insert into booking_rule (tenant_id, rule, is_on) select tenant_id, 'no_overlap', false from tenant",
+    ),
     "class_instance": (CHECKOUT, _CLASS),
     "booking": (CHECKOUT, _BOOKING),
     "waitlist_entry": (CHECKOUT, _ENTRY),

@@ -184,6 +184,10 @@ from class_instance c left join venue v on v.tenant_id = c.tenant_id and v.id = 
 where c.tenant_id = $1 and c.status <> 'deleted'
 """,
     ),
+    "booking_policy": _lines(
+        "p.name, p.is_default, p.terms, p.deleted_at is not null", "from booking_policy p where p.tenant_id = $1"
+    ),
+    "booking_rule": _lines("r.rule, r.is_on, r.parameters", "from booking_rule r where r.tenant_id = $1"),
     # Its number is random, and which class it is of, the class's own name and time say.
     "booking": _lines(
         f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.credits_back, "
