@@ -128,9 +128,9 @@ class Ground:
             yield process
 
     @contextmanager
-    def worker(self) -> Iterator["Process"]:
-        """Run one worker process."""
-        with self._process("worker") as process:
+    def worker(self, **settings: str) -> Iterator["Process"]:
+        """Run one worker process. settings: as of an API process."""
+        with self._process("worker", **settings) as process:
             yield process
 
     @contextmanager
@@ -166,7 +166,7 @@ class Process:
             "BURSAR_DATA": str(settings.data),
             "BURSAR_DATABASE_URL": settings.database_url,
             "BURSAR_SECRET_KEY": settings.secret_key,
-            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONPATH": python_path(),
             **more,
         }
         with log.open("wb") as out:
@@ -193,6 +193,11 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
         self.popen.wait()
+
+
+def python_path() -> str:
+    """Return where processes of ours find their modules."""
+    return os.pathsep.join(sys.path)
 
 
 def _libpq(url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The benchmarks run; what they measure is another matter. `calls` runs as a test of its own, `lookup` takes a filled table."""
+"""The benchmarks run; what they measure is another matter. `calls` runs as a test of its own, `lookup` takes a filled table, `watching` starts eight processes."""
 
 import json
 import os

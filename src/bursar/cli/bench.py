@@ -21,6 +21,7 @@ NAMES = (
     "memory",
     "up",
     "edge",
+    "watching",
     "jobs",
     "calls",
     "bookings",
