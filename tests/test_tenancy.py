@@ -431,6 +431,16 @@ async def test_the_engine_finds_unsealed_records_and_reads_none(two):
         await transaction.rollback()
 
 
+async def test_the_engine_sees_that_something_was_told_and_not_what(two):
+    for columns in ("topic", "subject", "payload"):
+        transaction = two.app.transaction()
+        await transaction.start()
+        await become_engine(two.app)
+        with pytest.raises(REFUSED):
+            await two.app.fetch(f"select {columns} from outbox")
+        await transaction.rollback()
+
+
 async def test_a_row_cannot_refer_to_another_tenants_row(two):
     foreign = await two.admin.fetchval("select id from payment where tenant_id = $1 limit 1", two.theirs)
 
