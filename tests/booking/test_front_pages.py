@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import icalendar
 import pytest
 
-from booking.fronts import Studio, studio_at
+from booking.fronts import ORIGIN, Studio, studio_at
+from booking.salon import salon
 from bursar.kernel import ids
 from pages.visitors import Markup
 from sandboxing import sandbox_at
@@ -366,3 +368,40 @@ async def test_a_guest_pays_and_the_page_says_booked_with_the_number(till: Studi
     assert "15.00 EUR paid." in booked
     assert 'http-equiv="refresh"' not in booked
     assert again.headers["location"] == own
+
+
+async def test_an_appointment_is_chosen_by_service_staff_and_time_booked_once_and_its_time_is_gone(
+    db, database_url: str
+):
+    async with salon(db, database_url) as made:
+        base = f"/b/{ids.show(ids.TENANT, made.stage.tenant_id)}"
+        transport = httpx2.ASGITransport(made.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as browser:
+            listed = await browser.get(f"{base}/services")
+            path = f"{base}/services/{made.names['massage']}/{made.names['free']}"
+            free = await browser.get(path, params={"staff": made.names["mia"]})
+            at = re.search(r"at=([^&\"]+)", free.text)[1]
+            form = await browser.get(f"{path}?at={at}&staff={made.names['mia']}")
+            fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form.text))
+            fields |= {"name": "One", "email": "one@example.com"}
+            booked = await browser.post(path, data=fields, headers={"origin": ORIGIN})
+            again = await browser.post(path, data=fields, headers={"origin": ORIGIN})
+            page = await browser.get(booked.headers["location"])
+            gone = await browser.get(f"{path}?at={at}&staff={made.names['mia']}")
+            other = {**fields, "email": "two@example.com", "link": re.sub(r".{43}$", "B" * 43, fields["link"])}
+            taken = await browser.post(path, data=other, headers={"origin": ORIGIN})
+            odd = [(await browser.get(f"{path}?{query}")).status_code for query in ("at=x", "staff=x", "at=%00")]
+            bad = await browser.post(path, data=fields | {"at": "x", "link": other["link"]}, headers={"origin": ORIGIN})
+
+        assert "Massage , Trial Free" in is_sound(listed.text).text
+        assert path in listed.text
+        assert "09:00" in is_sound(free.text).text
+        assert "Book it" in is_sound(form.text).text
+        assert (booked.status_code, again.headers["location"]) == (303, booked.headers["location"])
+        assert "You are booked" in is_sound(page.text).text
+        assert "Mia" in page.text
+        assert "not free any more" in is_sound(gone.text).text
+        assert taken.status_code == 409
+        assert odd == [200, 400, 200]
+        assert bad.status_code == 400
+        assert await made.stage.value("select count(*) from booking where kind = 'service'") == 1

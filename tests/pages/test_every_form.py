@@ -35,6 +35,8 @@ KINDS = {
     "a_class": ids.CLASS,
     "booking": ids.BOOKING,
     "entry": ids.WAITLIST_ENTRY,
+    "service": ids.SERVICE,
+    "tier": ids.TIER,
     "asked": ids.SESSION,
     "class": ids.CLASS,
     "booking_ref": ids.BOOKING,

@@ -10,8 +10,8 @@ Invariants:
 - a form sent twice is one booking.
 """
 
-from bursar.web.pages.booking import account, browsing, own, seats, signing
+from bursar.web.pages.booking import account, browsing, own, seats, services, signing
 
-PARTS = (browsing, seats, own, account, signing)
+PARTS = (browsing, seats, services, own, account, signing)
 
 __all__ = ["PARTS"]

@@ -14,6 +14,7 @@ from bursar.kernel import ids
 from bursar.kernel.auth import public
 from bursar.kernel.errors import Invalid
 from bursar.web.pages.booking.front import opened
+from bursar.web.pages.reads.offerings import offerings
 from bursar.web.pages.reads.timetable import Day, next_day, places, timetable
 from bursar.web.pages.routing import PageRoute
 
@@ -93,7 +94,7 @@ async def schedule(request: Request, business: str, venue: str | None = None) ->
             places=await places(tx, tenant_id=tenant_id),
             venue=venue,
             next=after,
-            has_services=False,
+            has_services=bool(await offerings(tx, tenant_id=tenant_id)),
         )
 
 

@@ -88,8 +88,8 @@ async def book(request: Request, business: str, a_class: str) -> Response:
     async with opened(request, business) as (front, tx):
         listed = await _class(tx, front, class_id)
     fields = await front.form()
-    token = _token(front, fields.get("link", ""))
-    typed = _typed(front, fields)
+    token = form_link(front, fields.get("link", ""))
+    typed = typed_in(front, fields)
     if typed.wrong:
         async with front.resources.db.tenant(front.tenant_id) as tx:
             return await _shown(front, tx, class_id, typed=typed, status=422)
@@ -102,7 +102,7 @@ async def book(request: Request, business: str, a_class: str) -> Response:
         return await _told(front, token, class_id, typed=typed, refusal=refusal, link=fields["link"])
     path = _path(front, booking_id, link=fields["link"])
     if is_held:
-        await _wait_for_page(front, booking_id)
+        await wait_for_page(front, booking_id)
         return front.to(f"{path}/pay")
     return front.to(path)
 
@@ -262,7 +262,7 @@ async def _class(tx: Transaction, front: Front, class_id: UUID) -> Listed:
     return found
 
 
-async def _wait_for_page(front: Front, booking_id: UUID) -> None:
+async def wait_for_page(front: Front, booking_id: UUID) -> None:
     """Wait a moment for the gateway's page, so that whoever pays is led on at once."""
     async with front.resources.db.tenant(front.tenant_id) as tx:
         own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=booking_id, now=front.now)
@@ -279,7 +279,7 @@ def _id(request: Request, text: str) -> UUID:
     return ids.parse(ids.CLASS, text)
 
 
-def _typed(front: Front, fields: dict[str, str]) -> Typed:
+def typed_in(front: Front, fields: dict[str, str]) -> Typed:
     """Return who books how many seats; of whoever is signed in the address is known."""
     name = printable(fields.get("name", ""))[:_NAME_MAX]
     email = front.visitor.email if front.visitor else printable(fields.get("email", ""))[:254]
@@ -299,7 +299,8 @@ def _guest_pays(a_class: Listed) -> Pays:
     return "nothing" if a_class.is_free else "money"
 
 
-def _token(front: Front, text: str) -> tokens.Token:
+def form_link(front: Front, text: str) -> tokens.Token:
+    """Return the link that a form carries, which opens what it books. Raises FormStale."""
     token = tokens.read(text)
     if token is None or token.tenant_id != front.tenant_id:
         raise FormStale("This form is not as it was shown.", hint="Open the page again, and send it from there.")
