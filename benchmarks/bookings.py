@@ -135,9 +135,7 @@ def _yardstick(here: Ground, name: str, clients: int, seconds: float) -> float:
     """Let pgbench book as many as it can. What it wrote goes away again, so that seats and bookings still agree."""
     which = "0" if name == "hot" else f"random(2, {CLASSES + 1})"
     script = _BOOK.format(last=CUSTOMERS - 1, which=which)
-    rate = pgbench(
-        here, script, clients=clients, seconds=seconds, variables={"tenant": str(here.tenant_id)}
-    ).per_second
+    rate = pgbench(here, script, clients=clients, seconds=seconds, variables={"tenant": str(here.tenant_id)}).per_second
     here.admin(
         "delete from booking where booked_by = 'pgbench'",
         """update class_instance c set booked = coalesce((select sum(b.seats) from booking b where b.class_id = c.id
