@@ -13,6 +13,7 @@ pytestmark = pytest.mark.anyio
 
 GUARDED = {
     "pack_not_refundable",
+    "service_has_appointments",
     "customer_has_credits",
     "dispute_overdue",
     "price_has_orders",
