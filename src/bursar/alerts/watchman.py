@@ -102,7 +102,11 @@ async def looks_of(url: str) -> int | None:
 
 
 async def _asked(url: str) -> int:
-    connection: Any = await asyncpg.connect(url, timeout=ANSWER_S)
+    connection: Any = await asyncpg.connect(
+        url,
+        timeout=ANSWER_S,
+        server_settings={"statement_timeout": "5s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "5s"},
+    )
     try:
         async with connection.transaction():
             await become_engine(connection)
