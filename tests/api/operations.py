@@ -42,7 +42,10 @@ UNKNOWN = "01kapj5m6rfq1v5wx6h0b1a2c3"
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. query: names of its parameters, with their schemas. body: its schema, if it takes one."""
+    """One method of one path. query: names of its parameters, with their schemas. body: its schema, if it takes one.
+
+    takes_nothing: no field of the body has to be there.
+    """
 
     method: str
     path: str
@@ -50,6 +53,7 @@ class Operation:
     query: dict[str, dict[str, Any]]
     body: dict[str, Any] | None
     permission: str
+    takes_nothing: bool = False
 
     @property
     def name(self) -> str:
@@ -75,9 +79,15 @@ def operations(document: dict[str, Any]) -> list[Operation]:
                     {p["name"]: p["schema"] for p in told.get("parameters", ()) if p["in"] == "query"},
                     content,
                     told["x-permission"],
+                    not _resolved(document, content).get("required"),
                 )
             )
     return found
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, Any]:
+    name = (schema or {}).get("$ref", "").rpartition("/")[2]
+    return dict(document["components"]["schemas"][name] if name else schema or {})
 
 
 _described: list[Operation] = []

@@ -1,6 +1,6 @@
 """Routes of customers."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
@@ -11,6 +11,8 @@ from bursar.kernel.http.identifiers import AccountId, CustomerId
 from bursar.money.customers.adding import find_or_add
 from bursar.money.customers.queries import Customer, customer, customers
 
+_PHONE: Final = r"^\+?[0-9(][0-9 ()./-]{2,38}$"
+
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["customers"])
 
 
@@ -19,7 +21,7 @@ class NewCustomer(Input):
 
     email: Email
     name: Name | None = None
-    phone: Annotated[Key, Field(max_length=40, examples=["+31 20 555 0100"])] | None = None
+    phone: Annotated[str, Field(pattern=_PHONE, examples=["+31 20 555 0100"])] | None = None
     gateway_account: AccountId | None = Field(
         default=None, description="Where he pays. Left out: where checkouts are paid, else the desk."
     )

@@ -53,7 +53,7 @@ class NewBooking(Input):
     cancel_url: Url | None = None
 
 
-class NewCancellation(Input):
+class NewBookingCancellation(Input):
     """`by` says whose wish it is. The customer's is judged by the booking's own terms; the business gives everything back."""
 
     by: Literal["customer", "business"] = "customer"
@@ -67,7 +67,7 @@ class NewReschedule(Input):
     override_reason: Reason | None = None
 
 
-class NewConfirmation(Input):
+class NewBookingConfirmation(Input):
     """override_reason: why more is booked than the class has. Needs `bookings:override`."""
 
     override_reason: Reason | None = None
@@ -199,7 +199,7 @@ async def get_consequence_of_cancelling(caller: CallerOf, booking: OnBooking) ->
 
 @router.post("/bookings/{booking}/cancellations", status_code=201)
 @needs(WRITING)
-async def cancel_booking(caller: CallerOf, booking: OnBooking, new: NewCancellation) -> BookingView:
+async def cancel_booking(caller: CallerOf, booking: OnBooking, new: NewBookingCancellation) -> BookingView:
     """Give up a booking. Its seat is free, and whoever waits has it at once."""
     if new.by == "business":
         caller.principal.require(OVERRIDING)
@@ -237,7 +237,7 @@ async def reschedule_booking(caller: CallerOf, booking: OnBooking, new: NewResch
 
 @router.post("/bookings/{booking}/confirmations", status_code=201)
 @needs(WRITING)
-async def confirm_booking(caller: CallerOf, booking: OnBooking, new: NewConfirmation) -> BookingView:
+async def confirm_booking(caller: CallerOf, booking: OnBooking, new: NewBookingConfirmation) -> BookingView:
     """Confirm what was requested. Of two who do, one succeeds; to decline, cancel it by the business."""
     if new.override_reason is not None:
         caller.principal.require(OVERRIDING)

@@ -20,7 +20,7 @@ _PARAMETERS_MAX = 20
 ParameterValue = StrictBool | StrictInt | Annotated[StrictStr, Field(max_length=64)]
 
 
-class WantedRule(Input):
+class WantedBookingRule(Input):
     """How a rule holds. A parameter that is left out is as by default."""
 
     is_on: bool
@@ -96,7 +96,7 @@ async def list_booking_rules(caller: CallerOf) -> BookingRules:
 
 @router.put("/booking-rules/{rule}")
 @needs("schedule:write")
-async def put_booking_rule(caller: CallerOf, rule: Annotated[Key, Path()], wanted: WantedRule) -> BookingRule:
+async def put_booking_rule(caller: CallerOf, rule: Annotated[Key, Path()], wanted: WantedBookingRule) -> BookingRule:
     """Let a rule hold, or no more, and with which parameters. What is out of bounds is refused, with the bounds."""
     async with caller.transaction() as tx:
         chosen = await keeping.set_rule(

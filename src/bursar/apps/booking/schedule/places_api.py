@@ -9,7 +9,7 @@ from bursar.apps.booking.schedule.schemas import (
     ChangedRoom,
     ChangedStaff,
     ChangedVenue,
-    ClosedDayOf,
+    ClosedDay,
     ClosedDays,
     HoursOf,
     NewRoom,
@@ -19,6 +19,7 @@ from bursar.apps.booking.schedule.schemas import (
     Room,
     Staff,
     Venue,
+    WantedClosedDays,
     changes_of,
 )
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
@@ -118,7 +119,7 @@ async def get_closed_days(caller: CallerOf, venue: VenuePath) -> ClosedDays:
 
 @router.put("/venues/{venue}/closed-days")
 @needs(WRITING)
-async def put_closed_days(caller: CallerOf, venue: VenuePath, wanted: ClosedDays) -> ClosedDays:
+async def put_closed_days(caller: CallerOf, venue: VenuePath, wanted: WantedClosedDays) -> ClosedDays:
     """Set on which days a venue is closed. Rules make no classes on them; classes that are there stay and are told of as conflicts."""
     days = [opening.ClosedDay(**each.model_dump()) for each in wanted.days]
     async with caller.transaction() as tx:
@@ -229,4 +230,4 @@ def _hours(hours: tuple[opening.Hours, ...]) -> OpeningHours:
 
 
 def _days(days: tuple[opening.ClosedDay, ...]) -> ClosedDays:
-    return ClosedDays(days=[ClosedDayOf(day=each.day, name=each.name) for each in days])
+    return ClosedDays(days=[ClosedDay(day=each.day, name=each.name) for each in days])

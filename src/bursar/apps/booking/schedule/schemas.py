@@ -119,15 +119,26 @@ class OpeningHours(Input):
     hours: list[HoursOf] = Field(max_length=50)
 
 
-class ClosedDayOf(Input):
+class WantedClosedDay(Input):
     day: ScheduleDay
     name: Annotated[str, Field(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
 
-class ClosedDays(Input):
+class WantedClosedDays(Input):
+    """On which days a venue is to be closed; all that are not named are open."""
+
+    days: list[WantedClosedDay] = Field(max_length=400)
+
+
+class ClosedDay(View):
+    day: date
+    name: str
+
+
+class ClosedDays(View):
     """On which days a venue is closed."""
 
-    days: list[ClosedDayOf] = Field(max_length=400)
+    days: list[ClosedDay]
 
 
 class NewRoom(Input):

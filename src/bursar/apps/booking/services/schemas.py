@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -11,12 +11,13 @@ from bursar.apps.booking.services.queries import PolicyId, ServiceId, StaffId, T
 from bursar.kernel.http import Day, Filters, Input, Instant, Key, Name, PageFilters, View
 from bursar.kernel.http.inputs import lines
 
+_DAY_MIN = 24 * 60
 _WALL = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00", re.ASCII)
 _LOCAL = re.compile(r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 def _minute(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int and 0 <= value <= _DAY_MIN:
         return value
     if not isinstance(value, str) or not _WALL.fullmatch(value):
         raise PydanticCustomError("wall_time_invalid", "A time of the clock is 00:00 to 24:00")
@@ -54,7 +55,7 @@ class WantedService(Input):
     about: Annotated[str, Field(max_length=2000), BeforeValidator(lambda v: lines(v) if isinstance(v, str) else v)] = ""
     category: Annotated[Key, Field(max_length=64)] | None = Field(default=None, examples=["massage"])
     policy: PolicyId | None = None
-    slot_min: Annotated[int, Field(strict=True, json_schema_extra={"enum": [5, 10, 15, 20, 30, 60]})] = 15
+    slot_min: Literal[5, 10, 15, 20, 30, 60] = 15
     lead_min: Annotated[int, Field(strict=True, ge=0, le=525_600)] = 0
     horizon_days: Annotated[int, Field(strict=True, ge=1, le=730)] = 90
     is_published: bool = True
