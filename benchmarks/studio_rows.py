@@ -33,7 +33,7 @@ insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_i
     (select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ3789', (((n * 1000 + k)::bigint * 7919 / (28 ^ p)::bigint) % 28)::int + 1, 1), '')
       from generate_series(0, 6) p),
     md5('{tenant}c' || customer)::uuid, 'class', md5('{tenant}k' || n)::uuid, venue, status, at, at + interval '1 hour', day, 'online', 'nothing', 0,
-    '{{}}', '{{"title": "Class"}}', at - interval '12 hours', 'benchmark', to_timestamp(ms / 1000.0)
+    '{{}}', '{{"title": "Class", "venue": "Venue", "staff": null, "time_zone": "Europe/Berlin"}}', at - interval '12 hours', 'benchmark', to_timestamp(ms / 1000.0)
   from made order by ms, k;
 drop table class_made, made;
 """

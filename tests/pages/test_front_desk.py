@@ -1,5 +1,6 @@
 """The front desk sees the day, gives seats, checks people in and cancels; what it may not do it is not offered."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from visitors import Markup, Site, Visitor
+from watching import watching
+
+from bursar.web.pages.marks import POLL_S
 
 pytestmark = pytest.mark.anyio
 
@@ -187,3 +191,19 @@ async def test_reports_show_attendance_and_what_is_owed(desk: Desk):
     assert "Flow &lt;b&gt;" in by_class
     assert "Nothing is owed" in owed
     assert (await desk.visitor.get("/reports/attendance?by=luck")).status_code == 400
+
+
+async def test_a_new_booking_is_seen_within_a_second_and_by_its_own_business_only(desk: Desk, site: Site):
+    async with watching(site.lived, site) as mine, watching(site.empty, site) as other:
+        await mine.mark(1, within_s=2)
+        await other.mark(1, within_s=2)
+        await asyncio.sleep(POLL_S * 2)
+        marked = len(mine.marks)
+
+        await desk.give("ann@example.org")
+        await mine.mark(marked + 1, within_s=1.0)
+        page = (await desk.visitor.get(f"/day/classes/{desk.soon}", **{"hx-request": "true"})).text
+        others = len(other.marks)
+
+    assert "ann@example.org" in page
+    assert others == 1

@@ -25,6 +25,7 @@ NAMES = (
     "jobs",
     "calls",
     "bookings",
+    "studio",
     "streaming",
 )
 _TREE = Path(bursar.__file__).parents[2]
