@@ -18,11 +18,14 @@ RELEASED_AFTER = "202611230000"
 HARMLESS_WITHOUT_ROWS = {
     "adding-field-with-default",
     "adding-foreign-key-constraint",
+    "ban-drop-constraint",
     "ban-drop-not-null",
     "constraint-missing-not-valid",
     "require-concurrent-index-creation",
     "require-concurrent-index-deletion",
 }
+MEANT = {"202611210321_services": {"prefer-timestamp-tz"}}
+"""Hours of work and time off are times of the wall: which instants they are, the zone says when they are read."""
 SQUAWK = migration_plans.linter()
 needs_squawk = pytest.mark.skipif(SQUAWK is None, reason="squawk is not installed")
 
@@ -37,7 +40,8 @@ def test_no_migration_is_dangerous():
     first = {name: rules for name, rules in found.items() if name < RELEASED_AFTER}
     later = {name: rules for name, rules in found.items() if name >= RELEASED_AFTER}
 
-    assert {name: rules - HARMLESS_WITHOUT_ROWS for name, rules in first.items() if rules - HARMLESS_WITHOUT_ROWS} == {}
+    left = {name: rules - HARMLESS_WITHOUT_ROWS - MEANT.get(name, set()) for name, rules in first.items()}
+    assert {name: rules for name, rules in left.items() if rules} == {}
     assert {name: rules for name, rules in later.items() if rules} == {}
     assert len(found) > 30
 

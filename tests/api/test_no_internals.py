@@ -16,7 +16,7 @@ from bursar.kernel.db import Database
 pytestmark = pytest.mark.anyio
 
 _SQL = re.compile(
-    r"\bselect\b.+\bfrom\b|\binsert\s+into\b|\bupdate\b.+\bset\b|\bdelete\s+from\b|\bwhere\b.+=|\$\d|relation \"|constraint \"|SQLSTATE",
+    r"\bselect\b[^\"]+\bfrom\b|\binsert\s+into\b|\bupdate\b.+\bset\b|\bdelete\s+from\b|\bwhere\b.+=|\$\d|relation \"|constraint \"|SQLSTATE",
     re.IGNORECASE,
 )
 _FILES = re.compile(r"\.py\b|/src/|site-packages|Traceback|line \d+, in |File \"", re.IGNORECASE)

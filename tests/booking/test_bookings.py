@@ -198,7 +198,7 @@ async def test_staff_overbooks_with_a_reason_and_walk_ins_are_there(desk: Studio
 
     over = await desk.booked(flow, bob, source="desk", override_reason="her sister")
     desk.at(SIX + timedelta(minutes=5))
-    refused(await desk.book(flow, cal), "class_begun")
+    refused(await desk.book(flow, cal), "class_started")
     walked = await desk.booked(flow, cal, source="walk_in", override_reason="stood at the door")
 
     assert (over["overbooked"], walked["status"], walked["overbooked"]) == (1, "attended", 1)

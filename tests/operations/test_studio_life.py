@@ -26,7 +26,7 @@ async def test_the_studio_opens_once_and_lives(db, database_url):
             added = await caller.post("/v1/customers", {"email": f"p{number}@example.org", "name": f"P{number}"})
             given = {"customer": added.json()["id"], "amount": 20, "pool": "classes", "reason": "test"}
             assert (await caller.post("/v1/credit-adjustments", given)).status_code == 201
-        life = Life(url="http://bursar.test", api_key=caller.key, seed=7)
+        life = Life(url="http://bursar.test", api_key=caller.key, seed=7, crowd=60.0)
         for _ in range(ACTS):
             await life.act(http)
         statuses = {row["status"] for row in await caller.stage.rows("select distinct status from booking")}

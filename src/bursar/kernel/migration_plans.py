@@ -29,7 +29,7 @@ _LINT_S: Final = 30
 
 _TOUCHED = re.compile(
     r"\b(?:alter table|drop table|update|delete from|truncate|references|"
-    r"create (?:unique )?index (?:concurrently )?(?:if not exists )?\w* ?on|drop index (?:concurrently )?)"
+    r"create (?:unique )?index (?:concurrently )?(?:if not exists )?\w* ?on|drop index(?: concurrently)?)"
     r"\s+(?:if exists )?(?:only )?([a-z_][a-z0-9_]*)",
     re.IGNORECASE,
 )

@@ -54,12 +54,13 @@ _EVERY_DAY: Final = tuple(
 class Life:
     """Furnishes the studio once and then lives in it, over HTTP, until cancelled.
 
-    done: how often something happened. A refusal is what happens in studios, and no failure.
+    crowd: how much everybody likes the same classes. done: how often something happened. A refusal is what happens in studios, and no failure.
     """
 
-    def __init__(self, *, url: str, api_key: str, seed: int | None = None) -> None:
+    def __init__(self, *, url: str, api_key: str, seed: int | None = None, crowd: float = 10.0) -> None:
         self._url = url
         self._key = api_key
+        self._crowd = crowd
         self._random = Random(seed)  # noqa: S311 - nobody's secret depends on it
         self.done = 0
 
@@ -111,7 +112,7 @@ class Life:
         if customer is None or not upcoming:
             return False
         # Some classes are liked by everybody, so that they fill up.
-        chosen = upcoming[min(int(self._random.expovariate(10.0) * len(upcoming)), len(upcoming) - 1)]
+        chosen = upcoming[min(int(self._random.expovariate(self._crowd) * len(upcoming)), len(upcoming) - 1)]
         wanted = {"class": chosen["id"], "customer": customer}
         answer = await http.post("/v1/bookings", json=wanted | {"pays": "credits"})
         if answer.status_code == httpx2.codes.CONFLICT and answer.json()["code"] == "class_full":

@@ -1,5 +1,6 @@
 """What is refused, and in which words. Codes are permanent."""
 
+from bursar.apps.booking.schedule.refusals import ClassStarted
 from bursar.kernel.errors import Conflict, Invalid, NotFound
 
 
@@ -33,10 +34,7 @@ class ClassNotPublished(Conflict):
     code = "class_not_published"
 
 
-class ClassBegun(Conflict):
-    """The class has begun."""
-
-    code = "class_begun"
+ClassBegun = ClassStarted
 
 
 class ClassOver(Conflict):

@@ -17,7 +17,6 @@ OF_THE_CLASS: Final = frozenset(
     {
         "booking_closed",
         "booking_not_open",
-        "class_begun",
         "class_cancelled",
         "class_full",
         "class_not_published",
