@@ -53,7 +53,7 @@ insert into credit_movement (tenant_id, id, lot_id, customer_id, kind, amount)
 insert into class_instance (tenant_id, id, venue_id, title, category, credit_cost, pools, local_date, local_start, time_zone, starts_at, ends_at,
     is_published, capacity)
   select '{tenant}', md5('k' || n)::uuid, md5('v')::uuid, 'Class ' || n, 'yoga', 1, '{{classes}}', (now() + interval '3 days')::date, '09:00',
-    'Europe/Berlin', now() + interval '3 days' + n * interval '1 minute', now() + interval '3 days 1 hour' + n * interval '1 minute', true,
+    'Europe/Berlin', now() + interval '3 days' + n * interval '5 minutes', now() + interval '3 days 5 minutes' + n * interval '5 minutes', true,
     case when n = 1 then {small} else 100000 end
   from generate_series(0, {classes} + 1) n;
 """
