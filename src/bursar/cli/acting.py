@@ -15,6 +15,7 @@ from bursar.kernel import ids, migrations, tenancy
 from bursar.kernel.db import Database
 from bursar.kernel.errors import NotFound
 from bursar.kernel.files import read_json
+from bursar.kernel.jobs import INSTALLATION
 from bursar.kernel.settings import Settings
 
 ACTOR = "operator"
@@ -22,6 +23,7 @@ ACTOR = "operator"
 Found = TypeVar("Found")
 
 TenantText = Annotated[str, typer.Option("--tenant", help="Whose: ten_…")]
+Whose = Annotated[str | None, typer.Option("--tenant", help="Whose: ten_…; without it the installation's own.")]
 
 
 class TenantNotFound(NotFound):
@@ -59,6 +61,11 @@ async def tenant_of(db: Database, text: str) -> UUID:
         if await tenancy.tenant(tx, tenant_id=tenant_id) is None:
             raise TenantNotFound(f"there is no tenant {text}", hint="See bursar tenant list.")
     return tenant_id
+
+
+async def whose(db: Database, text: str | None) -> UUID:
+    """Return the tenant that a person named, or the installation where none is named. Raises IdInvalid, TenantNotFound."""
+    return INSTALLATION if text is None else await tenant_of(db, text)
 
 
 def public_base(settings: Settings) -> str:

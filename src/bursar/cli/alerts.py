@@ -4,7 +4,6 @@ import asyncio
 import signal
 from datetime import timedelta
 from typing import Annotated, Any, get_args
-from uuid import UUID
 
 import typer
 
@@ -12,7 +11,7 @@ from bursar import alerts
 from bursar.alerts import Severity, queries, watchman
 from bursar.alerts.models import AlertState
 from bursar.alerts.sending import Notice, send_to_any
-from bursar.cli.acting import ACTOR, act, tenant_of
+from bursar.cli.acting import ACTOR, Whose, act, whose
 from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import follow_supervisor
 from bursar.cli.options import After, Data, Json, Limit, answer
@@ -20,7 +19,6 @@ from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Invalid
-from bursar.kernel.jobs import INSTALLATION
 from bursar.kernel.listing import Slice, after_cursor, cursor
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.settings import Settings
@@ -32,7 +30,6 @@ app = typer.Typer(
 STATES = get_args(AlertState)
 SEVERITIES = get_args(Severity)
 
-Whose = Annotated[str | None, typer.Option("--tenant", help="Whose: ten_…; without it the installation's own.")]
 State = Annotated[str | None, typer.Option("--state", help=f"One of {', '.join(STATES)}.")]
 AlertText = Annotated[str, typer.Argument(help="Its id: alr_…")]
 
@@ -65,7 +62,7 @@ def list_alerts(
     page = Slice(limit, after_cursor(after) if after else None)
 
     async def listing(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             found = await queries.alerts(tx, tenant_id=tenant_id, page=page, given={"state": state})
         next_cursor = cursor(found.next_after) if found.next_after else None
@@ -84,7 +81,7 @@ def ack(alert: AlertText, tenant: Whose = None, data: Data = None, *, as_json: J
     alert_id = ids.parse(ids.ALERT, alert)
 
     async def acknowledging(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             await alerts.acknowledge(tx, tenant_id=tenant_id, alert_id=alert_id, actor=ACTOR, now=utc_now())
             return (await queries.alert_story(tx, tenant_id=tenant_id, alert_id=alert_id)).model_dump(mode="json")
@@ -105,7 +102,7 @@ def silence(
     alert_id = ids.parse(ids.ALERT, alert)
 
     async def silencing(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id, now = await _whose(db, tenant), utc_now()
+        tenant_id, now = await whose(db, tenant), utc_now()
         until = now + timedelta(hours=hours)
         async with db.tenant(tenant_id) as tx:
             await alerts.silence(tx, tenant_id=tenant_id, alert_id=alert_id, until=until, actor=ACTOR, now=now)
@@ -166,10 +163,6 @@ def _require_urls(settings: Settings) -> None:
             "BURSAR_ALERT_URLS names no address",
             hint="For instance mailto:ops@example.org or https://example.org/hook.",
         )
-
-
-async def _whose(db: Database, tenant: str | None) -> UUID:
-    return INSTALLATION if tenant is None else await tenant_of(db, tenant)
 
 
 def _line(alert: dict[str, Any]) -> str:

@@ -1,12 +1,11 @@
 """`bursar jobs`: what waits, runs and rests, and once more what was given up."""
 
 from typing import Annotated, Any, get_args
-from uuid import UUID
 
 import typer
 
 from bursar.bootstrap import kinds
-from bursar.cli.acting import ACTOR, act, tenant_of
+from bursar.cli.acting import ACTOR, Whose, act, whose
 from bursar.cli.options import After, Data, Json, Limit, answer
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Database
@@ -19,7 +18,6 @@ app = typer.Typer(no_args_is_help=True, help="List and count jobs, show one, rep
 
 STATES = get_args(queries.State)
 
-Whose = Annotated[str | None, typer.Option("--tenant", help="Whose: ten_…; without it the installation's own.")]
 State = Annotated[str | None, typer.Option("--state", help=f"One of {', '.join(STATES)}.")]
 Kind = Annotated[str | None, typer.Option("--kind", help="A kind of job, such as gateways.execute_call.")]
 JobText = Annotated[str, typer.Argument(help="Its id: job_…")]
@@ -54,7 +52,7 @@ def list_jobs(
     page = Slice(limit, after_cursor(after) if after else None)
 
     async def listing(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             found = await queries.jobs(tx, tenant_id=tenant_id, page=page, given={"state": state, "kind": kind})
         next_cursor = cursor(found.next_after) if found.next_after else None
@@ -73,7 +71,7 @@ def show(job: JobText, tenant: Whose = None, data: Data = None, *, as_json: Json
     job_id = ids.parse(ids.JOB, job)
 
     async def showing(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             return (await queries.job_story(tx, tenant_id=tenant_id, job_id=job_id)).model_dump(mode="json")
 
@@ -86,7 +84,7 @@ def counts(tenant: Whose = None, data: Data = None, *, as_json: Json = False) ->
     """Count jobs by kind and state, and what became of those of the last seven days."""
 
     async def counting(db: Database, _: Settings) -> dict[str, Any]:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             return (await queries.counts(tx, tenant_id=tenant_id)).model_dump(mode="json")
 
@@ -118,7 +116,7 @@ def replay(
         raise ReplayOfNothing("name either a job or a kind", hint="bursar jobs replay job_… or --kind KIND")
 
     async def replaying(db: Database, _: Settings) -> int:
-        tenant_id = await _whose(db, tenant)
+        tenant_id = await whose(db, tenant)
         async with db.tenant(tenant_id) as tx:
             if kind is not None:
                 return await jobs.replay_dead(tx, tenant_id=tenant_id, kind=kind, actor=ACTOR, reason=reason)
@@ -129,10 +127,6 @@ def replay(
 
     count = act(data, replaying)
     answer({"jobs": count}, f"{count} jobs are queued again", as_json=as_json)
-
-
-async def _whose(db: Database, tenant: str | None) -> UUID:
-    return jobs.INSTALLATION if tenant is None else await tenant_of(db, tenant)
 
 
 def _line(job: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The front desk: the day with its classes, who comes to each, and what is done with a booking at the counter."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -25,9 +26,17 @@ _REASON_MAX: Final = 500
 _NAME_MAX: Final = 120
 _SEATS_MAX: Final = 100
 _DIGITS_MAX: Final = 3
-STATUSES: Final = ("requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired")
-Status = Literal["", "requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired"]
-Done = Literal["", "in", "out", "missed", "cancelled", "booked", "waiting", "left", "confirmed"]
+STATUSES: Final = get_args(bookings.Status)
+Done = Literal["", "in", "out", "missed", "cancelled", "booked", "waiting", "left"]
+_DONE: Final = {
+    "in": "Checked in.",
+    "out": "The check-in is taken back.",
+    "missed": "Noted that nobody came.",
+    "cancelled": "Cancelled.",
+    "booked": "A seat is given out.",
+    "waiting": "On the waitlist.",
+    "left": "Off the waitlist.",
+}
 DayText = Annotated[str, Query(max_length=20)]
 RefText = Annotated[str, Query(max_length=80)]
 
@@ -77,6 +86,7 @@ async def class_page(visit: Visiting, class_ref: str, done: Done = "") -> Respon
             head=await class_head(page.tx, tenant_id=visit.tenant_id, class_id=class_id),
             roster=await live.roster_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id),
             done=done,
+            done_words=_DONE,
             reason_max=_REASON_MAX,
             new_booking=ids.show(ids.BOOKING, ids.new()),
         )
@@ -145,43 +155,28 @@ async def leave(visit: Visiting, class_ref: str, entry_ref: str) -> Response:
 @needs("bookings:write")
 async def check_in(visit: Visiting, booking_ref: str) -> Response:
     """Note that somebody is here."""
-    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
-    async with visit.open() as page:
-        done = await bookings.check_in(
-            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
-        )
-    return _back(fields, done, "in")
+    return await _attend(visit, booking_ref, bookings.check_in, "in")
 
 
 @router.post("/bookings/{booking_ref}/undo-check-in")
 @needs("bookings:write")
 async def undo_check_in(visit: Visiting, booking_ref: str) -> Response:
     """Take back that somebody is here."""
-    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
-    async with visit.open() as page:
-        done = await bookings.undo_check_in(
-            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
-        )
-    return _back(fields, done, "out")
+    return await _attend(visit, booking_ref, bookings.undo_check_in, "out")
 
 
 @router.post("/bookings/{booking_ref}/no-show")
 @needs("bookings:write")
 async def no_show(visit: Visiting, booking_ref: str) -> Response:
     """Note that somebody did not come."""
-    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
-    async with visit.open() as page:
-        done = await bookings.mark_no_show(
-            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now
-        )
-    return _back(fields, done, "missed")
+    return await _attend(visit, booking_ref, bookings.mark_no_show, "missed")
 
 
 @router.get("/bookings")
 @needs("bookings:read")
 async def booking_list(  # noqa: PLR0917 - the filters of a page
     visit: Visiting,
-    status: Status = "",
+    status: Literal[""] | bookings.Status = "",
     customer: RefText = "",
     number: Annotated[str, Query(max_length=20)] = "",
     date: DayText = "",
@@ -230,6 +225,7 @@ async def booking_page(visit: Visiting, booking_ref: str, done: Done = "") -> Re
             class_id=ids.show(ids.CLASS, found.class_) if found.class_ else None,
             told=await _consequence(page, visit, booking_id, found.status),
             done=done,
+            done_words=_DONE,
             reason_max=_REASON_MAX,
         )
 
@@ -292,8 +288,13 @@ def _new_booking(fields: dict[str, str]) -> UUID | None:
     return ids.parse(ids.BOOKING, fields["booking"]) if fields.get("booking") else None
 
 
-def _back(fields: dict[str, str], done: bookings.Booking, word: Done) -> Response:
-    """Go back to where the form was: the class, or the booking."""
+async def _attend(
+    visit: Visit, booking_ref: str, act: Callable[..., Awaitable[bookings.Booking]], word: Done
+) -> Response:
+    """Do one of the acts of attendance, and go back to where the form was: the class, or the booking."""
+    fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
+    async with visit.open() as page:
+        done = await act(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now)
     if fields.get("from") == "class" and done.class_id:
         return to(f"/day/classes/{ids.show(ids.CLASS, done.class_id)}?done={word}")
     return to(f"/bookings/{ids.show(ids.BOOKING, done.id)}?done={word}")

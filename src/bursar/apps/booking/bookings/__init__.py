@@ -21,7 +21,7 @@ from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, c
 from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
 from bursar.apps.booking.bookings.confirming import confirm
 from bursar.apps.booking.bookings.letters import booking_letters
-from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
+from bursar.apps.booking.bookings.models import LIVE, Booking, ClassSeats, Entry, Status
 from bursar.apps.booking.bookings.moving import reschedule
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry, bookings, entries
@@ -53,6 +53,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 __all__ = [
     "KINDS",
+    "LIVE",
     "SCHEDULES",
     "AlreadyBooked",
     "AlreadyWaiting",
@@ -66,6 +67,7 @@ __all__ = [
     "Consequence",
     "Entry",
     "Landing",
+    "Status",
     "Told",
     "WaitlistEntry",
     "book",

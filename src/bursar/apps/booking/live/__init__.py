@@ -20,7 +20,6 @@ from bursar.apps.booking.live.days import (
     RosterSeat,
     day_of,
     roster_of,
-    today_at,
 )
 from bursar.apps.booking.live.liabilities import CreditLiability, PoolLiability, credit_liability
 
@@ -41,5 +40,4 @@ __all__ = [
     "credit_liability",
     "day_of",
     "roster_of",
-    "today_at",
 ]

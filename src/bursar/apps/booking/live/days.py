@@ -1,14 +1,14 @@
 """A day: its classes with their seats, its appointments, and who comes to one class."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from bursar.apps.booking.bookings import LIVE
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError, Invalid
-from bursar.kernel.zones import FIRST_DAY, local_day, zone_named
+from bursar.kernel.zones import FIRST_DAY
 
 CLASSES_MAX: Final = 500
 APPOINTMENTS_MAX: Final = 1_000
@@ -187,8 +187,6 @@ from waitlist_entry w join customer p on p.tenant_id = w.tenant_id and p.id = w.
 where w.tenant_id = $1 and w.class_id = $2 and w.status in ('waiting', 'offered', 'skipped') order by w.seq limit $3
 """
 
-_LIVE: Final = frozenset({"requested", "held", "booked", "attended", "no_show"})
-
 
 async def day_of(tx: Transaction, *, tenant_id: UUID, day: date, venue_id: UUID | None) -> Day:
     """Return a day by the clocks of the venues. venue_id: None: of all. Raises DayInvalid."""
@@ -210,15 +208,10 @@ async def roster_of(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> Rost
     seats = [_seat(row) for row in await tx.fetch(_SEATS, tenant_id, class_id, SEATS_MAX)]
     waiting = await tx.fetch(_WAITING, tenant_id, class_id, SEATS_MAX)
     return Roster(
-        tuple(each for each in seats if each.status in _LIVE),
-        tuple(each for each in seats if each.status not in _LIVE),
+        tuple(each for each in seats if each.status in LIVE),
+        tuple(each for each in seats if each.status not in LIVE),
         tuple(RosterEntry(**dict(row)) for row in waiting),
     )
-
-
-def today_at(zones: Sequence[str], *, default: str, now: datetime) -> date:
-    """Return the date that it is where a business is: at its first venue, else in its own zone."""
-    return local_day(now, zone_named(zones[0] if zones else default))
 
 
 def _seat(row: Any) -> RosterSeat:
