@@ -1,6 +1,5 @@
 """Sources that are functions, because what they look at is no row or is judged elsewhere."""
 
-import shutil
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,10 +26,7 @@ _HAVE_RULES: Final = (
 
 async def disk_free(_: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
     """Look at the free space of the disk that holds this worker's data directory, or what will hold it."""
-    place = next(
-        path for path in (held.settings.data.absolute(), *held.settings.data.absolute().parents) if path.exists()
-    )
-    free = shutil.disk_usage(place).free / _GB
+    free = health.machine(held.settings.data).disk_free / _GB
     if free >= bound.threshold:
         return []
     return [Finding(INSTALLATION, "disk", bound.severity, free, 0, f"{free:.2f} GB are free")]

@@ -1,4 +1,4 @@
-"""Reads of alerts: lists, one with its history and notices, and how many are open."""
+"""Reads of alerts: lists, and one with its history and notices."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -97,12 +97,6 @@ _NOTICES = f"""
 select id, what, channel, state, attempts, failure, created_at, ended_at from alert_notice
 where tenant_id = $1 and alert_id = $2 order by id desc limit {HISTORY_SHOWN}
 """
-_OPEN = """
-select severity, count(*) as alerts from alert where state <> 'resolved' group by severity
-"""
-_WATCH = """
-select extract(epoch from clock_timestamp() - looked_at)::float8 as looked_s from alert_watch
-"""
 
 
 async def alerts(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[AlertView]:
@@ -122,17 +116,6 @@ async def alert_story(tx: Transaction, *, tenant_id: UUID, alert_id: UUID) -> Al
             "notices": [dict(r) for r in await tx.fetch(_NOTICES, tenant_id, alert_id)],
         }
     )
-
-
-async def open_alerts(tx: Transaction) -> dict[str, int]:
-    """Return how many alerts of the whole installation are not resolved, by severity. tx: the engine's."""
-    return {row["severity"]: row["alerts"] for row in await tx.fetch(_OPEN)}
-
-
-async def looked_s(tx: Transaction) -> float | None:
-    """Return how long ago somebody looked; None: never. tx: the engine's."""
-    found: float | None = await tx.fetchval(_WATCH)
-    return found
 
 
 def _view(row: Any) -> AlertView:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from bursar import alerts
-from bursar.alerts import Severity, queries, watchman
+from bursar.alerts import queries, watchman
 from bursar.alerts.models import AlertState
 from bursar.alerts.sending import Notice, send_to_any
 from bursar.cli.acting import ACTOR, Whose, act, whose
@@ -28,7 +28,6 @@ app = typer.Typer(
 )
 
 STATES = get_args(AlertState)
-SEVERITIES = get_args(Severity)
 
 State = Annotated[str | None, typer.Option("--state", help=f"One of {', '.join(STATES)}.")]
 AlertText = Annotated[str, typer.Argument(help="Its id: alr_…")]

@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from bursar.alerts import SEVERITIES
 from bursar.health import Part, Standing
 from bursar.kernel.security import KINDS, Kind
 from bursar.kernel.slow import SlowStatements
@@ -199,7 +200,7 @@ class Metrics:
             self._jobs.labels(kind, state).set(count)
         self._jobs_age.set(standing.jobs_oldest_s)
         self._not_reconciled.set(standing.seldom.not_reconciled)
-        for severity in ("critical", "high", "medium", "low"):
+        for severity in SEVERITIES:
             self._alerts.labels(severity).set(standing.seldom.alerts.get(severity, 0))
         self._backups.clear()
         for name, seconds in standing.backups.figures.items():
