@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from bursar.apps.booking import passes
 from bursar.apps.booking.bookings import paying, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, CreditsBack, Status
 from bursar.apps.booking.bookings.refusals import BookingNotLive, BookingUnfit, ClassBegun
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import spending
 
 _CANCELLABLE: Final = ("requested", "held", "booked")
 
@@ -144,11 +144,15 @@ async def _give_back(
         return "none"
     if not found.is_given:
         return "kept"
-    until = paying.replaced_until(grace_days=booking.terms.grace_days, is_replaced=found.is_grace, now=now)
-    returned = await spending.give_back_all(
-        tx, tenant_id=tenant_id, spend_ids=[booking.spend_id], actor=actor, now=now, replaced_until=until
+    return await passes.give_back(
+        tx,
+        tenant_id=tenant_id,
+        spend_id=booking.spend_id,
+        terms=booking.terms,
+        is_ours=found.is_grace,
+        actor=actor,
+        now=now,
     )
-    return returned[0].how if returned else "none"
 
 
 def _check(booking: Booking, *, is_customer: bool, now: datetime) -> None:

@@ -18,7 +18,6 @@ from bursar.apps.booking.bookings.refusals import (
 from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import spending
 
 _LEAVE: Final = f"""
 update booking set status = 'cancelled', cancelled_at = $3, cancelled_by = $4, cancel_reason = 'moved to another class', credits_back = $5,
@@ -171,12 +170,9 @@ async def _take(
 async def _give_back(tx: Transaction, *, tenant_id: UUID, old: Booking, actor: str, now: datetime) -> CreditsBack:
     if old.spend_id is None:
         return "none"
-    is_replaced = old.terms.expired_lot == "grace"
-    until = paying.replaced_until(grace_days=old.terms.grace_days, is_replaced=is_replaced, now=now)
-    returned = await spending.give_back_all(
-        tx, tenant_id=tenant_id, spend_ids=[old.spend_id], actor=actor, now=now, replaced_until=until
+    return await passes.give_back(
+        tx, tenant_id=tenant_id, spend_id=old.spend_id, terms=old.terms, is_ours=False, actor=actor, now=now
     )
-    return returned[0].how if returned else "none"
 
 
 def _class_of(booking: Booking) -> UUID:

@@ -36,8 +36,9 @@ _QUEUE = "select 1 from attendee where tenant_id = $1 and customer_id = $2 for n
 
 async def queue_up(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> None:
     """Let what one customer does to his bookings happen one after another, until this transaction ends."""
-    await tx.execute(_KNOWN, tenant_id, customer_id)
-    await tx.fetchval(_QUEUE, tenant_id, customer_id)
+    if await tx.fetchval(_QUEUE, tenant_id, customer_id) is None:
+        await tx.execute(_KNOWN, tenant_id, customer_id)
+        await tx.fetchval(_QUEUE, tenant_id, customer_id)
 
 
 async def pay(
