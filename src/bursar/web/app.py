@@ -4,11 +4,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from bursar import __version__, bootstrap
@@ -119,25 +121,36 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
         lifespan=lifespan,  # type: ignore[arg-type]
         exception_handlers=EXCEPTION_HANDLERS,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        routes=[*_operations()],
     )
     api.state.resources = resources
     api.state.keys = Keys()
     api.state.tokens = Tokens(resources.settings)
     api.state.grant_check = bootstrap.registry()
     api.state.metrics = metrics
-    api.include_router(operating.router)
-    for router in bootstrap.routers():
-        api.include_router(router, responses=REFUSALS)
     reference.install(api)
-    pages = find_spec(_PAGES)
-    if pages and pages.origin:
-        _add_pages(api)
+    api.router.routes.extend(_pages())
     return api
 
 
-def _add_pages(api: FastAPI) -> None:
+@cache
+def _operations() -> tuple[BaseRoute, ...]:
+    """Return the API's routes. They hold nothing of one application, and to make them takes more than a second."""
+    whole = APIRouter(generate_unique_id_function=lambda route: route.name)
+    whole.include_router(operating.router)
+    for router in bootstrap.routers():
+        whole.include_router(router, responses=REFUSALS)
+    return tuple(whole.routes)
+
+
+@cache
+def _pages() -> tuple[BaseRoute, ...]:
+    found = find_spec(_PAGES)
+    if not found or not found.origin:
+        return ()
     pages = import_module(_PAGES)
-    api.include_router(pages.router, include_in_schema=False)
+    whole = APIRouter()
+    whole.include_router(pages.router, include_in_schema=False)
     if hasattr(pages, "static"):
-        api.mount("/static", pages.static, name="static")
+        whole.mount("/static", pages.static, name="static")
+    return tuple(whole.routes)
