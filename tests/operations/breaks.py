@@ -460,6 +460,27 @@ BREAKS = {
         "select id from fulfilment_grant where tenant_id = $1",
         "gra",
     ),
+    "money_for_seats_moves": Break(
+        CHECKOUT,
+        (
+            """insert into seat_payment (tenant_id, grant_id, purchase_id, status, due_at)
+            select tenant_id, id, source_id, 'waiting', now() - interval '2 days' from fulfilment_grant""",
+        ),
+        "select id from fulfilment_grant where tenant_id = $1",
+        "gra",
+    ),
+    "refunded_packs_are_used_up": Break(
+        REFUNDS,
+        (
+            _SPEND,
+            """insert into pack_refund (tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused,
+              reserved_spend_id, asked_by)
+            select r.tenant_id, r.id, r.payment_id, l.id, 'asked', 1, 'EUR', 10, 6, 4, s.id, 'operator'
+            from refund r, credit_lot l, credit_spend s where r.gateway_ref = 're_1'""",
+        ),
+        "select id from refund where tenant_id = $1 and gateway_ref = 're_1'",
+        "re",
+    ),
     "staff_give_one_appointment_at_a_time": Break(
         CHECKOUT,
         (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from breaks import BREAKS
+from breaks import _CLASS, BREAKS
 from histories import CHECKOUT, FULL_REFUND, MODERN, REFUNDS
 from scene import STANDING, connected, play_calmly
 from test_verify import do_wrong
@@ -16,6 +16,7 @@ from test_verify import do_wrong
 from bursar.kernel import ids
 from bursar.operations.invariants import INVARIANTS, Scope
 from bursar.operations.sweep import changes, looking, red_marks, sweep
+from stage import set_stage
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +151,23 @@ async def test_tenants_without_events_are_looked_at_in_turn(db, admin_url, datab
     assert len(looked_at) == 3
 
 
+async def test_what_is_told_of_an_old_class_has_it_looked_at_though_no_payment_came(
+    db, admin_url, database_url, monkeypatch
+):
+    stage = await set_stage(db, database_url)
+    monkeypatch.setattr(looking, "IN_TURN", 0)
+    old = UUID(int=1)
+    await do_wrong(admin_url, _CLASS.format(booked=1, waiting=0).replace("new_id()", f"'{old}'::uuid"))
+    untold = (await look(db)).tenants
+    told = "insert into outbox (tenant_id, id, topic, subject, payload) select tenant_id, new_id(), 'class.changed', '{}', '{{}}' from tenant"
+    await do_wrong(admin_url, told.format(ids.show(ids.CLASS, old)))
+
+    await look(db, minute=1)
+
+    assert untold == 0
+    assert list(await failures_of(stage)) == ["seats_counted_are_seats_booked"]
+
+
 async def test_one_tenants_mark_is_not_anothers(db, admin_url, database_url):
     broken = await play_calmly(db, database_url, CHECKOUT)
     whole = await play_calmly(db, database_url, CHECKOUT)
@@ -221,11 +239,32 @@ _ROWS = {
     "gateway_event_queue": "(tenant_id, event_id, gateway_account_id, bucket) select tenant_id, event, account, 0 from numbered",
     "audit_record": """(tenant_id, id, actor, action, event_id, changes)
         select tenant_id, event, 'x', 'x', event, '{}' from numbered""",
+    "class_instance": """(tenant_id, id, venue_id, title, credit_cost, local_date, local_start, time_zone, starts_at, ends_at, capacity)
+        select tenant_id, lot, account, 'Flow', 1, '2099-01-05', '09:00', 'UTC', '2099-01-05T09:00Z', '2099-01-05T10:00Z', 9 from numbered""",
+    "booking": """(tenant_id, id, number, customer_id, kind, class_id, service_id, tier_id, staff_id, venue_id, status, starts_at, ends_at,
+          local_date, busy, source, paid_with, terms, snapshot, cancel_by, booked_by)
+        select tenant_id, lot, translate(lpad(n::text, 7, '0'), '0123456789', 'ABCDEFGHJK'), customer, kind,
+          case kind when 'class' then lot end, case kind when 'service' then lot end, lot, account, account, 'booked', at,
+          at + interval '1 hour', '2099-01-05', tstzrange(at, at + interval '1 hour'), 'online', 'nothing', '{}', '{}', now(), 'operator'
+        from numbered,
+          lateral (select case when n % 2 = 0 then 'class' else 'service' end as kind, '2099-01-05T09:00Z'::timestamptz + n * interval '1 hour' as at)""",
+    "waitlist_entry": """(tenant_id, id, class_id, customer_id, seq, status, joined_by)
+        select tenant_id, lot, lot, customer, 1, 'waiting', 'operator' from numbered""",
+    "seat_payment": """(tenant_id, grant_id, purchase_id, status)
+        select tenant_id, grant_id, purchase, 'seated' from numbered""",
+    "pack_refund": """(tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused, reserved_spend_id, asked_by)
+        select tenant_id, payment, payment, lot, 'asked', 1, 'EUR', 2, 1, 1, lot, 'operator' from numbered""",
     "outbox": "(tenant_id, id, topic, subject, payload) select tenant_id, event, 'x', 'pay_x', '{}' from numbered",
 }
 
-_CHANGED = ("_PURCHASES", "_MOVEMENTS", "_SPENDS", "_ACTIVATIONS", "_TRANSACTIONS", "_EVENTS", "_EFFECTS")
-_RELATED = ("_SUBSCRIPTIONS_OF", "_SOURCES_OF", "_LOTS_OF", "_LICENCES_OF", "_EVENTS_OF")
+_CHANGED = (
+    *("_PURCHASES", "_MOVEMENTS", "_SPENDS", "_ACTIVATIONS", "_TRANSACTIONS", "_EVENTS", "_EFFECTS"),
+    *("_CLASSES", "_BOOKINGS", "_ENTRIES"),
+)
+_RELATED = (
+    *("_SUBSCRIPTIONS_OF", "_SOURCES_OF", "_LOTS_OF", "_LICENCES_OF", "_EVENTS_OF"),
+    *("_CLASSES_OF_BOOKINGS", "_CLASSES_OF_ENTRIES"),
+)
 
 
 _NAMED = {
@@ -236,6 +275,9 @@ _NAMED = {
     Scope.licence: "ent",
     Scope.transaction: "ltx",
     Scope.event: "event",
+    Scope.class_: "lot",
+    Scope.booking: "lot",
+    Scope.entry: "lot",
 }
 _PAGES_MAX = 40
 """Pages read for each id: a handful of index descents of four pages each. A table here has hundreds to thousands."""
@@ -296,6 +338,8 @@ async def test_finding_the_tenants_with_changes_probes_an_index_for_each(db, adm
         "insert into tenant (tenant_id, name) select gen_random_uuid(), 'many' from generate_series(1, 3000)",
         """insert into gateway_event (tenant_id, id, gateway_account_id, gateway_event_id, type, occurred_at, body_sha256)
         select tenant_id, gen_random_uuid(), tenant_id, 'e' || n, 'x', now(), '' from tenant, generate_series(1, 20) as n""",
+        """insert into outbox (tenant_id, id, topic, subject, payload)
+        select tenant_id, gen_random_uuid(), 'x', 'x', '{}' from tenant, generate_series(1, 20) as n""",
         "analyze",
     )
 
@@ -304,4 +348,4 @@ async def test_finding_the_tenants_with_changes_probes_an_index_for_each(db, adm
         given = (ids.least_at(soon(-3)), soon(-1))
         plan = json.loads(await connection.fetchval("explain (format json) " + looking._DUE, *given))[0]["Plan"]
 
-    assert "gateway_event" not in scanned(plan)
+    assert {"gateway_event", "outbox"}.isdisjoint(scanned(plan))

@@ -184,6 +184,21 @@ from class_instance c left join venue v on v.tenant_id = c.tenant_id and v.id = 
 where c.tenant_id = $1 and c.status <> 'deleted'
 """,
     ),
+    "service": _lines(
+        "s.name, s.category, p.name, s.slot_min, s.lead_min, s.horizon_days, s.is_published",
+        """
+from service s left join booking_policy p on p.tenant_id = s.tenant_id and p.id = s.policy_id
+where s.tenant_id = $1 and s.deleted_at is null
+""",
+    ),
+    "tier": _lines(
+        "s.name, t.name, t.duration_min, t.before_min, t.after_min, rn.name, dn.name",
+        """
+from tier t join service s on s.tenant_id = t.tenant_id and s.id = t.service_id
+left join price_name rn on rn.id = t.price_id left join price_name dn on dn.id = t.deposit_price_id
+where t.tenant_id = $1 and t.deleted_at is null and s.deleted_at is null
+""",
+    ),
     "booking_policy": _lines(
         "p.name, p.is_default, p.terms, p.deleted_at is not null", "from booking_policy p where p.tenant_id = $1"
     ),
@@ -206,6 +221,25 @@ from waitlist_entry w
 left join class_instance c on c.tenant_id = w.tenant_id and c.id = w.class_id left join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
 left join customer_name cn on cn.id = w.customer_id
 where w.tenant_id = $1
+""",
+    ),
+    # How long it waits, and when that changed, follow from when the reports came.
+    "seat_payment": _lines(
+        f"n.name, s.status, s.is_disputed, s.returning_minor, {_CLASS}, {_at('b.starts_at')}, cn.name",
+        """
+from seat_payment s join grant_name n on n.id = s.grant_id
+left join booking b on b.tenant_id = s.tenant_id and b.id = s.booking_id
+left join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id left join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id
+left join customer_name cn on cn.id = b.customer_id
+where s.tenant_id = $1
+""",
+    ),
+    "pack_refund": _lines(
+        "n.name, r.gateway_ref, k.status, k.amount_minor, k.currency, k.granted, k.used, k.unused",
+        """
+from pack_refund k join refund r on r.tenant_id = k.tenant_id and r.id = k.refund_id
+left join credit_lot l on l.tenant_id = k.tenant_id and l.id = k.lot_id left join grant_name n on n.id = l.grant_id
+where k.tenant_id = $1
 """,
     ),
     "entitlement": _lines(

@@ -9,7 +9,7 @@ BOOKING: Final = (
         name="seats_counted_are_seats_booked",
         promises="The seats that a class counts as held and booked are those of its bookings; only what staff gave out knowingly is beyond its capacity.",
         subject="class_instance",
-        scope=Scope.never,
+        scope=Scope.class_,
         sql="""
 select c.id as class, c.capacity, c.overbook, c.held, c.booked, seats.held as held_by_bookings, seats.booked as booked_by_bookings
 from class_instance c
@@ -18,7 +18,7 @@ cross join lateral (
     coalesce(sum(b.seats) filter (where b.status in ('booked', 'attended', 'no_show')), 0)::integer as booked
   from booking b where b.tenant_id = c.tenant_id and b.class_id = c.id
 ) as seats
-where c.tenant_id = $1
+where c.tenant_id = $1 /*only c.id*/
   and ((c.held, c.booked) <> (seats.held, seats.booked) or c.overbook <> greatest(c.held + c.booked - c.capacity, 0))
 """,
     ),
@@ -26,7 +26,7 @@ where c.tenant_id = $1
         name="waiting_is_counted",
         promises="The entries that a class counts as waiting are there, and nobody waits for a class that is cancelled.",
         subject="class_instance",
-        scope=Scope.never,
+        scope=Scope.class_,
         sql="""
 select c.id as class, c.status, c.waiting, entries.waiting as waiting_entries, entries.open as open_entries
 from class_instance c
@@ -35,19 +35,19 @@ cross join lateral (
     count(*) filter (where w.status in ('waiting', 'offered'))::integer as open
   from waitlist_entry w where w.tenant_id = c.tenant_id and w.class_id = c.id
 ) as entries
-where c.tenant_id = $1 and (c.waiting <> entries.waiting or (c.status <> 'scheduled' and entries.open > 0))
+where c.tenant_id = $1 /*only c.id*/ and (c.waiting <> entries.waiting or (c.status <> 'scheduled' and entries.open > 0))
 """,
     ),
     Invariant(
         name="credits_spent_are_of_bookings",
         promises="A booking that credits pay has one spend of its customer, of as many as it cost; what it gave back is returned, and nothing else.",
         subject="booking",
-        scope=Scope.never,
+        scope=Scope.booking,
         sql="""
 select b.id as booking, b.number, b.status, b.paid_with, b.credit_cost, b.credits_back, s.id as spend, s.amount, s.returned
 from booking b
 left join credit_spend s on s.tenant_id = b.tenant_id and s.id = b.spend_id
-where b.tenant_id = $1
+where b.tenant_id = $1 /*only b.id*/
   and ((b.paid_with = 'credits') <> (s.id is not null)
     or (s.id is not null and ((s.customer_id, s.amount) is distinct from (b.customer_id, b.credit_cost)
       or (b.credits_back in ('same_lot', 'new_lot') and not s.returned)
@@ -59,11 +59,11 @@ where b.tenant_id = $1
         name="spends_for_bookings_are_theirs",
         promises="Credits that were taken for a booking belong to a booking that is there.",
         subject="credit_spend",
-        scope=Scope.never,
+        scope=Scope.spend,
         sql="""
 select s.id as spend, s.reference, s.amount
 from credit_spend s
-where s.tenant_id = $1 and s.reference like 'booking:%'
+where s.tenant_id = $1 /*only s.id*/ and s.reference like 'booking:%'
   and not exists (select from booking b where b.tenant_id = s.tenant_id and b.spend_id = s.id)
 """,
     ),
@@ -71,13 +71,13 @@ where s.tenant_id = $1 and s.reference like 'booking:%'
         name="bookings_are_as_their_class",
         promises="A live booking is at the time and place of its class; of a cancelled class there is none.",
         subject="booking",
-        scope=Scope.never,
+        scope=Scope.class_,
         sql="""
 select b.id as booking, b.number, b.status, b.starts_at, b.ends_at, c.starts_at as class_starts_at, c.ends_at as class_ends_at,
   c.status as class_status
 from booking b
 join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id
-where b.tenant_id = $1 and b.is_live
+where b.tenant_id = $1 /*only b.class_id*/ and b.is_live
   and (c.status <> 'scheduled'
     or (b.starts_at, b.ends_at, b.local_date, b.venue_id) is distinct from (c.starts_at, c.ends_at, c.local_date, c.venue_id))
 """,
@@ -86,12 +86,12 @@ where b.tenant_id = $1 and b.is_live
         name="promoted_entries_have_their_booking",
         promises="Who was given a seat from the waitlist has a booking of that class, his own; what is offered is held.",
         subject="waitlist_entry",
-        scope=Scope.never,
+        scope=Scope.entry,
         sql="""
 select w.id as waitlist_entry, w.status, b.id as booking, b.status as booking_status
 from waitlist_entry w
 left join booking b on b.tenant_id = w.tenant_id and b.id = w.booking_id
-where w.tenant_id = $1 and w.status in ('promoted', 'offered')
+where w.tenant_id = $1 /*only w.id*/ and w.status in ('promoted', 'offered')
   and (b.id is null or (b.class_id, b.customer_id) is distinct from (w.class_id, w.customer_id)
     or (w.status = 'offered' and b.status <> 'held'))
 """,
@@ -100,29 +100,40 @@ where w.tenant_id = $1 and w.status in ('promoted', 'offered')
         name="no_booking_is_sure_unpaid",
         promises="A booking that has to be paid ahead with money is sure by one payment that is seated on it.",
         subject="booking",
-        scope=Scope.never,
+        scope=Scope.booking,
         sql="""
 select b.id as booking, b.number, b.status, b.due_minor, b.currency
 from booking b
-where b.tenant_id = $1 and b.paid_with = 'money' and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
+where b.tenant_id = $1 /*only b.id*/ and b.paid_with = 'money' and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
   and not exists (select from seat_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id and s.status = 'seated')
 """,
     ),
     Invariant(
         name="money_for_seats_is_seated_or_returns",
-        promises="What was paid for a seat has its seat, waits for a report for a day at most, or goes back; never neither, and never both.",
+        promises="What was paid for a seat has its seat, waits for a report, or goes back; never neither, and never both.",
         subject="seat_payment",
-        scope=Scope.never,
+        scope=Scope.source,
         sql="""
 select g.id as grant, g.status, s.status as seat_status, s.reason, b.id as booking, b.status as booking_status
 from fulfilment_grant g
 left join seat_payment s on s.tenant_id = g.tenant_id and s.grant_id = g.id
 left join booking b on b.tenant_id = s.tenant_id and b.id = s.booking_id
-where g.tenant_id = $1 and g.kind = 'seat'
+where g.tenant_id = $1 /*only g.source_id*/ and g.kind = 'seat'
   and (s.grant_id is null
     or (g.status in ('active', 'suspended')) = (s.status = 'released')
-    or (s.status = 'seated' and b.status in ('requested', 'held', 'expired'))
-    or (s.status = 'waiting' and s.due_at < now() - interval '1 day')
+    or (s.status = 'seated' and b.status in ('requested', 'held', 'expired')))
+""",
+    ),
+    Invariant(
+        name="money_for_seats_moves",
+        promises="Money for a seat waits for a report for a day at most, and within a day of having to go back it is asked for.",
+        subject="seat_payment",
+        scope=Scope.whole,
+        sql="""
+select s.grant_id as grant, s.status, s.reason, s.due_at, s.changed_at, s.booking_id as booking
+from seat_payment s
+where s.tenant_id = $1 and s.status in ('waiting', 'returning')
+  and ((s.status = 'waiting' and s.due_at < now() - interval '1 day')
     or (s.status = 'returning' and s.changed_at < now() - interval '1 day'
       and not exists (select from refund r where r.tenant_id = s.tenant_id and r.purchase_id = s.purchase_id)))
 """,
@@ -131,14 +142,41 @@ where g.tenant_id = $1 and g.kind = 'seat'
         name="staff_give_one_appointment_at_a_time",
         promises="No staff member is in two appointments at once, buffers included, and each takes at least its own time.",
         subject="booking",
-        scope=Scope.never,
+        scope=Scope.booking,
         sql="""
 select a.id as booking, a.number, b.number as other
-from booking a
-left join booking b on b.tenant_id = a.tenant_id and b.staff_id = a.staff_id and b.kind = 'service' and b.id > a.id and b.busy && a.busy
-  and b.status in ('requested', 'held', 'booked', 'attended')
-where a.tenant_id = $1 and a.kind = 'service' and a.status in ('requested', 'held', 'booked', 'attended')
-  and (b.id is not null or not a.busy @> tstzrange(a.starts_at, a.ends_at))
+from (
+  -- A day, and what is before and after it, is the longest that an appointment takes.
+  select a.tenant_id, a.id, a.number, a.staff_id, a.busy, a.starts_at, a.ends_at, a.starts_at - interval '2 days' as since,
+    a.starts_at + interval '2 days' as until
+  from booking a
+  where a.tenant_id = $1 /*only a.id*/ and a.kind = 'service' and a.status in ('requested', 'held', 'booked', 'attended')
+  offset 0
+) as a
+left join booking b on b.tenant_id = a.tenant_id and b.staff_id = a.staff_id and b.starts_at between a.since and a.until
+  and b.kind = 'service' and b.id <> a.id and b.busy && a.busy and b.status in ('requested', 'held', 'booked', 'attended')
+where b.id is not null or not a.busy @> tstzrange(a.starts_at, a.ends_at)
+""",
+    ),
+    Invariant(
+        name="refunded_packs_are_used_up",
+        promises="What a pack's refund takes is out of the lot while it is asked for, comes back where it is refused, and follows its refund within an hour.",
+        subject="pack_refund",
+        scope=Scope.lot,
+        sql="""
+select k.refund_id as refund, k.lot_id as lot, k.status, r.status as refund_status, k.unused, spends.amount as taken,
+  reserved.returned as reserved_returned, forfeited.returned as forfeited_returned
+from pack_refund k
+join refund r on r.tenant_id = k.tenant_id and r.id = k.refund_id
+left join credit_spend reserved on reserved.tenant_id = k.tenant_id and reserved.id = k.reserved_spend_id
+left join credit_spend forfeited on forfeited.tenant_id = k.tenant_id and forfeited.id = k.forfeited_spend_id
+left join purchase p on p.tenant_id = r.tenant_id and p.id = r.purchase_id
+cross join lateral (select coalesce(reserved.amount, 0) + coalesce(forfeited.amount, 0) as amount) as spends
+where k.tenant_id = $1 /*only k.lot_id*/
+  and (spends.amount <> k.unused
+    or coalesce(reserved.returned, k.status <> 'asked') <> (k.status <> 'asked')
+    or coalesce(forfeited.returned, k.status = 'failed') <> (k.status = 'failed')
+    or (k.status = 'asked' and r.status <> 'pending' and p.touched_at < now() - interval '1 hour'))
 """,
     ),
 )

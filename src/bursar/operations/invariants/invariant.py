@@ -18,6 +18,9 @@ class Scope(StrEnum):
     licence = "licence"
     transaction = "transaction"  # of the ledger
     event = "event"
+    class_ = "class"
+    booking = "booking"
+    entry = "entry"  # of a waitlist
     whole = "whole"  # so few rows that all of them are read every time
     never = "never"  # provable only from the whole table: for `verify`
 

@@ -1,7 +1,8 @@
 """What changed in a span of time, found on indexes that are there anyway.
 
 Purchases carry the time of their last change; everything else that is only ever added has ids that begin with their
-time (UUIDv7), so a range of the primary key is a range of time.
+time (UUIDv7), so a range of the primary key is a range of time. What happens to classes, bookings and waitlists is told
+in the outbox, under their names.
 """
 
 from collections.abc import Iterable
@@ -27,6 +28,9 @@ _SPENDS = _ADDED.format(table="credit_spend", columns="id")
 _ACTIVATIONS = _ADDED.format(table="licence_activation", columns="id, licence_id")
 _TRANSACTIONS = _ADDED.format(table="ledger_transaction", columns="id")
 _EVENTS = _ADDED.format(table="gateway_event", columns="id")
+_BOOKINGS = _ADDED.format(table="booking", columns="id")
+_CLASSES = _ADDED.format(table="class_instance", columns="id")
+_ENTRIES = _ADDED.format(table="waitlist_entry", columns="id")
 _EFFECTS = _ADDED.format(table="outbox", columns="id, subject")
 
 _SUBSCRIPTIONS_OF = """
@@ -48,6 +52,10 @@ join entitlement e on e.tenant_id = g.tenant_id and e.grant_id = g.id
 join licence l on l.tenant_id = e.tenant_id and l.entitlement_id = e.id
 where g.tenant_id = $1 and g.source_id = any($2::uuid[])
 """
+
+_CLASSES_OF_BOOKINGS = "select class_id as id from booking where tenant_id = $1 and id = any($2::uuid[])"
+
+_CLASSES_OF_ENTRIES = "select class_id as id from waitlist_entry where tenant_id = $1 and id = any($2::uuid[])"
 
 _EVENTS_OF = "select distinct event_id as id from gateway_object where tenant_id = $1 and purchase_id = any($2::uuid[])"
 
@@ -86,6 +94,9 @@ async def changes_between(
         Scope.licence: await span.added(_ACTIVATIONS),
         Scope.transaction: await span.added(_TRANSACTIONS),
         Scope.event: await span.added(_EVENTS),
+        Scope.class_: await span.added(_CLASSES),
+        Scope.booking: await span.added(_BOOKINGS),
+        Scope.entry: await span.added(_ENTRIES),
     }
     changes = Changes(span.until)
     changes.add(Scope.purchase, (row["id"] for row in span.within(purchases)))
@@ -98,12 +109,15 @@ async def changes_between(
         changes.add(scope, known)
     subjects = [row["subject"] for row in span.within(effects)]
     changes.add(Scope.source, _parsed(ids.SUBSCRIPTION, subjects))
+    changes.add(Scope.class_, _parsed(ids.CLASS, subjects))
+    changes.add(Scope.booking, _parsed(ids.BOOKING, subjects))
+    changes.add(Scope.entry, _parsed(ids.WAITLIST_ENTRY, subjects))
     await _follow(tx, tenant_id, changes, grants=_parsed(ids.GRANT, subjects))
     return changes
 
 
 async def _follow(tx: Transaction, tenant_id: UUID, changes: Changes, *, grants: list[UUID]) -> None:
-    """Add what belongs to what changed: the subscription of a purchase, the lots and licences of its grants."""
+    """Add what belongs to what changed: the subscription of a purchase, the lots and licences of its grants, the class of a booking."""
 
     async def related(statement: str, given: list[UUID]) -> list[UUID]:
         return [row["id"] for row in await tx.fetch(statement, tenant_id, given)] if given else []
@@ -116,6 +130,8 @@ async def _follow(tx: Transaction, tenant_id: UUID, changes: Changes, *, grants:
     changes.add(Scope.lot, await related(_LOTS_OF, sources))
     changes.add(Scope.licence, await related(_LICENCES_OF, sources))
     changes.add(Scope.event, await related(_EVENTS_OF, purchases))
+    changes.add(Scope.class_, await related(_CLASSES_OF_BOOKINGS, changes.of(Scope.booking)))
+    changes.add(Scope.class_, await related(_CLASSES_OF_ENTRIES, changes.of(Scope.entry)))
 
 
 class _Span:

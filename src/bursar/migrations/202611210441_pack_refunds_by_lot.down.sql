@@ -1,0 +1,1 @@
+drop index pack_refund_lot;
