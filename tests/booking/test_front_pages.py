@@ -213,12 +213,62 @@ async def test_a_full_class_is_waited_for_and_left_again(studio: Studio):
     foreign = await studio.send(leave[:-1] + ("0" if leave[-1] != "0" else "1"), await studio.fields(path))
     left = await studio.send(leave, await studio.fields(f"{studio.base}/account", leave))
 
-    assert "Sign in to join the waitlist" in is_sound(stranger).text
+    assert "Join the waitlist" in is_sound(stranger).text
     assert "You are the next" in is_sound(waits).text
     assert "Where you wait" in is_sound(account).text
     assert foreign.status_code == 404
     assert left.status_code == 303
     assert await studio.stage.value("select status from waitlist_entry") == "left"
+
+
+async def test_a_guest_waits_for_a_full_class_once_the_mailed_link_or_its_code_confirms_it(studio: Studio):
+    path = f"{studio.base}/classes/{await studio.add_class('Morning Flow', cost=0, capacity=0)}"
+    other = f"{studio.base}/classes/{await studio.add_class('Slow', cost=0, capacity=1, days=3)}"
+    nameless = await studio.send(f"{path}/waitlist", {"name": "", "email": "ann"})
+    asked = await studio.send(f"{path}/waitlist", {"name": "Ann", "email": "ann@example.com"})
+    told = await studio.page(asked.headers["location"])
+    before = await studio.stage.value("select count(*) from waitlist_entry")
+    mail = (await studio.mailed())[-1]
+    link = re.search(r"https://pay.example.org(/\S+token=\S+)", mail.text)[1]
+    opened = [await studio.page(link) for _ in range(2)]
+    looked = await studio.stage.value("select count(*) from waitlist_entry")
+    form = {"token": link.partition("token=")[2]}
+
+    confirmed = await studio.send(f"{studio.base}/enter", form)
+    again = await studio.send(f"{studio.base}/enter", form | await studio.fields(path))
+    waits = await studio.page(path)
+    await studio.send(
+        f"{studio.base}/sign-out", await studio.fields(f"{studio.base}/account", f"{studio.base}/sign-out")
+    )
+    by_code = await studio.send(f"{path}/waitlist", {"name": "Bob", "email": "bob@example.com"})
+    code = re.search(r"\n    (\d{3} \d{3})\n", (await studio.mailed())[-1].text)[1]
+    coded = await studio.send(by_code.headers["location"], {"code": code})
+    await studio.send(
+        f"{studio.base}/sign-out", await studio.fields(f"{studio.base}/account", f"{studio.base}/sign-out")
+    )
+    free = await studio.send(f"{other}/waitlist", {"name": "Cy", "email": "cy@example.com"})
+    code = re.search(r"\n    (\d{3} \d{3})\n", (await studio.mailed())[-1].text)[1]
+    refused = await studio.send(free.headers["location"], {"code": code})
+
+    assert nameless.status_code == 422
+    for part in ("Tell us your name", "no e-mail address"):
+        assert part in is_sound(nameless.text).text
+    assert "ann@example.com" in is_sound(told).text
+    assert "Until then you do not" in is_sound(told).text
+    assert (before, looked) == (0, 0)
+    assert mail.to == "ann@example.com"
+    for part in ("Hello Ann", "wait for a seat", "Morning Flow", "Europe/Amsterdam"):
+        assert part in mail.text
+    assert "Wait for a seat?" in is_sound(opened[1]).text
+    assert (confirmed.status_code, confirmed.headers["location"]) == (303, path)
+    assert again.status_code == 422
+    assert "You are the next" in is_sound(waits).text
+    assert coded.headers["location"] == path
+    names = "select c.name from waitlist_entry w join customer c on c.id = w.customer_id order by w.seq"
+    assert [row["name"] for row in await studio.stage.rows(names)] == ["Ann", "Bob"]
+    assert refused.status_code == 409
+    assert "Book, it is free" in is_sound(refused.text).text
+    assert "has 1 free seats" in refused.text
 
 
 async def test_a_booking_is_opened_by_its_link_or_its_customer_and_by_nobody_else(studio: Studio):

@@ -2,7 +2,8 @@
 
 A mail goes to every address that is typed, so that nobody learns whether a business knows it. It holds a link, good in any
 browser, and a short code, good only in the browser in which it was asked for. Both are made when the mail is written; each of
-the two uses the sign-in up by one guarded statement.
+the two uses the sign-in up by one guarded statement. Who wanted something that only somebody may have who has shown his address,
+wanted it with the sign-in: it is returned to whoever uses it up, in the same transaction.
 """
 
 import hmac
@@ -10,10 +11,11 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking.people.visitors import admit
+from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
 from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Invalid
@@ -28,6 +30,7 @@ GOOD_FOR: Final = timedelta(minutes=20)
 GUESSES_MAX: Final = 5
 CODE_DIGITS: Final = 6
 _TIDIED_MAX: Final = 20
+_MINUTES: Final = int(GOOD_FOR.total_seconds() // 60)
 
 
 class SignInOver(Invalid):
@@ -37,23 +40,42 @@ class SignInOver(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """To wait for a seat in a class, under a name."""
+
+    class_id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody says that an address is his. goes_on: where he was going; wish: what he wanted there."""
+
+    email: str
+    goes_on: str
+    wish: Wish | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entered:
-    """token: of the new session, for the cookie. goes_on: where the visitor was going."""
+    """token: of the new session, for the cookie. knock: who that is, and what he wanted."""
 
     token: str
-    goes_on: str
+    knock: Knock
 
 
 _ASK = """
-insert into visitor_sign_in (tenant_id, id, email, asked_sha256, next, expires_at, created_at) values ($1, $2, $3, $4, $5, $6, $7)
+insert into visitor_sign_in (tenant_id, id, email, asked_sha256, next, expires_at, created_at, class_id, name)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 _WRITTEN = """
 update visitor_sign_in set link_sha256 = $3, code_mac = $4, expires_at = $5
-where tenant_id = $1 and id = $2 and used_at is null and expires_at > $6 returning email
+where tenant_id = $1 and id = $2 and used_at is null and expires_at > $6 returning email, next, class_id, name
 """
-_ASKED = (
-    "select email, next from visitor_sign_in where tenant_id = $1 and id = $2 and asked_sha256 = $3 and expires_at > $4"
-)
+_ASKED = """
+select email, next, class_id, name from visitor_sign_in where tenant_id = $1 and id = $2 and asked_sha256 = $3 and expires_at > $4
+"""
+_PLACE = "select title, starts_at, time_zone from class_instance where tenant_id = $1 and id = $2"
 
 # A guess is counted before it is judged: of any number at once, five are looked at.
 _GUESS = """
@@ -63,14 +85,14 @@ returning code_mac
 """
 _USE_ASKED = """
 update visitor_sign_in set used_at = $4
-where tenant_id = $1 and id = $2 and asked_sha256 = $3 and used_at is null and expires_at > $4 returning email, next
+where tenant_id = $1 and id = $2 and asked_sha256 = $3 and used_at is null and expires_at > $4 returning email, next, class_id, name
 """
 _USE_LINK = """
 update visitor_sign_in set used_at = $4
-where tenant_id = $1 and id = $2 and link_sha256 = $3 and used_at is null and expires_at > $4 returning email, next
+where tenant_id = $1 and id = $2 and link_sha256 = $3 and used_at is null and expires_at > $4 returning email, next, class_id, name
 """
 _LOOK = """
-select email from visitor_sign_in
+select email, next, class_id, name from visitor_sign_in
 where tenant_id = $1 and id = $2 and link_sha256 = $3 and used_at is null and expires_at > $4
 """
 _TIDY = f"""
@@ -79,10 +101,19 @@ delete from visitor_sign_in where tenant_id = $1 and id in (
 """
 
 
-async def ask(tx: Transaction, *, tenant_id: UUID, email: str, goes_on: str, device: Device, now: datetime) -> str:
+async def ask(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    email: str,
+    goes_on: str,
+    device: Device,
+    now: datetime,
+    wish: Wish | None = None,
+) -> str:
     """Have a mail sent to an address, and return what the browser holds that waits for its code.
 
-    goes_on: path on this site. To one address go five mails an hour; who asks for more is not told.
+    goes_on: path on this site. wish: what whoever shows the address gets besides. To one address go five mails an hour; who asks for more is not told.
     Raises EmailInvalid, SignInLimited.
     """
     address = checked_email(email).lower()
@@ -92,7 +123,8 @@ async def ask(tx: Transaction, *, tenant_id: UUID, email: str, goes_on: str, dev
         raise throttle.limited()
     sign_in_id = ids.new()
     text, digest = tokens.make(tenant_id, sign_in_id)
-    await tx.execute(_ASK, tenant_id, sign_in_id, address, digest, goes_on[:300], now + GOOD_FOR, now)
+    wanted = (wish.class_id, wish.name) if wish else (None, None)
+    await tx.execute(_ASK, tenant_id, sign_in_id, address, digest, goes_on[:300], now + GOOD_FOR, now, *wanted)
     what = f"visitor mail to {address}"
     if await throttle.count(tx, tenant_id=tenant_id, what=what, limit=throttle.MAILS, now=now):
         await letters.write_about(tx, tenant_id=tenant_id, kind=LETTER, about=ids.show(SIGN_IN, sign_in_id), now=now)
@@ -101,31 +133,32 @@ async def ask(tx: Transaction, *, tenant_id: UUID, email: str, goes_on: str, dev
     return text
 
 
-async def asked(tx: Transaction, token: tokens.Token, *, now: datetime) -> tuple[str, str]:
+async def asked(tx: Transaction, token: tokens.Token, *, now: datetime) -> Knock:
     """Return for which address a browser waits, and where it goes on. Raises SignInOver."""
     row = await tx.fetchrow(_ASKED, token.tenant_id, token.id, token.sha256, now)
     if row is None:
         raise over()
-    return row["email"], row["next"]
+    return _knock(row)
 
 
-async def whose(tx: Transaction, token: tokens.Token, *, now: datetime) -> str | None:
+async def whose(tx: Transaction, token: tokens.Token, *, now: datetime) -> Knock | None:
     """Return whose link this is, without using it: programs that look at mails open links, too."""
-    found: str | None = await tx.fetchval(_LOOK, token.tenant_id, token.id, token.sha256, now)
-    return found
+    row = await tx.fetchrow(_LOOK, token.tenant_id, token.id, token.sha256, now)
+    return _knock(row) if row else None
 
 
-async def enter_by_code(
-    db: Database, token: tokens.Token, *, code: str, secret_key: str, device: Device, now: datetime
-) -> Entered:
-    """Use a sign-in up with the code that was mailed, in the browser that asked for it. Raises SignInOver."""
+async def check_code(db: Database, token: tokens.Token, *, code: str, secret_key: str, now: datetime) -> None:
+    """Count a guess of the code that was mailed, and judge it; whoever is right enters by `enter_by_code`. Raises SignInOver."""
     async with db.tenant(token.tenant_id) as tx:
         mac = await tx.fetchval(_GUESS, token.tenant_id, token.id, token.sha256, now, GUESSES_MAX)
     digits = "".join(char for char in code if char.isascii() and char.isdigit())
     if mac is None or not hmac.compare_digest(bytes(mac), _mac(secret_key, token.id, digits)):
         raise over()
-    async with db.tenant(token.tenant_id) as tx:
-        return await _entered(tx, token, _USE_ASKED, device=device, now=now)
+
+
+async def enter_by_code(tx: Transaction, token: tokens.Token, *, device: Device, now: datetime) -> Entered:
+    """Use a sign-in up in the browser that asked for it, once its code was judged right. Raises SignInOver."""
+    return await _entered(tx, token, _USE_ASKED, device=device, now=now)
 
 
 async def enter_by_link(tx: Transaction, token: tokens.Token, *, device: Device, now: datetime) -> Entered:
@@ -138,7 +171,11 @@ async def _entered(tx: Transaction, token: tokens.Token, use: str, *, device: De
     if row is None:
         raise over()
     session = await admit(tx, tenant_id=token.tenant_id, email=row["email"], device=device, now=now)
-    return Entered(session, row["next"])
+    return Entered(session, _knock(row))
+
+
+def _knock(row: Any) -> Knock:
+    return Knock(row["email"], row["next"], Wish(row["class_id"], row["name"]) if row["class_id"] else None)
 
 
 def sign_in_letters(*, secret_key: str, base_url: str, clock: Callable[[], datetime]) -> Composer:
@@ -149,19 +186,40 @@ def sign_in_letters(*, secret_key: str, base_url: str, clock: Callable[[], datet
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
         link, digest = tokens.make(tenant_id, sign_in_id)
         mac = _mac(secret_key, sign_in_id, code)
-        email = await tx.fetchval(_WRITTEN, tenant_id, sign_in_id, digest, mac, now + GOOD_FOR, now)
-        if email is None:
+        row = await tx.fetchrow(_WRITTEN, tenant_id, sign_in_id, digest, mac, now + GOOD_FOR, now)
+        if row is None:
             return None
+        knock, shown = _knock(row), f"{code[:3]} {code[3:]}"
         page = f"{base_url}/b/{ids.show(ids.TENANT, tenant_id)}/enter?token={link}"
-        minutes = int(GOOD_FOR.total_seconds() // 60)
-        text = (
-            f"Hello,\n\nyour code for {business} is\n\n    {code[:3]} {code[3:]}\n\n"
-            f"Type it where you asked for it, or sign in with this link:\n\n{page}\n\n"
-            f"They are good for {minutes} minutes, once. If you did not ask for them, do nothing: nobody is signed in.\n"
+        if knock.wish:
+            place = await tx.fetchrow(_PLACE, tenant_id, knock.wish.class_id)
+            what = f"{place['title']}, {times.told(place['starts_at'], place['time_zone'])}"
+            subject = f"Wait for a seat in {place['title']} ({business})"
+            return Message(to=knock.email, subject=subject, text=_to_wait(knock.wish.name, what, page=page, code=shown))
+        return Message(
+            to=knock.email,
+            subject=f"{shown} is your code for {business}",
+            text=_to_sign_in(business, page=page, code=shown),
         )
-        return Message(to=email, subject=f"{code[:3]} {code[3:]} is your code for {business}", text=text)
 
     return compose
+
+
+def _to_sign_in(business: str, *, page: str, code: str) -> str:
+    return (
+        f"Hello,\n\nyour code for {business} is\n\n    {code}\n\n"
+        f"Type it where you asked for it, or sign in with this link:\n\n{page}\n\n"
+        f"They are good for {_MINUTES} minutes, once. If you did not ask for them, do nothing: nobody is signed in.\n"
+    )
+
+
+def _to_wait(name: str, what: str, *, page: str, code: str) -> str:
+    return (
+        f"Hello {name},\n\nyou asked to wait for a seat:\n\n{what}\n\n"
+        f"Confirm it with this link, and you are on the waitlist:\n\n{page}\n\n"
+        f"Or type this code where you asked:\n\n    {code}\n\n"
+        f"They are good for {_MINUTES} minutes, once. If you did not ask for them, do nothing: nobody waits.\n"
+    )
 
 
 def over() -> SignInOver:

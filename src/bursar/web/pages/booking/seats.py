@@ -18,10 +18,12 @@ from bursar.kernel.auth.refusals import FormRefused
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, DomainError
 from bursar.kernel.identity import tokens
+from bursar.kernel.identity.throttle import SignInLimited
 from bursar.money import calls, customers
 from bursar.money.storefront import BuyLink, buy_links
 from bursar.web.pages.booking.front import Front, opened
 from bursar.web.pages.booking.why import Why, of_failures, of_refusal
+from bursar.web.pages.cookies import device_of
 from bursar.web.pages.reads.own_bookings import Own, Waiting, booking_in, own_booking, waiting
 from bursar.web.pages.reads.timetable import Listed, listed_class
 from bursar.web.pages.routing import PageRoute
@@ -77,7 +79,7 @@ async def one_class(request: Request, business: str, a_class: str) -> Response:
     """Show a class, and how to get a seat in it."""
     class_id = _id(request, a_class)
     async with opened(request, business) as (front, tx):
-        return await _shown(front, tx, class_id)
+        return await shown(front, tx, class_id)
 
 
 @router.post("/b/{business}/classes/{a_class}/bookings")
@@ -92,7 +94,7 @@ async def book(request: Request, business: str, a_class: str) -> Response:
     typed = typed_in(front, fields)
     if typed.wrong:
         async with front.resources.db.tenant(front.tenant_id) as tx:
-            return await _shown(front, tx, class_id, typed=typed, status=422)
+            return await shown(front, tx, class_id, typed=typed, status=422)
     pays: Pays = _PAYS.get(fields.get("pays", ""), "auto") if front.visitor else _guest_pays(listed)
     try:
         booking_id, is_held = await _booked(
@@ -110,30 +112,49 @@ async def book(request: Request, business: str, a_class: str) -> Response:
 @router.post("/b/{business}/classes/{a_class}/waitlist")
 @public
 async def wait(request: Request, business: str, a_class: str) -> Response:
-    """Let whoever is signed in wait for a seat."""
+    """Let somebody wait for a seat: at once who is signed in; who is not, as soon as he shows that he reads the address's mail."""
     class_id = _id(request, a_class)
     async with opened(request, business) as (front, tx):
         await _class(tx, front, class_id)
-    await front.form()
+    fields = await front.form()
+    page = f"{front.base}/classes/{a_class}"
     if not front.visitor:
-        return front.to(f"{front.base}/sign-in?next={front.base}/classes/{a_class}")
+        return await _asked_to_show(front, class_id, fields, page=page)
     try:
         async with front.resources.db.tenant(front.tenant_id) as tx:
-            customer = await people.customer_for(
-                tx, tenant_id=front.tenant_id, email=front.visitor.email, name=None, actor=front.actor, now=front.now
-            )
-            await bookings.join_waitlist(
-                tx,
-                tenant_id=front.tenant_id,
-                class_id=class_id,
-                customer_id=customer,
-                actor=front.actor,
-                now=front.now,
-            )
+            await join(front, tx, class_id=class_id, email=front.visitor.email, name=None)
     except Conflict as refusal:
         async with front.resources.db.tenant(front.tenant_id) as tx:
-            return await _shown(front, tx, class_id, refused=of_refusal(refusal, is_known=True), status=409)
-    return front.to(f"{front.base}/classes/{a_class}")
+            return await shown(front, tx, class_id, refused=of_refusal(refusal, is_known=True), status=409)
+    return front.to(page)
+
+
+async def join(front: Front, tx: Transaction, *, class_id: UUID, email: str, name: str | None) -> None:
+    """Put the person of an address, who has shown that it is his, on a class's waitlist. Raises what `join_waitlist` raises."""
+    customer = await people.customer_for(
+        tx, tenant_id=front.tenant_id, email=email, name=name, actor=front.actor, now=front.now
+    )
+    await bookings.join_waitlist(
+        tx, tenant_id=front.tenant_id, class_id=class_id, customer_id=customer, actor=front.actor, now=front.now
+    )
+
+
+async def _asked_to_show(front: Front, class_id: UUID, fields: dict[str, str], *, page: str) -> Response:
+    """Have a mail sent with which somebody shows that the address is his, and waits from then on."""
+    typed = typed_in(front, fields)
+    async with front.resources.db.tenant(front.tenant_id) as tx:
+        if typed.wrong:
+            return await shown(front, tx, class_id, typed=typed, status=422)
+        try:
+            wish = people.Wish(class_id, typed.name)
+            device = device_of(front.request)
+            asked = await people.ask(
+                tx, tenant_id=front.tenant_id, email=typed.email, goes_on=page, device=device, now=front.now, wish=wish
+            )
+        except SignInLimited as refusal:
+            why = Why(refusal.code, "Too many mails were asked for from here.", "Wait a quarter of an hour.")
+            return await shown(front, tx, class_id, typed=typed, refused=why, status=429)
+    return front.to(f"{front.base}/sign-in/{asked}")
 
 
 async def _booked(
@@ -184,10 +205,10 @@ async def _told(
         if not isinstance(refusal, Conflict):
             raise refusal
         why = of_refusal(refusal, is_known=front.visitor is not None)
-        return await _shown(front, tx, class_id, typed=typed, refused=why, status=409)
+        return await shown(front, tx, class_id, typed=typed, refused=why, status=409)
 
 
-async def _shown(
+async def shown(
     front: Front,
     tx: Transaction,
     class_id: UUID,
@@ -196,6 +217,7 @@ async def _shown(
     refused: Why | None = None,
     status: int = 200,
 ) -> Response:
+    """Return a class's page. typed: what stood in a form that was refused; refused: why something else was."""
     a_class = await _class(tx, front, class_id)
     terms = await policies.terms_for(tx, tenant_id=front.tenant_id, policy_id=a_class.policy_id)
     standing = await _standing(front, tx, a_class) if front.visitor else Standing()
