@@ -1,7 +1,7 @@
 """What is refused, and in which words. Codes are permanent."""
 
 from bursar.apps.booking.schedule.refusals import ClassStarted
-from bursar.kernel.errors import Conflict, Invalid, NotFound
+from bursar.kernel.errors import Conflict, NotFound
 
 
 class BookingNotFound(NotFound):
@@ -149,15 +149,3 @@ class RescheduleUnfit(Conflict):
     """The other class is paid for in another way."""
 
     code = "reschedule_unfit"
-
-
-class CapacityTooSmall(Conflict):
-    """More seats are given out than the class would have."""
-
-    code = "capacity_below_booked"
-
-
-class TimeInvalid(Invalid):
-    """A class ends after it begins, and is moved into the future."""
-
-    code = "class_time_invalid"

@@ -18,9 +18,9 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         "ends_after_start",
         1,
         "schedule",
-        "class_time_invalid",
-        "A class ends after it begins.",
-        where="when a class is moved",
+        None,
+        "A class lasts a minute at least, and a day at most.",
+        where="when a class is made or changed",
     ),
     Rule(
         "staff_skilled",
