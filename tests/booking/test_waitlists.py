@@ -1,5 +1,6 @@
 """Who waits is served in the transaction that frees the seat: strictly in order, with what it costs, or passed over and told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -197,4 +198,39 @@ async def test_where_staff_confirms_a_promotion_is_a_request_too(desk: Studio):
     await desk.work()
     ended = await desk.booking(hers)
     assert (ended["status"], ended["credits_back"], await desk.balance(ann)) == ("expired", "same_lot", 1)
+    assert await desk.broken() == {}
+
+
+async def test_a_booking_moves_into_a_seat_exactly_when_one_could_be_booked(desk: Studio):
+    flow, [taken] = await full(desk)
+    asked = await desk.policy(needs_approval=True)
+    confirmed = await desk.class_at(SIX + timedelta(days=2), policy=asked)
+    ann, eve = await desk.person("ann", owns=1), await desk.person("eve", owns=1)
+    hers = await desk.booked(await desk.class_at(SIX + timedelta(days=3)), eve)
+    moving = f"/v1/bookings/{hers['id']}/reschedules"
+    told(await desk.wait(flow, ann))
+
+    refused(await desk.caller.post(moving, {"class": confirmed}), "reschedule_unfit")
+    refused(await desk.caller.post(moving, {"class": flow}), "class_full")
+    desk.at(SIX - timedelta(minutes=59))
+    told(await desk.cancel(taken))
+    # Waiting is over: the seat is for whoever comes, one who moves as well as one who books.
+    moved = told(await desk.caller.post(moving, {"class": flow}))
+
+    assert (moved["class"], await desk.seats(flow), await statuses(desk, flow)) == (flow, (0, 1, 1), ["waiting"])
+    assert await desk.broken() == {}
+
+
+async def test_seats_that_are_kept_for_walk_ins_are_not_moved_into_by_any_race(desk: Studio):
+    rule = {"is_on": True, "parameters": {"seats": 2, "until_minutes": 30}}
+    told(await desk.caller.send("PUT", "/v1/booking-rules/walk_in_reserve", rule), 200)
+    flow, other = await desk.class_at(SIX, capacity=5), await desk.class_at(SIX + timedelta(hours=3))
+    hers = [await desk.booked(other, await desk.person(f"mover{n}", owns=1)) for n in range(6)]
+
+    answers = await asyncio.gather(
+        *(desk.caller.post(f"/v1/bookings/{each['id']}/reschedules", {"class": flow}) for each in hers)
+    )
+
+    assert [answer.status_code for answer in answers].count(201) == 3
+    assert (await desk.seats(flow), await desk.seats(other)) == ((0, 3, 0), (0, 3, 0))
     assert await desk.broken() == {}

@@ -33,7 +33,6 @@ QUIET = Situation(
         held_over=0,
         booked=4,
         waiting=0,
-        waitlist_minutes=60,
         credit_cost=2,
         pools=("classes",),
         has_price=False,

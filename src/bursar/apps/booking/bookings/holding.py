@@ -5,11 +5,13 @@ A hold that ran out is given up by its job, or sooner by whoever wants the seat;
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from bursar.apps.booking import rules
 from bursar.apps.booking.bookings import paying, queueing, rows, seats, staffed, telling
-from bursar.apps.booking.bookings.models import Booking
+from bursar.apps.booking.bookings.models import Booking, ClassSeats
+from bursar.apps.booking.bookings.refusals import ClassCancelled, ClassFull
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import spending
@@ -50,6 +52,27 @@ async def free_expired(tx: Transaction, *, tenant_id: UUID, class_id: UUID, now:
     return freed
 
 
+async def take_for(
+    tx: Transaction, *, tenant_id: UUID, situation: rules.Situation, is_held: bool, is_beyond: bool
+) -> tuple[ClassSeats, int]:
+    """Take the seats that a situation asks for; return the class with them taken, and how many are beyond its capacity.
+
+    Whoever wants seats takes them here, so that nobody takes what is kept for others or belongs to those who wait.
+    is_held: until they are paid or confirmed. is_beyond: staff gave a reason to take what is not free. Raises ClassFull, ClassCancelled.
+    """
+    place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": situation.a_class.id}
+    wanted: dict[str, Any] = {"seats": situation.seats, "is_held": is_held}
+    order: dict[str, Any] = {"is_ahead": situation.is_ahead, "kept": 0 if is_beyond else rules.seats_kept(situation)}
+    taken = await seats.take(tx, **place, **wanted, **order)
+    if taken is None and await free_expired(tx, **place, now=situation.now):
+        taken = await seats.take(tx, **place, **wanted, **order)
+    if taken:
+        return taken, 0
+    if is_beyond and (taken := await seats.take_beyond(tx, **place, **wanted)):
+        return taken, min(situation.seats, taken.overbook)
+    raise _full(await seats.class_of(tx, **place))
+
+
 async def return_credits(
     tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], actor: str, now: datetime
 ) -> dict[UUID, str]:
@@ -84,3 +107,13 @@ async def expire_hold(work: jobs.Work) -> None:
             await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=now)
         else:
             await staffed.end_hold(tx, tenant_id=tenant_id, booking_id=booking_id, now=now)
+
+
+def _full(a_class: ClassSeats) -> ClassFull | ClassCancelled:
+    if a_class.status != "scheduled":
+        return ClassCancelled(f"{a_class.title} is cancelled", hint="Book another class.")
+    return ClassFull(
+        f"{a_class.title} is full",
+        hint="Join its waitlist: POST /v1/waitlist-entries. Staff may overbook it with a reason.",
+        context={"capacity": a_class.capacity, "free": a_class.free, "waiting": a_class.waiting},
+    )

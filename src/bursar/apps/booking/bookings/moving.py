@@ -10,7 +10,6 @@ from bursar.apps.booking.bookings.models import Booking, ClassSeats, CreditsBack
 from bursar.apps.booking.bookings.refusals import (
     BookingNotLive,
     BookingUnfit,
-    ClassFull,
     ReschedulesUsedUp,
     RescheduleTooLate,
     RescheduleUnfit,
@@ -74,8 +73,10 @@ async def reschedule(
     _check_price(old, old_class=classes[old_id], new_class=classes[class_id])
     if old.paid_with != "money" and paying.way_to_pay(situation, a_class=classes[class_id], is_waived=True) == "money":
         raise _unfit("the other class is paid with money, or with more credits than there are")
-    new_class, overbooked = await _take(
-        tx, tenant_id=tenant_id, class_id=class_id, count=old.seats, is_beyond=override_reason is not None, now=now
+    if situation.terms.needs_approval and override_reason is None:
+        raise _unfit("staff confirms every booking of the other class")
+    new_class, overbooked = await holding.take_for(
+        tx, tenant_id=tenant_id, situation=situation, is_held=False, is_beyond=override_reason is not None
     )
     return await _move(
         tx,
@@ -83,6 +84,7 @@ async def reschedule(
         old=old,
         old_class=classes[old_id],
         new_class=new_class,
+        terms=situation.terms,
         overbooked=overbooked,
         override_reason=override_reason,
         actor=actor,
@@ -97,6 +99,7 @@ async def _move(
     old: Booking,
     old_class: ClassSeats,
     new_class: ClassSeats,
+    terms: policies.Terms,
     overbooked: int,
     override_reason: str | None,
     actor: str,
@@ -109,7 +112,6 @@ async def _move(
     if old.paid_with != "money":
         place: dict[str, Any] = {"booking_id": new_id, "a_class": new_class, "seats": old.seats, "leaving": old.id}
         paid = await paying.pay(tx, tenant_id=tenant_id, customer_id=old.customer_id, **place, actor=actor, now=now)
-    terms = await policies.terms_for(tx, tenant_id=tenant_id, policy_id=new_class.policy_id)
     left = rows.read(await tx.fetchrow(_LEAVE, tenant_id, old.id, now, actor, back))
     new = await rows.write(
         tx,
@@ -146,25 +148,6 @@ async def _move(
     free = await seats.release(tx, tenant_id=tenant_id, class_id=old_class.id, seats=old.seats, is_held=False)
     await queueing.promote(tx, tenant_id=tenant_id, a_class=free, now=now)
     return new
-
-
-async def _take(
-    tx: Transaction, *, tenant_id: UUID, class_id: UUID, count: int, is_beyond: bool, now: datetime
-) -> tuple[ClassSeats, int]:
-    place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": class_id}
-    taken = await seats.take(tx, **place, seats=count, is_held=False)
-    if taken is None and await holding.free_expired(tx, **place, now=now):
-        taken = await seats.take(tx, **place, seats=count, is_held=False)
-    if taken:
-        return taken, 0
-    if is_beyond and (taken := await seats.take_beyond(tx, **place, seats=count, is_held=False)):
-        return taken, min(count, taken.overbook)
-    a_class = await seats.class_of(tx, **place)
-    raise ClassFull(
-        f"{a_class.title} is full",
-        hint="Choose another class, or join its waitlist; the booking is as it was.",
-        context={"capacity": a_class.capacity, "free": a_class.free, "waiting": a_class.waiting},
-    )
 
 
 async def _give_back(tx: Transaction, *, tenant_id: UUID, old: Booking, actor: str, now: datetime) -> CreditsBack:

@@ -4,15 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bursar.apps.booking import passes, policies, rules
+from bursar.apps.booking import passes, policies
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
 from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
-from bursar.apps.booking.bookings.refusals import (
-    ClassCancelled,
-    ClassFull,
-)
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.customers import require_customer
@@ -65,20 +61,15 @@ async def book(
         is_waived=override_reason is not None,
         now=now,
     )
-    terms = await policies.terms_for(tx, tenant_id=tenant_id, policy_id=wanted.policy_id)
+    terms = situation.terms
     paid_with = paying.way_to_pay(situation, a_class=wanted, is_waived=override_reason is not None)
     status = _status_of(wanted, terms=terms, source=source, paid_with=paid_with, now=now)
-    a_class, overbooked = await _take(
+    a_class, overbooked = await holding.take_for(
         tx,
         tenant_id=tenant_id,
-        wanted=wanted,
-        terms=terms,
-        seats=seats,
+        situation=situation,
         is_held=status in ("requested", "held"),
-        is_ahead=source in STAFFED,
-        kept=0 if override_reason is not None else rules.seats_kept(situation),
         is_beyond=override_reason is not None,
-        now=now,
     )
     admitting.check_time(a_class, source=source, now=now)
     made = await _pay_and_write(
@@ -113,45 +104,6 @@ def _status_of(
     if paid_with == "money":
         return "held"
     return "attended" if source == "walk_in" and a_class.starts_at <= now else "booked"
-
-
-async def _take(
-    tx: Transaction,
-    *,
-    tenant_id: UUID,
-    wanted: ClassSeats,
-    terms: policies.Terms,
-    seats: int,
-    is_held: bool,
-    is_ahead: bool,
-    kept: int,
-    is_beyond: bool,
-    now: datetime,
-) -> tuple[ClassSeats, int]:
-    """Take seats; return the class with them taken, and how many are beyond its capacity. Raises ClassFull, ClassCancelled."""
-    place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": wanted.id}
-    ahead = is_ahead or now >= policies.waitlist_until(terms, wanted.starts_at)
-    taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead, kept=kept)
-    if taken is None and await holding.free_expired(tx, **place, now=now):
-        taken = await _seats.take(tx, **place, seats=seats, is_held=is_held, is_ahead=ahead, kept=kept)
-    if taken:
-        return taken, 0
-    if is_beyond:
-        taken = await _seats.take_beyond(tx, **place, seats=seats, is_held=is_held)
-        if taken:
-            return taken, min(seats, taken.overbook)
-    raise await _full(tx, tenant_id=tenant_id, class_id=wanted.id)
-
-
-async def _full(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> ClassFull | ClassCancelled:
-    a_class = await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
-    if a_class.status != "scheduled":
-        return ClassCancelled(f"{a_class.title} is cancelled", hint="Book another class.")
-    return ClassFull(
-        f"{a_class.title} is full",
-        hint="Join its waitlist: POST /v1/waitlist-entries. Staff may overbook it with a reason.",
-        context={"capacity": a_class.capacity, "free": a_class.free, "waiting": a_class.waiting},
-    )
 
 
 async def _pay_and_write(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from bursar.apps.booking.passes import Membership
+from bursar.apps.booking.policies import Terms, waitlist_until
 
 Source = Literal["online", "desk", "walk_in", "waitlist", "reschedule", "import"]
 Pays = Literal["auto", "credits", "money", "nothing"]
@@ -20,8 +21,7 @@ STAFFED: Final = frozenset({"desk", "walk_in", "import"})
 class ClassFacts:
     """A class as it stands. requirements: what its template asks of who comes. has_price: it can be paid with money.
 
-    held_over: held seats whose time is over, which whoever books next takes. waiting: entries of its waitlist. waitlist_minutes: until so
-    long before the start seats that come free are theirs.
+    held_over: held seats whose time is over, which whoever books next takes. waiting: entries of its waitlist.
     """
 
     id: UUID
@@ -37,7 +37,6 @@ class ClassFacts:
     held_over: int
     booked: int
     waiting: int
-    waitlist_minutes: int
     credit_cost: int
     pools: tuple[str, ...]
     has_price: bool
@@ -103,6 +102,7 @@ class Situation:
     """Everything that decides whether a customer may have seats in a class, at one moment.
 
     features: what the customer has when the class begins. memberships: those of them that pay for the class.
+    terms: those that a booking of the class is made under.
     """
 
     now: datetime
@@ -116,6 +116,7 @@ class Situation:
     credits: CreditFacts = CreditFacts()
     memberships: tuple[Membership, ...] = ()
     features: frozenset[str] = frozenset()
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def cost(self) -> int:
@@ -124,8 +125,12 @@ class Situation:
     @property
     def is_waited_for(self) -> bool:
         """True where seats that are free belong to those who wait."""
-        ends_at = self.a_class.starts_at - timedelta(minutes=self.a_class.waitlist_minutes)
-        return self.a_class.waiting > 0 and self.source not in STAFFED and self.now < ends_at
+        return self.a_class.waiting > 0 and not self.is_ahead
+
+    @property
+    def is_ahead(self) -> bool:
+        """True where whoever asks need not let those go first who wait: staff asks, or waiting is over."""
+        return self.source in STAFFED or self.now >= waitlist_until(self.terms, self.a_class.starts_at)
 
     @property
     def is_covered(self) -> bool:

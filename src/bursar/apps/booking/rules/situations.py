@@ -74,6 +74,7 @@ from
      and b.status in ('no_show', 'late_cancelled')) as lately
 """
 
+# What a booking that is given up gives back counts as if it were back: it pays for the one that takes its place.
 CREDITS: Final = """
 select
   coalesce(sum(remaining) filter (where is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as usable,
@@ -84,6 +85,12 @@ select
 from (
   select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours from credit_lot
   where tenant_id = $1 and customer_id = $2 and remaining > 0 and effective_at <= $4
+  union all
+  select -m.amount, l.is_suspended, l.expires_at, l.pool = any($3::text[])
+  from booking b
+  join credit_movement m on m.tenant_id = b.tenant_id and m.spend_id = b.spend_id and m.kind = 'spent'
+  join credit_lot l on l.tenant_id = m.tenant_id and l.id = m.lot_id
+  where b.tenant_id = $1 and b.id = $6
 ) as lot
 """
 
@@ -114,7 +121,7 @@ async def situation(
     a_class, chosen = _class(row), settings_read(row["rules"])
     used_at = max(a_class.starts_at, now)
     own = await _own(tx, tenant_id, customer_id, a_class=a_class, settings=chosen, now=now, leaving=leaving)
-    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now)
+    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now, leaving)
     features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=used_at)
     memberships = await memberships_among(
         tx,
@@ -137,6 +144,7 @@ async def situation(
         credits=CreditFacts(**dict(credits_row)),
         memberships=memberships,
         features=_held(features),
+        terms=_terms(row),
     )
 
 
@@ -175,11 +183,14 @@ async def _own(
 
 def _class(row: Any) -> ClassFacts:
     names = ClassFacts.__dataclass_fields__.keys()
-    told = {name: row[name] for name in names if name != "waitlist_minutes"}
-    terms = row["terms"] or row["default_terms"]
-    told["waitlist_minutes"] = (terms_read(terms) if terms else Terms()).waitlist_until_minutes
+    told = {name: row[name] for name in names}
     pools = tuple(row["pools"]) or (POOL_DEFAULT,)
     return ClassFacts(**told | {"pools": pools, "requirements": msgspec.json.decode(row["requirements"])})
+
+
+def _terms(row: Any) -> Terms:
+    told = row["terms"] or row["default_terms"]
+    return terms_read(told) if told else Terms()
 
 
 def _customer(row: Any) -> CustomerFacts:
