@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from booking.studio import Studio, refused, studio, told
-from bursar.apps.booking.bookings import changing
+from bursar.apps.booking.bookings import queueing
 from bursar.kernel.db import Database
 
 pytestmark = pytest.mark.anyio
@@ -143,7 +143,7 @@ async def test_a_class_that_is_not_published_any_more_promotes_nobody(desk: Stud
 
     # Published again, the seat is his; the schedule's own routes know nothing of waitlists, a job looks after them.
     await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"is_published": True})
-    await desk.run(changing.SERVE_WAITLISTS, "now")
+    await desk.run(queueing.SERVE_WAITLISTS, "now")
     assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["promoted"])
 
 

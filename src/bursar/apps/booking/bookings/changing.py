@@ -13,7 +13,6 @@ from bursar.apps.booking.bookings.refusals import ClassOver
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 
-SERVE_WAITLISTS: Final = "bookings.serve_waitlists"
 _AT_ONCE: Final = 200
 
 # What was promised stays: nobody's time to cancel ends sooner than it did, unless the class itself begins before.

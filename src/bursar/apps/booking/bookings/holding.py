@@ -104,6 +104,7 @@ async def expire_hold(work: jobs.Work) -> None:
             # Clocks differ a little, and a class may have moved.
             raise jobs.Postponed("the hold is not over yet", after=max(ends_at - now, _AT_LEAST))
         if booking.class_id:
+            await queueing.queue_up(tx, tenant_id=tenant_id, class_ids=[booking.class_id])
             await free_expired(tx, tenant_id=tenant_id, class_id=booking.class_id, now=now)
         else:
             await staffed.end_hold(tx, tenant_id=tenant_id, booking_id=booking_id, now=now)

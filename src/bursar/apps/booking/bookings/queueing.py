@@ -1,5 +1,9 @@
 """The queue: free seats are given to who waits, in the transaction that frees them.
 
+The lock order is attendee, class, lots. Who may come is locked before the class where that can be known (`queue_up`). Whoever came to
+the queue since, or waits for a class that another act frees, is locked only if he is at rest (`_BUSY`): here nobody waits for an
+attendee while he holds a class. Who is not at rest keeps his place and the seat, and is served by a job a moment later.
+
 Nobody overtakes: who came first is served first, and whoever wants more seats than are free is waited for. Who cannot pay when it is
 his turn is passed over, and told. The class is locked by whoever calls.
 """
@@ -14,11 +18,13 @@ from bursar.apps.booking import policies
 from bursar.apps.booking.bookings import admitting, deadlines, paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
 from bursar.apps.booking.policies import Terms
-from bursar.kernel import ids
+from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import spending
 
 POLICY: Final = "policy:waitlist"
+SERVE_WAITLISTS: Final = "bookings.serve_waitlists"
+_SOON: Final = timedelta(seconds=1)
 _SPARE: Final = 10
 """How many more of the queue are looked at than there are free seats: some cannot pay."""
 _OFFER_RAN_OUT: Final = "The offer was not taken up in time."
@@ -42,6 +48,16 @@ select 1 from attendee where tenant_id = $1 and (customer_id = any($3::uuid[]) o
     select o.customer_id from waitlist_entry o where o.tenant_id = $1 and o.class_id = c.id and o.status = 'waiting'
     order by o.seq limit {_SPARE}) as w))
 order by customer_id for no key update
+"""
+
+# Locks all it can, and waits for nobody.
+_BUSY = """
+with queued as (
+  select customer_id from attendee where tenant_id = $1 and customer_id = any($2::uuid[]) order by customer_id
+  for no key update skip locked
+)
+select customer_id from attendee
+where tenant_id = $1 and customer_id = any($2::uuid[]) and customer_id not in (select customer_id from queued)
 """
 
 _END = f"""
@@ -115,6 +131,8 @@ async def promote(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, now:
         pass
     if turn.left:
         await tx.execute(_LESS, tenant_id, a_class.id, turn.left)
+    if turn.is_put_off:
+        await _serve_later(tx, tenant_id=tenant_id, class_id=a_class.id, now=now)
     await telling.tell(tx, tenant_id=tenant_id, actor=POLICY, facts=turn.facts, now=now)
     return turn.served
 
@@ -159,11 +177,15 @@ async def close(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, told: 
 
 @dataclass(slots=True)
 class _Turn:
-    """Who waits has his turn. free: seats that are left. left: how many do not wait any more."""
+    """Who waits has his turn. free: seats that are left. left: how many do not wait any more.
+
+    is_put_off: the next in the queue is busy, so that the rest is served by a job.
+    """
 
     a_class: ClassSeats
     terms: Terms
     free: int
+    is_put_off: bool = False
     served: int = 0
     left: int = 0
     facts: list[telling.Fact] = field(default_factory=list)
@@ -173,6 +195,7 @@ async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime
     """Serve those next in the queue; say whether nobody else can be."""
     limit = turn.free + _SPARE
     found = await tx.fetch(_NEXT, tenant_id, turn.a_class.id, limit)
+    busy = {row["customer_id"] for row in await tx.fetch(_BUSY, tenant_id, [row["customer_id"] for row in found])}
     if turn.a_class.credit_cost:
         # So that what they can pay with is still there when it is their turn, a line further on.
         coming, pools = [row["customer_id"] for row in found], turn.a_class.pools
@@ -183,6 +206,9 @@ async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime
         entry = Entry(**told)
         if entry.seats > turn.free:
             return True
+        if entry.customer_id in busy:
+            turn.is_put_off = True
+            return True
         turn.left += 1
         if any(is_over):
             turn.facts.append(await _pass(tx, tenant_id, entry, status="closed", told=None, now=now))
@@ -191,6 +217,12 @@ async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime
         if turn.free <= 0:
             return True
     return len(found) < limit
+
+
+async def _serve_later(tx: Transaction, *, tenant_id: UUID, class_id: UUID, now: datetime) -> None:
+    """Have the waitlist served when whoever is next is done with what he does. Each time by another job: one may be at work now."""
+    key = f"{ids.show(ids.CLASS, class_id)}.{ids.new()}"
+    await jobs.enqueue(tx, tenant_id=tenant_id, kind=SERVE_WAITLISTS, key=key, run_at=now + _SOON)
 
 
 async def _serve_one(tx: Transaction, *, tenant_id: UUID, turn: _Turn, entry: Entry, now: datetime) -> None:
