@@ -125,6 +125,42 @@ async def test_a_full_class_takes_nobody_but_with_a_reason_and_lets_others_wait_
     assert len(await desk.bookings(desk.later)) == 4
 
 
+async def test_what_is_requested_is_confirmed_or_declined_at_the_desk_once(desk: Desk):
+    terms = {"name": "Asked first", "is_default": True, "terms": {"needs_approval": True}}
+    await desk.ask("POST", "/v1/booking-policies", terms)
+    people = [
+        await desk.ask("POST", "/v1/customers", {"email": f"{name}@example.org"}) for name in ("ann", "bob", "cy")
+    ]
+    made = [await desk.ask("POST", "/v1/bookings", {"class": desk.later, "customer": each["id"]}) for each in people]
+    first, second, _ = [each["id"] for each in made]
+    a_class, listed = await desk.visitor.page(f"/day/classes/{desk.later}"), await desk.visitor.page("/bookings")
+    page = await desk.visitor.page(f"/bookings/{first}")
+
+    answers = [
+        await desk.visitor.post(f"/bookings/{first}/confirm"),
+        await desk.visitor.post(f"/bookings/{second}/decline", {"reason": "beginners only", "from": "class"}),
+        *[
+            await desk.visitor.post(f"/bookings/{done}/{act}")
+            for done in (first, second)
+            for act in ("confirm", "decline")
+        ],
+    ]
+    told = await desk.visitor.page(f"/bookings/{second}")
+
+    assert {each["status"] for each in made} == {"requested"}
+    assert [a_class.count(f">{word}<span") for word in ("Confirm", "Decline")] == [3, 3]
+    assert "3 wait to be confirmed" in listed
+    assert "ann@example.org" in listed
+    assert "Confirm or decline" in page
+    assert [each.status_code for each in answers] == [303, 303, 409, 409, 409, 409]
+    assert [each.headers["location"] for each in answers[:2]] == [
+        f"/bookings/{first}?done=confirmed",
+        f"/day/classes/{desk.later}?done=declined",
+    ]
+    assert "beginners only" in told
+    assert [each["status"] for each in await desk.bookings(desk.later)] == ["requested", "cancelled", "booked"]
+
+
 async def test_what_is_wrong_is_told_and_changes_nothing(desk: Desk):
     refused = [
         await desk.give("nobody"),

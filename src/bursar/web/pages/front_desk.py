@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from bursar.apps.booking import bookings, live, people
 from bursar.apps.booking.schedule import class_of
+from bursar.apps.booking.services import appointments
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import Conflict, FieldError, Invalid
@@ -17,7 +18,7 @@ from bursar.kernel.listing import Slice
 from bursar.kernel.permissions import require
 from bursar.kernel.zones import local_day, time_zone_of
 from bursar.web.pages.paging import ROWS, Before
-from bursar.web.pages.reads.front_desk import class_head, venues_of
+from bursar.web.pages.reads.front_desk import class_head, names_of, venues_of
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Page, Visit, Visiting, to
@@ -27,11 +28,13 @@ _NAME_MAX: Final = 120
 _SEATS_MAX: Final = 100
 _DIGITS_MAX: Final = 3
 STATUSES: Final = get_args(bookings.Status)
-Done = Literal["", "in", "out", "missed", "cancelled", "booked", "waiting", "left"]
+Done = Literal["", "in", "out", "missed", "confirmed", "declined", "cancelled", "booked", "waiting", "left"]
 _DONE: Final = {
     "in": "Checked in.",
     "out": "The check-in is taken back.",
     "missed": "Noted that nobody came.",
+    "confirmed": "Confirmed, and told to the customer.",
+    "declined": "Declined, and told to the customer: everything went back.",
     "cancelled": "Cancelled.",
     "booked": "A seat is given out.",
     "waiting": "On the waitlist.",
@@ -172,6 +175,44 @@ async def no_show(visit: Visiting, booking_ref: str) -> Response:
     return await _attend(visit, booking_ref, bookings.mark_no_show, "missed")
 
 
+@router.post("/bookings/{booking_ref}/confirm")
+@needs("bookings:write")
+async def confirm(visit: Visiting, booking_ref: str) -> Response:
+    """Confirm what was requested; beyond the seats there are only with a reason, by whoever may."""
+    booking_id, fields = ids.parse(ids.BOOKING, booking_ref), await visit.form()
+    reason = printable(fields.get("reason", ""))[:_REASON_MAX] or None
+    if reason:
+        require(visit.principal.permissions, "bookings:override")
+    landing = bookings.Landing(base_url=visit.resources.settings.public_url)
+    given: dict[str, Any] = {"tenant_id": visit.tenant_id, "booking_id": booking_id, "landing": landing}
+    async with visit.open() as page:
+        found = await bookings.booking_view(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id)
+        if found.class_:
+            done = await bookings.confirm(page.tx, **given, override_reason=reason, actor=visit.actor, now=visit.now)
+        else:
+            done = await appointments.confirm(page.tx, **given, actor=visit.actor, now=visit.now)
+    return _back(done, fields, "confirmed")
+
+
+@router.post("/bookings/{booking_ref}/decline")
+@needs("bookings:write")
+async def decline(visit: Visiting, booking_ref: str) -> Response:
+    """Decline what was requested: everything goes back, and the customer is told why."""
+    booking_id, fields = ids.parse(ids.BOOKING, booking_ref), await visit.form()
+    async with visit.open() as page:
+        done = await bookings.cancel(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            booking_id=booking_id,
+            is_customer=False,
+            reason=printable(fields.get("reason", ""))[:_REASON_MAX] or None,
+            actor=visit.actor,
+            now=visit.now,
+            declines=True,
+        )
+    return _back(done, fields, "declined")
+
+
 @router.get("/bookings")
 @needs("bookings:read")
 async def booking_list(  # noqa: PLR0917 - the filters of a page
@@ -203,6 +244,7 @@ async def booking_list(  # noqa: PLR0917 - the filters of a page
         return page.answer(
             "bookings.html",
             bookings=[(ids.show(ids.BOOKING, row.id), ids.show(ids.CUSTOMER, row.customer), row) for row in found.rows],
+            names=await names_of(page.tx, tenant_id=visit.tenant_id, customers=[row.customer for row in found.rows]),
             after=ids.show(ids.BOOKING, found.next_after) if found.next_after else None,
             is_newest=before_id is None,
             statuses=STATUSES,
@@ -222,6 +264,7 @@ async def booking_page(visit: Visiting, booking_ref: str, done: Done = "") -> Re
             id=booking_ref,
             booking=found,
             customer_id=ids.show(ids.CUSTOMER, found.customer),
+            names=await names_of(page.tx, tenant_id=visit.tenant_id, customers=[found.customer]),
             class_id=ids.show(ids.CLASS, found.class_) if found.class_ else None,
             told=await _consequence(page, visit, booking_id, found.status),
             done=done,
@@ -291,10 +334,15 @@ def _new_booking(fields: dict[str, str]) -> UUID | None:
 async def _attend(
     visit: Visit, booking_ref: str, act: Callable[..., Awaitable[bookings.Booking]], word: Done
 ) -> Response:
-    """Do one of the acts of attendance, and go back to where the form was: the class, or the booking."""
+    """Do one of the acts of attendance."""
     fields, booking_id = await visit.form(), ids.parse(ids.BOOKING, booking_ref)
     async with visit.open() as page:
         done = await act(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, actor=visit.actor, now=visit.now)
+    return _back(done, fields, word)
+
+
+def _back(done: bookings.Booking, fields: dict[str, str], word: Done) -> Response:
+    """Go back to where the form was: the class, or the booking."""
     if fields.get("from") == "class" and done.class_id:
         return to(f"/day/classes/{ids.show(ids.CLASS, done.class_id)}?done={word}")
     return to(f"/bookings/{ids.show(ids.BOOKING, done.id)}?done={word}")

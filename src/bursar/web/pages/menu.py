@@ -13,6 +13,7 @@ class Entry:
     needs: str
     counts: str = ""
     unit: str = ""
+    tone: str = "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ _MENU: Final = (
         "Desk",
         (
             Entry("/day", "Day", "bookings:read"),
-            Entry("/bookings", "Bookings", "bookings:read"),
+            Entry("/bookings", "Bookings", "bookings:read", "requests", "to confirm", "warn"),
         ),
     ),
     Group(

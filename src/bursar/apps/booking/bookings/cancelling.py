@@ -8,7 +8,7 @@ from uuid import UUID
 from bursar.apps.booking import passes
 from bursar.apps.booking.bookings import paying, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, CreditsBack, Status
-from bursar.apps.booking.bookings.refusals import BookingNotLive, BookingUnfit, ClassBegun
+from bursar.apps.booking.bookings.refusals import BookingNotLive, BookingNotRequested, BookingUnfit, ClassBegun
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -104,11 +104,13 @@ async def cancel(
     reason: str | None,
     actor: str,
     now: datetime,
+    declines: bool = False,
 ) -> Booking:
     """Give up a booking: the seat is free, and whoever waits has it at once; what it cost goes back as the terms say.
 
     is_customer: by the booking's own terms, whoever asks for it; otherwise the business takes the seat back, and gives everything back.
-    Raises BookingNotFound, BookingNotLive, BookingUnfit, ClassBegun.
+    declines: only what is requested still; of two who confirm and decline, one succeeds.
+    Raises BookingNotFound, BookingNotLive, BookingNotRequested, BookingUnfit, ClassBegun.
     """
     before = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     consequence_of(before, is_customer=is_customer, now=now)  # what has ended needs no lock to be refused
@@ -117,6 +119,10 @@ async def cancel(
         await queueing.queue_up(tx, tenant_id=tenant_id, class_ids=[before.class_id])
         a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=before.class_id)
     booking = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
+    if declines and booking.status != "requested":
+        raise BookingNotRequested(
+            f"{booking.number} is {booking.status}", hint="Only what is requested is declined: look at it again."
+        )
     found = consequence_of(booking, is_customer=is_customer, now=now)
     if a_class:
         await queueing.prepare(tx, tenant_id=tenant_id, a_class=a_class, leaving=[booking], freed=booking.seats)

@@ -66,7 +66,7 @@ async def confirm(
     done = rows.read(row)
     await deadlines.watch(tx, tenant_id=tenant_id, booking=done)
     topic = "booking.held" if order_id else telling.BOOKED
-    fact = telling.of_booking(topic, done, letter=None if order_id else topic)
+    fact = telling.of_booking(topic, done, letter=telling.TO_PAY if order_id else topic)
     await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[fact], now=now, reason=override_reason)
     return done
 

@@ -41,6 +41,7 @@ def booking_letters(*, base_url: str = "") -> dict[str, Composer]:
     written: dict[str, tuple[Wording, bool | None]] = {
         telling.BOOKED: (_booked, True),
         telling.REQUESTED: (_requested, True),
+        telling.TO_PAY: (_to_pay, True),
         telling.PROMOTED: (_promoted, True),
         telling.OFFERED: (_offered, True),
         telling.MOVED: (_moved, True),
@@ -108,6 +109,12 @@ def _requested(row: Any, business: str) -> tuple[str, str]:
     return f"You asked for a seat: {row['title']} ({business})", text
 
 
+def _to_pay(row: Any, business: str) -> tuple[str, str]:
+    until = times.told(row["held_until"], row["zone"]) if row["held_until"] else "soon"
+    text = f"{business} confirmed it, and holds it for you until {until}. Pay for it until then.\n\n{_facts(row)}"
+    return f"Pay for your seat: {row['title']} ({business})", text
+
+
 def _promoted(row: Any, business: str) -> tuple[str, str]:
     text = f"A seat came free, and it is yours.\n\n{_facts(row)}"
     return f"You have a seat: {row['title']} ({business})", text
@@ -125,7 +132,8 @@ def _moved(row: Any, business: str) -> tuple[str, str]:
 
 
 def _cancelled(row: Any, business: str) -> tuple[str, str]:
-    text = f"Your booking {row['number']} is cancelled: {_place(row)}.\n\n{_credits(row)}"
+    why = f" {row['cancel_reason']}" if row["cancel_reason"] else ""
+    text = f"Your booking {row['number']} is cancelled: {_place(row)}.{why}\n\n{_credits(row)}"
     return f"Cancelled: {row['title']} ({business})", text.rstrip()
 
 

@@ -20,24 +20,12 @@ OFFERED: Final = "booking.offered"
 CANCELLED: Final = "booking.cancelled"
 CALLED_OFF: Final = "booking.called_off"
 MOVED: Final = "booking.moved"
+TO_PAY: Final = "booking.to_pay"
+"""What was requested is confirmed, and held until it is paid. Kinds of letters are permanent: one that waits is stored under its kind."""
 PASSED_OVER: Final = "waitlist.passed_over"
 WAITING_ENDED: Final = "waitlist.closed"
 RETURNING: Final = "booking.payment_returning"
 """Money that was paid for a booking goes back, because it could not be seated."""
-
-LETTERS: Final = (
-    BOOKED,
-    REQUESTED,
-    PROMOTED,
-    OFFERED,
-    CANCELLED,
-    CALLED_OFF,
-    MOVED,
-    PASSED_OVER,
-    WAITING_ENDED,
-    RETURNING,
-)
-"""Kinds of letters to customers. Permanent: a letter that waits to be sent is stored under its kind."""
 
 _TELL = """
 insert into outbox (tenant_id, id, topic, subject, payload)

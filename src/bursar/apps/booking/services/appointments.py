@@ -164,7 +164,9 @@ async def confirm(
         offer = await offer_of(tx, tenant_id=tenant_id, service_id=what["service_id"], tier_id=what["tier_id"])
         made = await _ask_for_money(tx, tenant_id=tenant_id, made=made, offer=offer, landing=landing, actor=actor)
         await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
-    await _tell_made(tx, tenant_id=tenant_id, made=made, reason=None, actor=actor, now=now)
+    topic = "booking.held" if is_due else telling.BOOKED
+    fact = telling.of_booking(topic, made, letter=telling.TO_PAY if is_due else topic)
+    await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[fact], now=now)
     return made
 
 

@@ -1,5 +1,6 @@
 """Reads of the front desk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from bursar.kernel.db import Transaction
 VENUES_MAX = 200
 
 _VENUES = """
-select id, name, time_zone from venue where tenant_id = $1 and deleted_at is null order by name, id limit $2
+select id, name from venue where tenant_id = $1 and deleted_at is null order by name, id limit $2
 """
 
 _HEAD = """
@@ -22,13 +23,15 @@ where c.tenant_id = $1 and c.id = $2
 """
 
 
+_NAMES = "select id, coalesce(name, email) as name from customer where tenant_id = $1 and id = any($2::uuid[])"
+
+
 @dataclass(frozen=True, slots=True)
 class VenueChoice:
     """A venue to choose. id: public."""
 
     id: str
     name: str
-    time_zone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,13 @@ class ClassHead:
 async def venues_of(tx: Transaction, *, tenant_id: UUID) -> tuple[VenueChoice, ...]:
     """Return the venues there are, by name; at most 200."""
     rows = await tx.fetch(_VENUES, tenant_id, VENUES_MAX)
-    return tuple(VenueChoice(ids.show(ids.VENUE, row["id"]), row["name"], row["time_zone"]) for row in rows)
+    return tuple(VenueChoice(ids.show(ids.VENUE, row["id"]), row["name"]) for row in rows)
+
+
+async def names_of(tx: Transaction, *, tenant_id: UUID, customers: Sequence[UUID]) -> dict[str, str]:
+    """Return how customers are called, by their public ids; of whom nothing is known is left out."""
+    rows = await tx.fetch(_NAMES, tenant_id, list(customers))
+    return {ids.show(ids.CUSTOMER, row["id"]): row["name"] for row in rows if row["name"]}
 
 
 async def class_head(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> ClassHead:

@@ -13,7 +13,7 @@ COUNTED_TO = 99
 @dataclass(frozen=True, slots=True)
 class Shell:
     """dead, overdue, broken, due: how many dead letters, unmatched payments past their grace, broken invariants, and disputes due soon.
-    hands: how many sagas a person has to finish. alerts: those that are open.
+    hands: how many sagas a person has to finish. alerts: those that are open. requests: bookings that somebody has to confirm.
 
     sandboxes: names of the accounts whose money is play money. is_mixed: there are accounts of real money beside them.
     """
@@ -26,6 +26,7 @@ class Shell:
     due: int
     hands: int
     alerts: int
+    requests: int
     sandboxes: tuple[str, ...]
     is_mixed: bool
 
@@ -41,6 +42,7 @@ select left(t.name, 200) as name,
   (select count(*) from (
      select from saga where tenant_id = $1 and state in ('stuck', 'needs_hands') limit {COUNTED_TO + 1}) h) as hands,
   (select count(*) from (select from alert where tenant_id = $1 and state = 'open' limit {COUNTED_TO + 1}) a) as alerts,
+  (select count(*) from (select from booking where tenant_id = $1 and status = 'requested' limit {COUNTED_TO + 1}) q) as requests,
   coalesce((select jsonb_array_length(failures) from invariant_sweep where tenant_id = $1), 0) as broken,
   array(select left(name, 60) from gateway_account
         where tenant_id = $1 and gateway = 'sandbox' and is_active order by id limit 5) as sandboxes,
@@ -63,6 +65,7 @@ async def shell_of(
         due=row["due"],
         hands=row["hands"],
         alerts=row["alerts"],
+        requests=row["requests"],
         sandboxes=tuple(row["sandboxes"]),
         is_mixed=bool(row["sandboxes"]) and row["is_mixed"],
     )
