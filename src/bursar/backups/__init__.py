@@ -4,6 +4,7 @@ It is not a replica and not an export: nothing here can be read without the keys
 knows nothing of money. Base backups are made, checked and put together by the server's own tools.
 
 Invariants:
+- a logical backup holds the rows that were counted in its snapshot, in every table;
 - an object that was changed, cut off, exchanged or sealed with an unknown key does not open, and is named;
 - a backup is listed when all of it was read again and every file found as the server's manifest says;
 - a restore proves everything it needs before it writes, goes to a point, and finds the mark that belongs to it;
@@ -15,8 +16,9 @@ from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing
 from bursar.backups.drilling import Check, Drilled, Known, Scene, Targets, drill
 from bursar.backups.drills import DrillReport, DrillUnderWay, Listed, drills, listed, noted
 from bursar.backups.due import Rhythm
+from bursar.backups.dumping import BackupRoleBound, dump
 from bursar.backups.envelope import BackupDamaged
-from bursar.backups.health import Ages, advice, ages, complaint
+from bursar.backups.health import BACKUP_SLACK, Ages, advice, ages, caution, complaint
 from bursar.backups.keys import (
     BackupKeyExists,
     BackupKeyInvalid,
@@ -26,10 +28,12 @@ from bursar.backups.keys import (
     add_key,
     read_keyring,
 )
+from bursar.backups.loading import DatabaseTaken, Loaded, RestoreIncomplete, load_into_url
 from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
-from bursar.backups.restoring import Restored, RestoreIncomplete, restore
+from bursar.backups.restoring import Restored, restore
+from bursar.backups.rounds import Rounds
 from bursar.backups.source import BackupUnderWay, connected
 from bursar.backups.standing import LogProven, prove_log
 from bursar.backups.store import SCHEME, BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
@@ -38,6 +42,7 @@ from bursar.backups.taking import BackupFailed, Place, take
 from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
 __all__ = [
+    "BACKUP_SLACK",
     "SCHEME",
     "Ages",
     "Backup",
@@ -50,12 +55,14 @@ __all__ = [
     "BackupNotFound",
     "BackupObjectMissing",
     "BackupParentMissing",
+    "BackupRoleBound",
     "BackupStoreEmpty",
     "BackupStoreFailed",
     "BackupStoreOfAnother",
     "BackupUnderWay",
     "Catalogue",
     "Check",
+    "DatabaseTaken",
     "DirectoryStore",
     "DrillReport",
     "DrillUnderWay",
@@ -65,6 +72,7 @@ __all__ = [
     "Keyring",
     "Known",
     "Listed",
+    "Loaded",
     "LogBehind",
     "LogProven",
     "Manner",
@@ -78,6 +86,7 @@ __all__ = [
     "RestoreTargetInvalid",
     "Restored",
     "Rhythm",
+    "Rounds",
     "Scene",
     "Store",
     "Stream",
@@ -86,12 +95,15 @@ __all__ = [
     "add_key",
     "advice",
     "ages",
+    "caution",
     "complaint",
     "connected",
     "drill",
     "drills",
+    "dump",
     "list_backups",
     "listed",
+    "load_into_url",
     "noted",
     "plan",
     "prove",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bursar.backups.vault import Kept, Vault, facts_of
 from bursar.kernel.errors import DomainError, NotFound
 
-Kind = Literal["full", "incremental"]
+Kind = Literal["full", "incremental", "logical"]
 
 _TOP = "backups/"
 _LAST = "/backup"
@@ -28,12 +28,14 @@ class BackupParentMissing(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One base backup: written whole, read again and found right before it was listed.
+    """One backup: written whole, read again and found right before it was listed.
 
+    kind: a logical one holds what the database held at one instant, and has no place in a log: no timeline, no positions.
     parent: the backup that an incremental one builds on. timeline, start_lsn, end_lsn: the log that makes it
     consistent, which it carries. mark: the number of the newest mark in it, 0 if there was none.
     objects: size and hash of what lies in the store, by name. is_streaming: the log was being kept beside it.
     figures: what was counted in the database when it was begun, to be counted again when it is restored.
+    rows: of a logical one, of every table.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Backup:
     plain_bytes: int
     objects: dict[str, dict[str, Any]]
     figures: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> datetime:
@@ -65,6 +68,14 @@ class Backup:
     @property
     def base(self) -> str:
         return object_of(self.id, "base")
+
+    @property
+    def is_logical(self) -> bool:
+        return self.kind == "logical"
+
+    @property
+    def dump(self) -> str:
+        return object_of(self.id, "dump")
 
     @property
     def server_manifest(self) -> str:

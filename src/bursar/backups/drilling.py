@@ -53,9 +53,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A recovered database. url: its superuser's address. secret_key: of the installation it is of."""
+    """A recovered database. url: its superuser's address. app_url: the application's. secret_key: of the installation it is of."""
 
     url: str
+    app_url: str
     secret_key: str
     backup: Backup
 
@@ -128,8 +129,8 @@ def drill(
         seen.rto_target_s = targets.rto_of(sum(one.plain_bytes for one in planned.chain))
         _refuse_without_room(planned, scratch)
 
-        async def look(url: str, secret_key: str) -> None:
-            scene = Scene(url, secret_key, planned.newest)
+        async def look(url: str, app_url: str, secret_key: str) -> None:
+            scene = Scene(url, app_url, secret_key, planned.newest)
             seen.checks.append(await judge.works(scene))
             seen.rto_s = time.monotonic() - began
             seen.checks.extend(await judge.judge(scene))

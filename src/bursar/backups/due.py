@@ -21,7 +21,7 @@ def due(backups: Sequence[Backup], rhythm: Rhythm, *, now: datetime, can_increme
     backups: those that the log which is kept now leads on from. So a timeline that began by a restore, and a log
     that began anew, get a full one at once.
     """
-    fulls = [backup for backup in backups if backup.kind == "full"]
+    fulls = [backup for backup in backups if backup.kind != "incremental"]
     if not fulls or now - fulls[-1].ended >= rhythm.full:
         return "full"
     if can_increment and rhythm.incremental is not None and now - backups[-1].ended >= rhythm.incremental:

@@ -11,7 +11,7 @@ select is_wanted, s.failure,
   extract(epoch from clock_timestamp() - log_proven_at)::float8 as proven_s,
   extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s,
   extract(epoch from clock_timestamp() - wanted_at)::float8 as wanted_s,
-  extract(epoch from clock_timestamp() - d.began_at)::float8 as drill_s, d.failure as drill_failure
+  extract(epoch from clock_timestamp() - d.began_at)::float8 as drill_s, d.failure as drill_failure, is_logical
 from backup_standing s left join (
   select began_at, failure from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
 ) d on true
@@ -21,7 +21,8 @@ PROVEN_MAX_S: Final = 600.0
 """A gap in the log is found within ten minutes, or it is said that nobody looked."""
 _LOG_LEAST_S: Final = 15.0
 _MARKS: Final = 5
-_BACKUP_SLACK: Final = 1.25
+BACKUP_SLACK: Final = 1.25
+_BACKUP: Final = "the newest backup"
 _DRILLS_MISSED: Final = 2
 
 
@@ -30,7 +31,7 @@ class Ages:
     """Seconds since the newest mark was kept, since the log was found whole, since a backup was taken; None: never.
 
     failure: what the last attempt said, if it failed. wanted_s: since backups are wanted. drill_s: since the last drill that
-    came to an end began; drill_failure: what it found to be wrong.
+    came to an end began; drill_failure: what it found to be wrong. is_logical: what is kept are logical backups, without a log.
     """
 
     is_wanted: bool
@@ -41,6 +42,7 @@ class Ages:
     wanted_s: float | None = None
     drill_s: float | None = None
     drill_failure: str | None = None
+    is_logical: bool = False
 
     @property
     def figures(self) -> dict[str, float]:
@@ -62,10 +64,10 @@ def complaint(found: Ages, settings: Settings) -> str:
         text
         for text, age, most in (
             ("the log in the store", found.log_s, max(_LOG_LEAST_S, _MARKS * settings.backup_mark_s)),
-            ("the newest backup", found.backup_s, settings.backup_full_hours * 3600 * _BACKUP_SLACK),
+            (_BACKUP, found.backup_s, settings.backup_full_hours * 3600 * BACKUP_SLACK),
             ("the last proof that the log has no gap", found.proven_s, PROVEN_MAX_S),
         )
-        if age is None or age > most
+        if (age is None or age > most) and not (found.is_logical and text != _BACKUP)
     ]
     drill_s = found.drill_s if found.drill_s is not None else found.wanted_s
     if settings.drill_hours and drill_s is not None and drill_s > _DRILLS_MISSED * settings.drill_hours * 3600:
@@ -75,6 +77,16 @@ def complaint(found: Ages, settings: Settings) -> str:
     if found.failure:
         late.insert(0, f"the last attempt failed ({found.failure})")
     return f"backups are late: {', '.join(late)}" if late else ""
+
+
+def caution(found: Ages, settings: Settings) -> str:
+    """Return what the backups that are made cannot do, however well they are; empty for those with a log. Pure."""
+    if not found.is_logical:
+        return ""
+    return (
+        f"the backups are logical: a disaster costs up to {settings.backup_full_hours} h of changes, "
+        "and no moment between two of them can be restored"
+    )
 
 
 def advice(found: Ages) -> str:

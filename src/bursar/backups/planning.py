@@ -72,6 +72,10 @@ class Plan:
     def newest(self) -> Backup:
         return self.chain[-1]
 
+    @property
+    def is_logical(self) -> bool:
+        return self.newest.is_logical
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -93,7 +97,7 @@ def plan(vault: Vault, to: str) -> Plan:
         raise RestoreImpossible("the store holds no backup", hint="Is BURSAR_BACKUP_STORE the right one?")
     if to == LATEST:
         return _to_the_end(vault, catalogue)
-    if to.endswith(("-full", "-incremental")):
+    if to.endswith(("-full", "-incremental", "-logical")):
         return _to_backup(vault, catalogue, catalogue.backup(to))
     return _to_time(vault, catalogue, _time(to))
 
@@ -154,6 +158,9 @@ def pieces_between(vault: Vault, base: Backup, end: int, chain: Sequence[Branch]
 
 
 def _to_backup(vault: Vault, catalogue: Catalogue, backup: Backup) -> Plan:
+    if backup.is_logical:
+        point = f"the instant at which the logical backup {backup.id} was begun"
+        return Plan([backup], (), point, settings={}, mark=backup.mark, is_exact=True, histories=())
     return Plan(
         chain=catalogue.chain(backup),
         pieces=(),
@@ -166,9 +173,11 @@ def _to_backup(vault: Vault, catalogue: Catalogue, backup: Backup) -> Plan:
 
 
 def _to_the_end(vault: Vault, catalogue: Catalogue) -> Plan:
+    newest = catalogue.backups[-1]
+    if newest.is_logical:
+        return _to_backup(vault, catalogue, newest)
     timeline = newest_timeline(vault, catalogue.backups)
     tail = newest_tail(vault, timeline, catalogue.backups)
-    newest = catalogue.backups[-1]
     if tail is None or (newest.timeline == timeline and newest.end_lsn > tail.mark.lsn):
         return _to_backup(vault, catalogue, newest)
     chain, mark = chain_of_timeline(vault, timeline), tail.mark
@@ -185,6 +194,11 @@ def _to_the_end(vault: Vault, catalogue: Catalogue) -> Plan:
 
 
 def _to_time(vault: Vault, catalogue: Catalogue, at: datetime) -> Plan:
+    if catalogue.backups[-1].is_logical:
+        raise RestoreImpossible(
+            "the store holds logical backups: of no moment between two of them is there anything",
+            hint="Restore to a backup, or to latest: bursar backup list",
+        )
     timeline = newest_timeline(vault, catalogue.backups)
     tail = newest_tail(vault, timeline, catalogue.backups)
     if tail is None:

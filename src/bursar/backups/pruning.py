@@ -69,7 +69,7 @@ def prune(vault: Vault, keeping: Keeping, *, now: datetime, only_shown: bool) ->
 def kept_by_age(catalogue: Catalogue, keeping: Keeping, *, now: datetime) -> dict[str, str]:
     """Return what is kept by its age, with the reason, and what those build on. Pure."""
     newest_first = list(reversed(catalogue.backups))
-    fulls = [backup for backup in newest_first if backup.kind == "full"]
+    fulls = [backup for backup in newest_first if backup.kind != "incremental"]
     reasons = {one.id: "of the last days" for one in newest_first if now - one.ended <= keeping.whole}
     before = next((one for one in fulls if now - one.ended > keeping.whole), None)
     if before:
@@ -118,14 +118,14 @@ def _chain(catalogue: Catalogue, name: str) -> list[Backup]:
 
 def _log_begins(catalogue: Catalogue, keeping: Keeping, *, now: datetime) -> int:
     """Return from where on the log must be kept: from the backup that leads to its first moment."""
-    fulls = [backup for backup in catalogue.backups if backup.kind == "full"]
+    fulls = [backup for backup in catalogue.backups if backup.kind != "incremental"]
     before = [backup for backup in fulls if now - backup.ended > keeping.whole]
     first = before[-1] if before else next(iter(fulls), None)
     return first.start_lsn if first else 0
 
 
 def _before(vault: Vault, begins: int, catalogue: Catalogue) -> list[str]:
-    if not catalogue.backups:
+    if not catalogue.backups or catalogue.backups[-1].is_logical:
         return []
     size = catalogue.backups[-1].segment_bytes
     names = [name for name in vault.names("wal") if SEGMENT.fullmatch(name.rpartition("/")[2])]

@@ -7,40 +7,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
 
 from bursar.backups.catalogue import Backup
+from bursar.backups.loading import SESSION, TENANTS, RestoreIncomplete, Scratch, load
 from bursar.backups.planning import Plan, prove
 from bursar.backups.proving import entries
 from bursar.backups.source import connected
 from bursar.backups.taking import Tell
 from bursar.backups.tools import run
 from bursar.backups.vault import Vault
-from bursar.kernel.errors import Conflict
 from bursar.kernel.files import write_private
-from bursar.kernel.postgres import Recovery, Tools
+from bursar.kernel.postgres import APP_ROLE, Cluster, Recovery, Tools
 
-Look = Callable[[str, str], Awaitable[None]]
+Look = Callable[[str, str, str], Awaitable[None]]
+"""Looks at a recovered database. Gets the superuser's address, the application's, and the installation's key."""
 
 _Found = tuple[int, datetime, Sequence[UUID]]
 
-_TENANTS = "select distinct tenant_id from gateway_account where is_active and api_key is not null order by tenant_id"
-
 _RECOVERY_S = 6 * 3600
-_SESSION = {
-    "application_name": "bursar-restore",
-    "statement_timeout": "15min",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "1min",
-}
-
-
-class RestoreIncomplete(Conflict):
-    """The recovered database lacks what the backup or the log said it would have."""
-
-    code = "restore_incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +46,9 @@ class Restored:
     took_s: float
 
 
-async def look_at_nothing(url: str, secret_key: str) -> None:
+async def look_at_nothing(url: str, app_url: str, secret_key: str) -> None:
     """Look at nothing more."""
-    del url, secret_key
+    del url, app_url, secret_key
 
 
 def restore(
@@ -68,9 +56,11 @@ def restore(
 ) -> Restored:
     """Restore into an empty directory, which `bursar up --data` can then use. One that fails leaves it empty.
 
-    look: gets the recovered database's address, as the superuser, and the installation's key, before it is stopped.
+    look: looks at the recovered database before it is stopped.
     Raises: DirectoryTaken, BackupDamaged, BackupObjectMissing, BackupKeyUnknown, ServerFailed, RestoreIncomplete.
     """
+    if planned.is_logical:
+        return _load(vault, planned, into, tools, (tell, look))
     began = time.monotonic()
     recovery = Recovery(into, bin_dir=tools.bin_dir)
     recovery.refuse_taken()
@@ -87,7 +77,7 @@ def restore(
 
         async def judge(url: str) -> None:
             found.append(await _look(url, planned, recovery.statements))
-            await look(url, secret_key)
+            await look(url, _as_app(url), secret_key)
 
         recovery.recover(
             planned.settings,
@@ -103,6 +93,46 @@ def restore(
     return Restored(recovery.directory, recovery.data, *found[0], time.monotonic() - began)
 
 
+def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, told: tuple[Tell, Look]) -> Restored:
+    """Restore a logical backup into a server of our own."""
+    began, (tell, look) = time.monotonic(), told
+    Recovery(into).refuse_taken()
+    tell("proving the logical backup")
+    prove(vault, planned)
+    scratch = Scratch(into, tools)
+    try:
+        scratch.begin()
+        tell(f"loading {planned.point}")
+        cluster = scratch.cluster
+        found = load(vault, planned.newest, cluster.admin_url, tools)
+        secret_key = vault.said(planned.newest.instance)["secret_key"]
+        asyncio.run(_ours(cluster.admin_url))
+        asyncio.run(_looked(look, cluster, secret_key))
+        if secret_key:
+            write_private(scratch.directory / "secret.key", f"{secret_key}\n")
+        scratch.end()
+    except BaseException:
+        scratch.undo()
+        raise
+    return Restored(scratch.directory, cluster.data, *found, time.monotonic() - began)
+
+
+async def _looked(look: Look, cluster: Cluster, secret_key: str) -> None:
+    await look(cluster.admin_url, cluster.app_url, secret_key)
+
+
+async def _ours(url: str) -> None:
+    """Write down that no backups of this server are made yet: those of the one it was dumped from are not of this one."""
+    async with connected(url) as connection:
+        await connection.want(is_wanted=False)
+        await connection.be_logical(is_logical=False)
+
+
+def _as_app(url: str) -> str:
+    """Return an address for the role that owns nothing, of a server that asks for no password."""
+    return urlsplit(url)._replace(netloc=f"{APP_ROLE}@").geturl()
+
+
 async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
     """Judge the recovered database, and make it ours."""
     async with connected(url) as connection:
@@ -114,11 +144,11 @@ async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
             )
         # From here on its log is kept for the streaming that begins when the instance runs.
         await connection.add_slot()
-    raw = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
+    raw = await asyncpg.connect(url, timeout=10, server_settings=SESSION)
     try:
         for statement in statements:
             await raw.execute(statement)
-        tenants = [row["tenant_id"] for row in await raw.fetch(_TENANTS)]
+        tenants = [row["tenant_id"] for row in await raw.fetch(TENANTS)]
     finally:
         await raw.close()
     return mark, at, tenants

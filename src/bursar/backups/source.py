@@ -39,6 +39,8 @@ select
 _WRITE_MARK = "update backup_canary set number = number + 1, at = clock_timestamp() returning number, at"
 _NAME_POINT = "select pg_create_restore_point($1)::text"
 _MARK = "select number, at from backup_canary"
+_IS_SUPERUSER = "select rolsuper from pg_roles where rolname = current_user"
+_BE_LOGICAL = "update backup_standing set is_logical = $1 where is_logical <> $1"
 
 _RECEIVED = """
 select write_lsn::text from pg_stat_replication where application_name = $1 order by write_lsn desc nulls last limit 1
@@ -67,7 +69,7 @@ _BACKED_UP = "update backup_standing set backed_up_at = $1"
 _FAILED = "update backup_standing set failure = $1, failed_at = clock_timestamp()"
 _WELL = "update backup_standing set failure = null, failed_at = null where failure is not null"
 _STANDING = """
-select is_wanted, log_kept_at, log_proven_at, backed_up_at, failure, failed_at from backup_standing
+select is_wanted, log_kept_at, log_proven_at, backed_up_at, failure, failed_at, is_logical from backup_standing
 """
 
 _LIST = """
@@ -117,6 +119,7 @@ class Standing:
     backed_up_at: datetime | None
     failure: str | None
     failed_at: datetime | None
+    is_logical: bool
 
 
 class Connection:
@@ -133,6 +136,17 @@ class Connection:
         row = await self._raw.fetchrow(_WRITE_MARK)
         at = await self._raw.fetchval(_NAME_POINT, point_name(row["number"]))
         return Mark(row["number"], row["at"], timeline, lsn_of(at))
+
+    async def touch_mark(self) -> None:
+        """Write a row, to be found again with its time in what is dumped after it."""
+        await self._raw.fetchrow(_WRITE_MARK)
+
+    async def is_superuser(self) -> bool:
+        return bool(await self._raw.fetchval(_IS_SUPERUSER))
+
+    async def be_logical(self, *, is_logical: bool) -> None:
+        """Write down whether what is kept are logical backups, which have no log beside them."""
+        await self._raw.execute(_BE_LOGICAL, is_logical)
 
     async def mark(self) -> tuple[int, datetime]:
         """Return number and time of the newest mark that the database has."""

@@ -151,7 +151,7 @@ class Stream:
                     beside.result()
                     beside = None
                     if drilling is None and self._manner.drills:
-                        drilling = asyncio.create_task(self._drill_forever(self._manner.drills))
+                        drilling = asyncio.create_task(drill_forever(self._place.url, self._manner.drills))
                 if drilling and drilling.done():
                     drilling.result()
                 if beside is None and time.monotonic() - looked_at >= LOOK_EVERY_S:
@@ -257,16 +257,6 @@ class Stream:
                 log.warning("backup.failed", code=refusal.code, detail=refusal.message)
                 await connection.failed(refusal.message)
 
-    async def _drill_forever(self, drills: Drills) -> None:
-        await clear_leftovers(self._place.url, drills.scratch)
-        while True:
-            async with connected(self._place.url) as connection:
-                backed_up_at = (await connection.standing()).backed_up_at
-                newest = await connection.newest_drill()
-            if backed_up_at and is_due(newest, drills.every):
-                await _drill(drills)
-            await asyncio.sleep(LOOK_EVERY_S)
-
     async def _do_due(self, connection: Connection, source: Source) -> None:
         vault = self._place.vault
         now = (await connection.source()).now
@@ -299,6 +289,18 @@ class Stream:
             application=APPLICATION,
         )
         return start(call)
+
+
+async def drill_forever(url: str, drills: Drills) -> None:
+    """Drill whenever it is due, once there is a backup; first remove what a killed drill has left."""
+    await clear_leftovers(url, drills.scratch)
+    while True:
+        async with connected(url) as connection:
+            backed_up_at = (await connection.standing()).backed_up_at
+            newest = await connection.newest_drill()
+        if backed_up_at and is_due(newest, drills.every):
+            await _drill(drills)
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 def is_due(newest: tuple[str, float] | None, every: timedelta) -> bool:

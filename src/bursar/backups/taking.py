@@ -42,22 +42,33 @@ class BackupFailed(Unavailable):
 Count = Callable[[str], Awaitable[dict[str, Any]]]
 """Counts in a database, by its superuser's address, what must be found again in one that is restored from it."""
 
+CountIn = Callable[[Any], Awaitable[dict[str, Any]]]
+"""Counts the same within an open transaction."""
 
-async def count_nothing(url: str) -> dict[str, Any]:
+
+async def count_nothing(_: Any) -> dict[str, Any]:
     """Count nothing."""
-    del url
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a backup is made of. url: the superuser's. secret_key: kept with it, without which secrets in the database are lost."""
+    """What a backup is made of. url: the superuser's. secret_key: kept with it, without which secrets in the database are lost.
+
+    dump_url: of the role that dumps, for logical backups; empty: as `url`, which then is the owner's.
+    """
 
     url: str
     tools: Tools
     vault: Vault
     secret_key: str
     count: Count = count_nothing
+    dump_url: str = ""
+    count_in: CountIn = count_nothing
+
+    @property
+    def reading_url(self) -> str:
+        return self.dump_url or self.url
 
 
 async def take(place: Place, kind: Kind) -> Backup:
@@ -68,6 +79,7 @@ async def take(place: Place, kind: Kind) -> Backup:
     async with connected(place.url) as connection, connection.alone():
         source = await connection.source()
         await connection.summarise(source.number)
+        await connection.be_logical(is_logical=False)
         await asyncio.to_thread(place.vault.belongs_to, source.system, may_claim=True)
         await asyncio.to_thread(strike_unfinished, place.vault)
         parent = await asyncio.to_thread(_parent, place.vault, source) if kind == "incremental" else None
@@ -154,25 +166,26 @@ def _base(place: Place, name: str, parent: Backup | None) -> Iterator[bytes]:
             url=place.url,
             application="bursar_base_backup",
         )
-        yield from _output(call, Path(scratch) / "said")
+        hint = "See bursar doctor, and PostgreSQL's log."
+        yield from program_output(call, Path(scratch) / "said", program="pg_basebackup", hint=hint)
 
 
-def _output(call: Call, said: Path) -> Iterator[bytes]:
+def program_output(call: Call, said: Path, *, program: str, hint: str) -> Iterator[bytes]:
     """Give what a program writes. Raises BackupFailed when it fails, before the last piece is taken for the end."""
     with said.open("w+b") as complaints:
-        program = start(call, output=subprocess.PIPE, complaints=complaints)
-        assert program.stdout is not None
+        running = start(call, output=subprocess.PIPE, complaints=complaints)
+        assert running.stdout is not None
         try:
-            yield from iter(lambda: program.stdout.read(_PIECE), b"")  # type: ignore[union-attr]
-            code = program.wait()
+            yield from iter(lambda: running.stdout.read(_PIECE), b"")  # type: ignore[union-attr]
+            code = running.wait()
         finally:
-            program.kill()
-            program.wait()
-            program.stdout.close()
+            running.kill()
+            running.wait()
+            running.stdout.close()
         if code:
             complaints.seek(0)
             text = complaints.read(4000).decode(errors="replace").strip()
-            raise BackupFailed(f"pg_basebackup failed: {text}", hint="See bursar doctor, and PostgreSQL's log.")
+            raise BackupFailed(f"{program} failed: {text}", hint=hint)
 
 
 Tell = Callable[[str], None]

@@ -13,12 +13,16 @@ _RUN_S: Final = 6 * 3600
 
 
 def start(
-    call: Call, *, output: int | None = None, complaints: IO[bytes] | int | None = None
+    call: Call,
+    *,
+    given: int = subprocess.DEVNULL,
+    output: int | None = None,
+    complaints: IO[bytes] | int | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a program. It ends with the thread that starts it."""
+    """Start a program. It ends with the thread that starts it. given: what it reads."""
     return subprocess.Popen(  # noqa: S603 - PostgreSQL's program, our arguments
         call.arguments,
-        stdin=subprocess.DEVNULL,
+        stdin=given,
         stdout=output,
         stderr=complaints,
         cwd="/",

@@ -34,8 +34,22 @@ class BackupKeyInStore(Invalid):
 def place_of(settings: Settings) -> backups.Place:
     """Return what a backup of an instance is made of. settings: complete, with addresses."""
     return backups.Place(
-        settings.database_admin_url, tools_of(settings), vault_of(settings), settings.secret_key, figures.count
+        settings.database_admin_url,
+        tools_of(settings),
+        vault_of(settings),
+        settings.secret_key,
+        figures.count,
+        settings.backup_database_url,
+        figures.count_in,
     )
+
+
+async def is_logical(settings: Settings) -> bool:
+    """Tell whether backups are logical: where that is wanted, or where files and log are not to be had."""
+    if settings.backup_logical:
+        return True
+    async with backups.connected(settings.database_admin_url) as connection:
+        return not await connection.is_superuser()
 
 
 def tools_of(settings: Settings) -> Tools:
@@ -77,8 +91,10 @@ def scratch_of(settings: Settings) -> Path:
     return settings.data / _SCRATCH
 
 
-def targets_of(settings: Settings) -> backups.Targets:
-    return backups.Targets(rpo_s=settings.drill_rpo_s, rto_s=settings.drill_rto_s)
+def targets_of(settings: Settings, *, logical: bool) -> backups.Targets:
+    """Return what a drill is held against. Of logical backups no more can be asked than their interval, and a quarter."""
+    rpo_s = settings.backup_full_hours * 3600 * backups.BACKUP_SLACK if logical else settings.drill_rpo_s
+    return backups.Targets(rpo_s=rpo_s, rto_s=settings.drill_rto_s)
 
 
 def key_file(settings: Settings) -> Path:

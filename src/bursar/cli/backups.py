@@ -6,22 +6,35 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import asyncpg
 import typer
 
 from bursar import backups
-from bursar.cli.backup_store import keeping_of, key_file, manner_of, place_of, vault_of
+from bursar.cli.backup_store import is_logical, keeping_of, key_file, manner_of, place_of, vault_of
 from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import follow_supervisor
 from bursar.cli.options import Data, Json, answer, tell
 from bursar.cli.supervisor import migrate
-from bursar.kernel.errors import DomainError
+from bursar.kernel.errors import DomainError, Invalid
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Back up: now, list, verify, prune, and the key that seals.")
+
+_CANNOT: Final = (
+    "This is a logical backup: it holds what was committed when it began. There is no log beside it, so no moment between\n"
+    "two backups can be restored, and a disaster costs what was written since the last one: up to {hours} h\n"
+    "(BURSAR_BACKUP_FULL_HOURS) while bursar up or bursar backup run is running. Roles and passwords are not in it."
+)
+
+
+class IncrementalImpossible(Invalid):
+    """Only base backups can be incremental."""
+
+    code = "backup_incremental_impossible"
+
 
 Name = Annotated[str | None, typer.Argument(help="A backup's name from the list; none: the newest.")]
 
@@ -31,15 +44,21 @@ def now(
     data: Data = None,
     *,
     incremental: Annotated[bool, typer.Option(help="Only what changed since the newest one (PostgreSQL 17+).")] = False,
+    logical: Annotated[
+        bool, typer.Option(help="Rows instead of files, by pg_dump; so by itself where files cannot be had.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Take a base backup, read it again and prove it."""
+    """Take a backup, read it again and prove it."""
     vault_of(settings_for(data))  # refuses before a server is started for it
     with instance(data) as settings:
         if settings_for(data).database_url == "":
             asyncio.run(migrate(settings))
-        backup = asyncio.run(backups.take(place_of(settings), "incremental" if incremental else "full"))
-    answer(_told(backup), f"{_line(backup)}\nproven", as_json=as_json)
+        backup = asyncio.run(_taken(settings, incremental=incremental, logical=logical))
+    text = f"{_line(backup)}\nproven"
+    if backup.is_logical:
+        text += f"\n{_CANNOT.format(hours=settings.backup_full_hours)}"
+    answer(_told(backup), text, as_json=as_json)
 
 
 @app.command("list")
@@ -146,9 +165,21 @@ async def _run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await backups.Stream(place_of(settings), manner_of(settings)).run(stopping)
+    way = backups.Rounds if await is_logical(settings) else backups.Stream
+    await way(place_of(settings), manner_of(settings)).run(stopping)
     # A base backup may be under way in a thread that nothing can end. It is not listed, and the next one removes it.
     os._exit(0)
+
+
+async def _taken(settings: Settings, *, incremental: bool, logical: bool) -> backups.Backup:
+    if not (logical or await is_logical(settings)):
+        return await backups.take(place_of(settings), "incremental" if incremental else "full")
+    if incremental:
+        raise IncrementalImpossible(
+            "logical backups are always whole, and base backups cannot be had from this server as this role",
+            hint="Leave --incremental out.",
+        )
+    return await backups.dump(place_of(settings))
 
 
 def _finding(what: str, prove: Callable[[], str]) -> dict[str, Any]:

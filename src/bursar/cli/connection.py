@@ -54,7 +54,7 @@ def _checked(given: dict[str, Any]) -> Settings:
     except ValidationError as error:
         wrong = ", ".join(f"BURSAR_{str(fault['loc'][0]).upper()} ({fault['msg']})" for fault in error.errors())
         raise SettingsInvalid(f"these settings cannot be used: {wrong}", hint="Correct or unset them.") from None
-    for name in ("database_url", "database_direct_url", "database_admin_url"):
+    for name in ("database_url", "database_direct_url", "database_admin_url", "backup_database_url"):
         if (url := getattr(settings, name)) and not _is_address(url):
             raise SettingsInvalid(
                 f"BURSAR_{name.upper()} is no address of a PostgreSQL database",

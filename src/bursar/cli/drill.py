@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 import typer
@@ -33,7 +32,6 @@ _TENANTS_ASKED: Final = 3
 _ASKED: Final = ("/v1/payments?limit=5", "/v1/customers?limit=5", "/v1/subscriptions?limit=5", "/v1/invoices?limit=5")
 _OFFENCES_SHOWN: Final = 3
 _READY_S: Final = 10.0
-_APP_ROLE: Final = "bursar_app"
 
 
 def drill(data: Data = None, *, as_json: Json = False) -> None:
@@ -50,22 +48,23 @@ def drill(data: Data = None, *, as_json: Json = False) -> None:
 
 
 async def _drilled(settings: Settings) -> dict[str, Any]:
-    targets = targets_of(settings)
+    async with backups.connected(settings.database_admin_url) as connection:
+        targets = targets_of(settings, logical=(await connection.standing()).is_logical)
     async with backups.noted(settings.database_admin_url, targets) as notes:
         known = await _known(settings)
         # In this thread, because what it starts ends with the thread that starts it.
-        found = await asyncio.to_thread(_drill, settings, known)
+        found = await asyncio.to_thread(_drill, settings, known, targets)
         state = await notes.end(found)
     return {"drill": str(notes.id), "state": state, "complaint": found.complaint, **asdict(found)}
 
 
-def _drill(settings: Settings, known: backups.Known) -> backups.Drilled:
+def _drill(settings: Settings, known: backups.Known, targets: backups.Targets) -> backups.Drilled:
     return backups.drill(
         vault_of(settings),
         tools_of(settings),
         scratch=scratch_of(settings),
         known=known,
-        targets=targets_of(settings),
+        targets=targets,
         judge=_Judge(settings),
         tell=tell,
     )
@@ -125,7 +124,7 @@ class _Judge:
         return backups.Check("counts", not differing, "; ".join(differing) or as_counted)
 
     async def _verified(self, scene: backups.Scene) -> backups.Check:
-        async with reading(_as_app(scene.url)) as connection, reading(scene.url) as admin:
+        async with reading(scene.app_url) as connection, reading(scene.url) as admin:
             everywhere = await rows_have_tenants(admin)
             verified = await verify_all(connection, standing_kinds=standing_kinds(registry()))
         broken = [f"{one.tenant}: {finding.name}" for one in verified for finding in one.invariants if not finding.ok]
@@ -136,7 +135,7 @@ class _Judge:
 
     def _settings_of(self, scene: backups.Scene) -> Settings:
         """Return the settings of an application that works on a scratch database and tells nobody outside of it."""
-        url = _as_app(scene.url)
+        url = scene.app_url
         return self._settings.model_copy(
             update={
                 "database_url": url,
@@ -174,12 +173,6 @@ async def _keys(settings: Settings) -> list[str]:
     finally:
         await db.close()
     return found
-
-
-def _as_app(url: str) -> str:
-    """Return an address of a scratch server for the role that owns nothing."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{_APP_ROLE}@").geturl()
 
 
 def _text(report: dict[str, Any]) -> str:

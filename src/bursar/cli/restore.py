@@ -8,15 +8,25 @@ import typer
 from bursar import backups
 from bursar.cli.backup_store import tools_of, vault_of
 from bursar.cli.connection import settings_for
+from bursar.cli.elsewhere import load_elsewhere
 from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap, replay_gap
 from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Json, answer, tell
 from bursar.kernel import ids
 from bursar.kernel.postgres import Recovery
+from bursar.kernel.settings import Settings
+
+_ADDRESSES = ("postgresql://", "postgres://")
 
 
 def restore(
-    into: Annotated[Path, typer.Option("--into", help="An empty or new directory; it becomes the instance's --data.")],
+    into: Annotated[
+        str,
+        typer.Option(
+            "--into",
+            help="An empty or new directory; it becomes the instance's --data. Of a logical backup also postgresql://…, an empty database.",
+        ),
+    ],
     to: Annotated[str, typer.Option(help="latest, a backup's name, or a time with its offset (ISO 8601).")] = "latest",
     store: Annotated[str | None, typer.Option(help="Where the backups are (BURSAR_BACKUP_STORE).")] = None,
     key_file: Annotated[Path | None, typer.Option(help="File of the backup keys (BURSAR_BACKUP_KEY_FILE).")] = None,
@@ -35,12 +45,26 @@ def restore(
 ) -> None:
     """Restore the whole database. Everything needed is read and proven first; what is not whole is refused by name."""
     end_orderly()
+    if into.startswith(_ADDRESSES):
+        settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
+        load_elsewhere(settings, url=into, to=to, only_shown=dry_run, gap=gap, as_json=as_json)
+        return
+    _restore_into(
+        Path(into),
+        to,
+        settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None),
+        dry_run=dry_run,
+        gap=gap,
+        as_json=as_json,
+    )
+
+
+def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap: bool, as_json: bool) -> None:
     if gap and not dry_run and (left := gap_of(into)):
         tell(f"{into.absolute()} is restored already; going on with the gap")
         went_on = replay_gap(left)
         answer({"into": str(left.directory), "gap": went_on}, _gap_text(went_on, left.directory), as_json=as_json)
         return
-    settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
     vault = vault_of(settings)
     Recovery(into).refuse_taken()
     planned = backups.plan(vault, to)

@@ -301,6 +301,7 @@ def _backups(seen: Standing, settings: Settings) -> Part:
         "backups",
         degraded=backups.complaint(seen.backups, settings),
         advice=backups.advice(seen.backups),
+        note=backups.caution(seen.backups, settings),
         latency_s=seen.took.get("backups"),
         figures=seen.backups.figures,
     )

@@ -177,6 +177,14 @@ class Settings(BaseSettings):
         default="",
         description="The keys that seal backups, made by `bursar backup key`. Never in the store. Empty: backup.keys under `data`.",
     )
+    backup_logical: bool = Field(
+        default=False,
+        description="Make logical backups (pg_dump) also where base backups could be had. Else only where BURSAR_DATABASE_ADMIN_URL is no superuser.",
+    )
+    backup_database_url: str = Field(
+        default="",
+        description="The login that makes logical backups: it must read every row (bypassrls, pg_read_all_data). Empty: BURSAR_DATABASE_ADMIN_URL.",
+    )
     backup_mark_s: float = Field(
         default=2.0,
         ge=0.5,

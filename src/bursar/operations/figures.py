@@ -49,11 +49,19 @@ async def count(url: str, *, until: datetime | None = None) -> dict[str, Any]:
     """
     connection = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
     try:
-        cut = until or await _cut(connection)
-        rows = {row["name"]: row["rows"] for row in await connection.fetch(_ROWS, cut)}
-        money = {row["currency"]: dict(row) for row in await connection.fetch(_MONEY, cut)}
+        return await _counted(connection, until or await _cut(connection))
     finally:
         await connection.close(timeout=5)
+
+
+async def count_in(tx: Any) -> dict[str, Any]:
+    """Count what an open transaction sees, which is one instant and will be restored as it is."""
+    return await _counted(tx, await tx.fetchval(_NOW))
+
+
+async def _counted(connection: Any, cut: datetime) -> dict[str, Any]:
+    rows = {row["name"]: row["rows"] for row in await connection.fetch(_ROWS, cut)}
+    money = {row["currency"]: dict(row) for row in await connection.fetch(_MONEY, cut)}
     return {"until": cut.isoformat(), "rows": rows, "money": money}
 
 

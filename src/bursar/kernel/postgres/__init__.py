@@ -13,9 +13,11 @@ from bursar.kernel.postgres.binaries import Binaries, BinariesMissing, wheel_bin
 from bursar.kernel.postgres.cluster import Cluster, DataMissing, ServerFailed, VersionDiffers
 from bursar.kernel.postgres.place import NoPlace
 from bursar.kernel.postgres.recovering import DirectoryTaken, Recovery
+from bursar.kernel.postgres.state import APP_ROLE
 from bursar.kernel.postgres.tools import Tools
 
 __all__ = [
+    "APP_ROLE",
     "Binaries",
     "BinariesMissing",
     "Cluster",

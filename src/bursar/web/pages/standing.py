@@ -64,6 +64,7 @@ async def backups_and_drills(request: Request) -> Response:
         ages=ages,
         complaint=complaint,
         advice=backups.advice(ages),
+        caution=backups.caution(ages, resources.settings),
         listed=listed,
         drills=drills,
         drill_hours=resources.settings.drill_hours,

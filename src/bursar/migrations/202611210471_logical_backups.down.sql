@@ -1,0 +1,1 @@
+alter table backup_standing drop column is_logical;
