@@ -85,7 +85,8 @@ async def play_calmly(db, url: str, history: History) -> Stage:
 
 @asynccontextmanager
 async def connected(url: str):
-    connection = await asyncpg.connect(url)
+    # The statements of a fingerprint and of the invariants are more than the hundred that are kept otherwise.
+    connection = await asyncpg.connect(url, statement_cache_size=1000)
     try:
         yield connection
     finally:
