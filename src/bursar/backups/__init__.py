@@ -18,6 +18,7 @@ from bursar.backups.drills import DrillReport, DrillUnderWay, Listed, drills, li
 from bursar.backups.due import Rhythm
 from bursar.backups.dumping import BackupRoleBound, dump
 from bursar.backups.envelope import BackupDamaged
+from bursar.backups.files import SealedFileMissing, is_sealed, open_sealed, seal_file
 from bursar.backups.health import BACKUP_SLACK, Ages, advice, ages, caution, complaint
 from bursar.backups.keys import (
     BackupKeyExists,
@@ -29,6 +30,7 @@ from bursar.backups.keys import (
     read_keyring,
 )
 from bursar.backups.loading import DatabaseTaken, Loaded, RestoreIncomplete, load_into_url
+from bursar.backups.looking import look_into
 from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
@@ -88,6 +90,7 @@ __all__ = [
     "Rhythm",
     "Rounds",
     "Scene",
+    "SealedFileMissing",
     "Store",
     "Stream",
     "Targets",
@@ -101,10 +104,13 @@ __all__ = [
     "drill",
     "drills",
     "dump",
+    "is_sealed",
     "list_backups",
     "listed",
     "load_into_url",
+    "look_into",
     "noted",
+    "open_sealed",
     "plan",
     "prove",
     "prove_backup",
@@ -112,5 +118,6 @@ __all__ = [
     "prune",
     "read_keyring",
     "restore",
+    "seal_file",
     "take",
 ]

@@ -127,7 +127,7 @@ def drill(
         planned = plan(vault, LATEST)
         seen.backup, seen.point = planned.newest.id, planned.point
         seen.rto_target_s = targets.rto_of(sum(one.plain_bytes for one in planned.chain))
-        _refuse_without_room(planned, scratch)
+        refuse_without_room(planned, scratch, "a drill")
 
         async def look(url: str, app_url: str, secret_key: str) -> None:
             scene = Scene(url, app_url, secret_key, planned.newest)
@@ -152,7 +152,7 @@ def drill(
     return seen.drilled()
 
 
-def _refuse_without_room(planned: Plan, scratch: Path) -> None:
+def refuse_without_room(planned: Plan, scratch: Path, what: str) -> None:
     """The living database may be on the same disk, and must not pay for a drill with its own end. Raises: DrillWithoutRoom."""
     place = next(path for path in (scratch, *scratch.parents) if path.exists())
     free = shutil.disk_usage(place).free
@@ -161,8 +161,8 @@ def _refuse_without_room(planned: Plan, scratch: Path) -> None:
     needed = files + together + len(planned.pieces) * planned.newest.segment_bytes + _RESERVE_BYTES
     if free < needed:
         raise DrillWithoutRoom(
-            f"there is no room for a drill in {place}: {needed / _GB:.1f} GB are needed with a reserve, {free / _GB:.1f} GB are free",
-            hint="Make room, or set BURSAR_DRILL_HOURS=0 and drill on another machine with the store and the key.",
+            f"there is no room for {what} in {place}: {needed / _GB:.1f} GB are needed with a reserve, {free / _GB:.1f} GB are free",
+            hint="Make room, or do it on another machine with the store and the key; for drills with BURSAR_DRILL_HOURS=0 here.",
         )
 
 

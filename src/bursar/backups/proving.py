@@ -18,7 +18,7 @@ _MANIFEST_BYTES_MAX = 512 * 1024 * 1024
 _PIECE = 1024 * 1024
 
 
-class _Flow(io.RawIOBase):
+class Flow(io.RawIOBase):
     """Pieces, read like a file."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -50,7 +50,7 @@ class Entry:
 
 def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
     """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
-    flow = io.BufferedReader(_Flow(pieces), _PIECE)
+    flow = io.BufferedReader(Flow(pieces), _PIECE)
     try:
         with tarfile.open(fileobj=flow, mode="r|") as archive:
             for member in archive:

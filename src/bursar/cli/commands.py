@@ -16,7 +16,7 @@ COMMANDS = {
     "migrate": Command("schema", "bring the database to this version's schema"),
     "serve": Command("server", "run one API process"),
     "worker": Command("workers", "run one worker process"),
-    "tenant": Command("tenants", "add and list tenants"),
+    "tenant": Command("tenants", "add and list tenants, export and import one"),
     "key": Command("keys", "add, list, rotate and revoke API keys"),
     "issuer": Command("issuers", "add, list and remove the identity providers whose tokens are accepted"),
     "user": Command("users", "invite people of a business, give them roles, let them in again"),

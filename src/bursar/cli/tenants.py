@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
+from bursar.cli import archives
 from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
 from bursar.cli.options import Data, Json, answer
 from bursar.kernel import ids, tenancy, zones
 from bursar.kernel.db import Database
 
-app = typer.Typer(no_args_is_help=True, help="Add and list tenants, and say where they are.")
+app = typer.Typer(no_args_is_help=True, help="Add and list tenants, say where they are, carry one elsewhere.")
+app.command()(archives.export)
+app.command("import")(archives.import_)
 
 
 @app.command()

@@ -50,15 +50,20 @@ async def fingerprint(connection: Transaction, tenant_id: UUID) -> Fingerprint:
 
     connection: of its own, outside any transaction (`snapshots.reading`). Raises TenantUnknown.
     """
-    tables: dict[str, TableDigest] = {}
     async with snapshot(connection, tenant_id) as tx:
-        for name in LINES:
-            digest, rows = hashlib.sha256(), 0
-            async for line in _lines(tx, tenant_id, name):
-                digest.update(line.encode())
-                digest.update(b"\n")
-                rows += 1
-            tables[name] = TableDigest(rows, digest.hexdigest())
+        return await fingerprint_within(tx, tenant_id)
+
+
+async def fingerprint_within(tx: Transaction, tenant_id: UUID) -> Fingerprint:
+    """Return the fingerprint of a tenant as a transaction sees it. tx: the tenant's."""
+    tables: dict[str, TableDigest] = {}
+    for name in LINES:
+        digest, rows = hashlib.sha256(), 0
+        async for line in _lines(tx, tenant_id, name):
+            digest.update(line.encode())
+            digest.update(b"\n")
+            rows += 1
+        tables[name] = TableDigest(rows, digest.hexdigest())
     whole = "\n".join(f"{name} {digest.rows} {digest.sha256}" for name, digest in sorted(tables.items()))
     return Fingerprint("sha256:" + hashlib.sha256(whole.encode()).hexdigest(), tables)
 

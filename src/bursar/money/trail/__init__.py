@@ -13,7 +13,7 @@ Invariants:
 from bursar.money.trail.checking import Checked, Fault, check_chain
 from bursar.money.trail.exporting import export_lines
 from bursar.money.trail.queries import AuditRecord, AuditRecordNotFound, audit_record, audit_records
-from bursar.money.trail.sealing import continue_numbering, seal_all, seal_tenant
+from bursar.money.trail.sealing import continue_from, continue_numbering, seal_all, seal_tenant
 
 __all__ = [
     "AuditRecord",
@@ -23,6 +23,7 @@ __all__ = [
     "audit_record",
     "audit_records",
     "check_chain",
+    "continue_from",
     "continue_numbering",
     "export_lines",
     "seal_all",

@@ -56,6 +56,9 @@ _NUMBERED = """select audit_position(pg_snapshot_xmax(pg_current_snapshot())) as
     (select a.written_in + 1 from audit_record a where a.tenant_id = t.tenant_id order by a.written_in desc limit 1))), 0)
     as reached
 from tenant t"""
+_PLACE = (
+    """select audit_position(pg_snapshot_xmax(pg_current_snapshot())) as newest, audit_position('0'::xid8) as added"""
+)
 _IS_ENGINE = "select pg_has_role(current_user, 'bursar_engine', 'member')"
 _ADD = """create or replace function audit_position(transaction xid8) returns bigint language sql immutable parallel safe
   as 'select $1::text::bigint + {}'"""
@@ -187,4 +190,21 @@ async def continue_numbering(connection: Transaction) -> int:
         return 0
     added: int = place["reached"] - place["newest"] + place["added"]
     await connection.execute(_ADD.format(added))
+    return added
+
+
+async def continue_from(connection: Transaction, reached: int) -> int:
+    """Let the order of writing here go on after a trail that comes from elsewhere; return what is added.
+
+    connection: outside any transaction; of the role that owns the tables, where anything has to be added. Writers wait
+    for the moment that it takes: a record that was numbered in the old way and is not committed yet would come before
+    the new horizon.
+    """
+    if (await connection.fetchrow(_PLACE))["newest"] >= reached:
+        return 0
+    async with connection.transaction():
+        await connection.execute("lock table audit_record in share row exclusive mode")
+        place = await connection.fetchrow(_PLACE)
+        added: int = max(reached - place["newest"], 0) + place["added"]
+        await connection.execute(_ADD.format(added))
     return added

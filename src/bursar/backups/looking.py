@@ -1,0 +1,45 @@
+"""Looking into a backup: restored into a scratch server as a drill does, handed to whoever wants to look, and removed."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bursar.backups.drilling import refuse_without_room
+from bursar.backups.planning import Plan
+from bursar.backups.restoring import Restored, restore
+from bursar.backups.taking import Tell
+from bursar.backups.vault import Vault
+from bursar.kernel.files import lock
+from bursar.kernel.postgres import Recovery, Tools
+
+Found = TypeVar("Found")
+
+
+def look_into(
+    vault: Vault,
+    planned: Plan,
+    *,
+    scratch: Path,
+    tools: Tools,
+    tell: Tell,
+    look: Callable[[str, str], Awaitable[Found]],
+) -> tuple[Found, Restored]:
+    """Restore, let somebody look, remove. scratch: a directory for this alone, gone afterwards, whatever happens.
+
+    look: gets the address of the scratch server's superuser and the key of its installation. What a killed process left is removed first.
+    Raises: Locked while somebody else looks, DrillWithoutRoom, and what `restore` and `look` raise.
+    """
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    with lock(scratch.with_name(f"{scratch.name}.lock"), holder="a look into a backup"):
+        Recovery.clear(scratch)
+        refuse_without_room(planned, scratch, "a look into a backup")
+        found: list[Found] = []
+
+        async def looking(url: str, secret_key: str) -> None:
+            found.append(await look(url, secret_key))
+
+        try:
+            restored = restore(vault, planned, into=scratch, tools=tools, tell=tell, look=looking)
+        finally:
+            Recovery.clear(scratch)
+    return found[0], restored
