@@ -358,6 +358,7 @@ async def test_a_person_has_one_timeline_of_bookings_and_of_payments_at_several_
         ("payment", "stripe", 2000),
         ("refund", "stripe", 500),
         ("payment", "manual", 6000),
+        ("credits", None, None),
     }
     assert [e["at"] for e in told["data"]] == sorted((e["at"] for e in told["data"]), reverse=True)
     assert {e["gateway_ref"] for e in told["data"]} == {None, "pi_1", "re_1", "c1"}

@@ -4,6 +4,7 @@ import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -123,6 +124,38 @@ async def test_a_full_class_takes_nobody_but_with_a_reason_and_lets_others_wait_
     assert "her birthday" in page
     assert page.index("d@example.org") < page.index("e@example.org")
     assert len(await desk.bookings(desk.later)) == 4
+
+
+async def test_what_happened_to_a_customer_stands_in_one_list_whose_pages_neither_repeat_nor_skip(desk: Desk):
+    person = await desk.ask("POST", "/v1/customers", {"email": "ann@example.org", "name": "Ann <i>"})
+    gift = {"customer": person["id"], "pool": "classes", "amount": 3, "reason": "gift"}
+    await desk.ask("POST", "/v1/credit-adjustments", gift)
+    for act in ("cancel", "cancel", "check-in"):
+        await desk.give("ann@example.org", of=desk.soon)
+        booking = next(each for each in await desk.bookings() if each["status"] == "booked")
+        await desk.visitor.post(f"/bookings/{booking['id']}/{act}", {"who": "business"})
+    path = f"/v1/customers/{person['id']}/history"
+
+    whole = await desk.ask("GET", path)
+    walked, page = [], await desk.ask("GET", f"{path}?limit=2")
+    while page["next"]:
+        walked += page["data"]
+        page = await desk.ask("GET", f"{path}?limit=2&before={quote(page['next'])}")
+    walked += page["data"]
+    own = await desk.visitor.page(f"/customers/{person['id']}")
+    told = await desk.visitor.page(f"/customers/{person['id']}/timeline")
+    wrong = await desk.visitor.get(f"/customers/{person['id']}/timeline?before=yesterday")
+
+    kinds = [each["kind"] for each in whole["data"]]
+    assert sorted(kinds) == sorted(["credits", *["booking"] * 3, *["cancellation"] * 2, "attendance"])
+    assert kinds[0] == "attendance"
+    assert whole["data"][-1]["credits"] == 3
+    assert walked == whole["data"]
+    assert whole["next"] is None
+    for text in (own, told):
+        assert Markup(text).crossed == []
+        assert (text.count("Flow &lt;b&gt;"), text.count("<b>+3</b>")) >= (6, 1)
+    assert wrong.status_code == 422
 
 
 async def test_what_is_requested_is_confirmed_or_declined_at_the_desk_once(desk: Desk):

@@ -5,15 +5,18 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from bursar.apps.booking.services.history import AHEAD, history
 from bursar.kernel import ids
 from bursar.kernel.auth import needs, signed_in
 from bursar.kernel.errors import NotFound
-from bursar.web.pages.paging import Before, before
+from bursar.kernel.zones import time_zone_of
+from bursar.web.pages.paging import ROWS, Before, before
 from bursar.web.pages.reads.books import balances, transactions
 from bursar.web.pages.reads.catalogue import catalogue
 from bursar.web.pages.reads.checks import checks
 from bursar.web.pages.reads.customer import customer
 from bursar.web.pages.reads.customers import customers
+from bursar.web.pages.reads.front_desk import names_of
 from bursar.web.pages.reads.payment import payment
 from bursar.web.pages.reads.payments import STATUSES, payments
 from bursar.web.pages.reads.search import QUERY_MAX, search
@@ -28,6 +31,8 @@ _NEEDED = {
     "subscriptions": "subscriptions:read",
 }
 """What the pages need that a search may lead to."""
+_TOLD = 12
+"""How much of the timeline stands on a customer's own page."""
 
 router = APIRouter(route_class=PageRoute)
 
@@ -78,7 +83,43 @@ async def customer_page(visit: Visiting, customer_ref: str, before_id: Before = 
         )
         if found is None:
             raise CustomerNotFound("There is no customer of this id here.", hint="Check the id, or search for it.")
-        return page.answer("customer.html", customer=found)
+        told = await history(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            customer_id=customer_id,
+            until=visit.now + AHEAD,
+            limit=_TOLD,
+        )
+        return page.answer(
+            "customer.html", customer=found, told=told, zone=await time_zone_of(page.tx, tenant_id=visit.tenant_id)
+        )
+
+
+@router.get("/customers/{customer_ref}/timeline")
+@needs("customers:read")
+async def timeline_page(
+    visit: Visiting, customer_ref: str, before_id: Annotated[str, Query(alias="before", max_length=100)] = ""
+) -> Response:
+    """Show what a person paid, booked and came to, and which credits moved, the latest first."""
+    customer_id = ids.parse(ids.CUSTOMER, customer_ref)
+    async with visit.open() as page:
+        told = await history(
+            page.tx,
+            tenant_id=visit.tenant_id,
+            customer_id=customer_id,
+            until=visit.now + AHEAD,
+            limit=ROWS,
+            before=before_id or None,
+        )
+        names = await names_of(page.tx, tenant_id=visit.tenant_id, customers=[customer_id])
+        return page.answer(
+            "customer_timeline.html",
+            id=customer_ref,
+            name=names.get(customer_ref, customer_ref),
+            told=told,
+            zone=await time_zone_of(page.tx, tenant_id=visit.tenant_id),
+            is_newest=not before_id,
+        )
 
 
 @router.get("/payments")

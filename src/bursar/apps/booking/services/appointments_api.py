@@ -1,6 +1,5 @@
 """Routes of appointments. An appointment is a booking: it is cancelled and checked in at `/v1/bookings/{booking}/…`."""
 
-from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
@@ -11,7 +10,7 @@ from bursar.apps.booking.services import appointment_queries as queries
 from bursar.apps.booking.services import appointments, moving
 from bursar.apps.booking.services.appointment_queries import Appointment, AppointmentId, StaffDay, Status
 from bursar.apps.booking.services.appointments import NewAppointment
-from bursar.apps.booking.services.history import History, history
+from bursar.apps.booking.services.history import AHEAD, History, history
 from bursar.apps.booking.services.queries import ServiceId, StaffId, TierId, VenueId
 from bursar.kernel import ids
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
@@ -26,7 +25,6 @@ READING: Final = "bookings:read"
 WRITING: Final = "bookings:write"
 OVERRIDING: Final = "bookings:override"
 
-_AHEAD: Final = timedelta(days=366)
 """A gateway may date things by a clock that is ahead."""
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["services"])
@@ -78,7 +76,10 @@ class AppointmentFilters(PageFilters):
 
 class HistoryFilters(Filters):
     limit: int = Field(default=50, ge=1, le=200)
-    until: Instant | None = Field(default=None, description="What happened before it; for the next page the last `at`.")
+    until: Instant | None = Field(default=None, description="What happened before it.")
+    before: str | None = Field(
+        default=None, max_length=100, description="`next` of the page before: what happened earlier."
+    )
 
 
 class DayFilter(Filters):
@@ -224,12 +225,13 @@ async def get_staff_day(
 async def get_history(
     caller: CallerOf, customer: Annotated[CustomerId, Path()], asked: Annotated[HistoryFilters, Query()]
 ) -> History:
-    """Show what a person paid, was paid back and booked, at every gateway, in one timeline."""
+    """Show what a person paid, was paid back, booked and came to, and which credits moved, in one timeline, at every gateway."""
     async with caller.transaction() as tx:
         return await history(
             tx,
             tenant_id=caller.tenant_id,
             customer_id=customer,
-            until=asked.until or caller.now() + _AHEAD,
+            until=asked.until or caller.now() + AHEAD,
+            before=asked.before,
             limit=asked.limit,
         )
