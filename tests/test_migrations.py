@@ -131,6 +131,16 @@ async def test_schema_that_lacks_migrations_is_not_current(empty_url, history):
     await connection.close()
 
 
+async def test_health_does_not_read_the_files_at_each_look(admin_url, monkeypatch):
+    connection = await asyncpg.connect(admin_url)
+    await migrations.require_current(connection)
+
+    monkeypatch.setattr(migrations, "migrations_in", None)
+    await migrations.require_current(connection)
+
+    await connection.close()
+
+
 async def test_a_login_role_of_an_external_database_may_act_as_both_roles(empty_url, history):
     login = await asyncpg.connect(empty_url)
     await login.execute("drop role if exists alice; create role alice login")

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return _sha256(self.text)
 
     @property
     def is_one_transaction(self) -> bool:
@@ -106,6 +107,11 @@ class Migration:
 
     def __str__(self) -> str:
         return f"{self.version}_{self.name}"
+
+
+@cache
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +179,13 @@ async def undo(admin_url: str, *, to: str, directory: Path = DIRECTORY, wait_s: 
 async def pending(connection: Any, *, directory: Path = DIRECTORY) -> list[Migration]:
     """Return what is still to be applied. Raises: SchemaNewer, MigrationChanged."""
     rows = await connection.fetch(_APPLIED) if await connection.fetchval(_HAS_TABLE) else []
-    return _pending(migrations_in(directory), rows)
+    return _pending(_shipped() if directory == DIRECTORY else migrations_in(directory), rows)
+
+
+@cache
+def _shipped() -> tuple[Migration, ...]:
+    """Return the migrations that this process came with. Health asks every few seconds; they do not change while it runs."""
+    return migrations_in()
 
 
 @asynccontextmanager
