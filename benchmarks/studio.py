@@ -9,7 +9,7 @@ from uuid import UUID
 
 from benchmarks.figures import Budget, Result, Scale, percentile
 from benchmarks.ground import Ground, Process, ground
-from benchmarks.studio_rows import statements
+from benchmarks.studio_rows import LAY_ASIDE, TAKE_UP, statements
 from bursar.kernel import ids, tenancy
 from bursar.kernel.listing import cursor
 
@@ -40,10 +40,10 @@ def measure(scale: Scale) -> Result:
     runs = []
     with ground() as here:
         size = {"classes": classes, "first": "2026-09-20" if scale.quick else "2025-01-01"}
-        here.admin(statements(tenant_id=here.tenant_id, account_id=here.account_id, **size))  # type: ignore[arg-type]
-        for tenant_id in asyncio.run(_neighbours(here, others)):
+        here.admin(LAY_ASIDE)
+        for tenant_id in (here.tenant_id, *asyncio.run(_neighbours(here, others))):
             here.admin(statements(tenant_id=tenant_id, account_id=here.account_id, **size))  # type: ignore[arg-type]
-        here.admin("vacuum analyze", "checkpoint")
+        here.admin(TAKE_UP, "vacuum analyze", "checkpoint")
         total = float(here.program("psql", "-qXtAc", "select count(*) from booking"))
         with here.api(BURSAR_RATE_KEY_GENERAL="10000000") as api:
             _timed(here, api, ["/v1/bookings?limit=50"] * 20)

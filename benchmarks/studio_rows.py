@@ -25,8 +25,9 @@ insert into class_instance (tenant_id, id, venue_id, staff_id, title, category, 
     starts_at, ends_at, is_published, capacity, booked, waited)
   select '{tenant}', md5('{tenant}k' || c.n)::uuid, c.venue, c.staff, 'Class ' || c.n % 12, 'yoga', 1, '{{classes}}', c.day,
     (c.at at time zone 'Europe/Berlin')::time, 'Europe/Berlin', c.at, c.at + interval '1 hour', true, {seats} + 2,
-    (select count(*) from made m where m.n = c.n and m.status in ('booked', 'attended', 'no_show')), 0
-  from class_made c;
+    coalesce(m.booked, 0), 0
+  from class_made c
+  left join (select n, count(*) as booked from made where status in ('booked', 'attended', 'no_show') group by n) as m on m.n = c.n;
 insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_id, status, starts_at, ends_at, local_date, source, paid_with,
     credit_cost, terms, snapshot, cancel_by, booked_by, created_at)
   select '{tenant}', (lpad(to_hex(ms), 12, '0') || '7' || substr(h, 1, 3) || '8' || substr(h, 4, 15))::uuid,
@@ -36,6 +37,25 @@ insert into booking (tenant_id, id, number, customer_id, kind, class_id, venue_i
     '{{}}', '{{"title": "Class", "venue": "Venue", "staff": null, "time_zone": "Europe/Berlin"}}', at - interval '12 hours', 'benchmark', to_timestamp(ms / 1000.0)
   from made order by ms, k;
 drop table class_made, made;
+"""
+
+
+LAY_ASIDE = """
+create table laid_aside as
+  select i.indexdef, i.indexname from pg_indexes i
+  where i.tablename in ('booking', 'class_instance') and not exists (select from pg_constraint c where c.conname = i.indexname);
+do $$ declare each record; begin
+  for each in select indexname from laid_aside loop execute 'drop index ' || quote_ident(each.indexname); end loop;
+end $$
+"""
+"""Take the indexes of bookings and classes away while millions of rows are filled in; they are made afterwards, each in one pass."""
+
+TAKE_UP = """
+do $$ declare each record; begin
+  set local maintenance_work_mem = '1GB';
+  for each in select indexdef from laid_aside loop execute each.indexdef; end loop;
+end $$;
+drop table laid_aside
 """
 
 
