@@ -8,11 +8,14 @@ import uvloop
 from bursar.bootstrap import registry
 from bursar.cli.options import Json, answer, tell
 from bursar.kernel.errors import Invalid
-from bursar.operations.simulate import CONTROLS, Options
+from bursar.operations import rehearsal
+from bursar.operations.simulate import CONTROLS as OF_TRADE
+from bursar.operations.simulate import Options
 from bursar.operations.simulate import simulate as run
 from bursar.operations.simulate.machinery import Commands
 
 _EVENTS_PER_KILL = 100
+CONTROLS = (*OF_TRADE, *rehearsal.CONTROLS)
 
 
 class ControlUnknown(Invalid):
@@ -27,6 +30,9 @@ def simulate(  # noqa: PLR0917 - options of a command
     kills: Annotated[
         int | None, typer.Option("--kills", help="How many faults. Default: one per 100 events.", min=0, max=500)
     ] = None,
+    acts: Annotated[
+        int, typer.Option("--acts", help="How many things happen in the rehearsed studio.", min=0, max=100_000)
+    ] = 300,
     connections: Annotated[int, typer.Option("--connections", help="How many at once.", min=1, max=256)] = 16,
     workers: Annotated[int, typer.Option("--workers", help="Worker processes.", min=1, max=16)] = 2,
     control: Annotated[
@@ -43,12 +49,13 @@ def simulate(  # noqa: PLR0917 - options of a command
         seed=seed,
         events=events,
         kills=max(3, events // _EVENTS_PER_KILL) if kills is None else kills,
+        acts=acts,
         connections=connections,
         workers=workers,
         control=control,
         keep=keep,
     )
-    work = ("-m", "bursar.cli.sabotaged", control) if control else ("-m", "bursar", "worker")
+    work = ("-m", "bursar.cli.sabotaged", control) if control in OF_TRADE else ("-m", "bursar", "worker")
     done = uvloop.run(run(options, registry=registry(), commands=Commands(work=work), tell=tell))
     told = done.report()
     answer(told, _text(told), as_json=as_json)
@@ -70,5 +77,15 @@ def _text(told: dict[str, Any]) -> str:
         lines += [f"  {side}: {line}" for side, rows in sides.items() for line in rows]
     for whose, findings in verdict.get("broken", {}).items():
         lines += [f"BROKEN {finding['name']} ({whose}): {finding['offending']}" for finding in findings]
+    lines += _rehearsed(told["rehearsal"]) if told["rehearsal"] else []
     lines.append("everything holds: equal fingerprints, every invariant" if told["ok"] else "NOT ok")
     return "\n".join(lines)
+
+
+def _rehearsed(told: dict[str, Any]) -> list[str]:
+    deaths = ", ".join(f"{count} × {when}" for when, count in sorted(told["deaths"].items())) or "none"
+    lines = [
+        f"studio: {told['steps']} acts, deaths: {deaths}, {told['deliveries'].get('repeats', 0)} reports repeated, trace {told['trace'][:12]}"
+    ]
+    lines += [f"BROKEN {name}: {rows}" for name, rows in told["broken"].items()]
+    return lines + [f"  {line}" for line in told["last"]]

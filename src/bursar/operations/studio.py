@@ -112,12 +112,13 @@ async def open_studio(
     actor: str,
     now: datetime,
     offers: Sequence[Offer] = OFFERS,
+    api_key: str | None = None,
 ) -> Studio:
     """Add a tenant that sells these offers through the sandbox. Raises what refuses a name or a grant."""
     tenant_id, api_key = await tenancy.create_tenant(db, name=name, actor=actor)
     async with db.tenant(tenant_id) as tx:
         account_id, secret = await equip(
-            tx, tenant_id=tenant_id, seal=seal, registry=registry, actor=actor, now=now, offers=offers
+            tx, tenant_id=tenant_id, seal=seal, registry=registry, actor=actor, now=now, offers=offers, api_key=api_key
         )
     return Studio(tenant_id, account_id, api_key, secret)
 
@@ -131,8 +132,12 @@ async def equip(
     actor: str,
     now: datetime,
     offers: Sequence[Offer] = OFFERS,
+    api_key: str | None = None,
 ) -> tuple[UUID, str]:
-    """Give a tenant a sandbox account and a catalogue; return the account and its signing secret."""
+    """Give a tenant a sandbox account and a catalogue; return the account and its signing secret.
+
+    api_key: with which the account could be asked for something.
+    """
     signing_secret = f"whsec_{secrets.token_hex(24)}"
     account = await add_account(
         tx,
@@ -140,7 +145,7 @@ async def equip(
         gateway_name=GATEWAY,
         name="Sandbox",
         signing_secrets=[signing_secret],
-        api_key=None,
+        api_key=api_key,
         tolerance_s=_TOLERANCE_S,
         seal=seal,
         actor=actor,

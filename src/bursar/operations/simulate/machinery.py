@@ -124,24 +124,30 @@ class Machinery:
         return sum(max(0, process.starts - 1) for process in self.processes)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Start everything, keep it alive while the block runs, and end it. Raises what keeps it from starting."""
+    async def database(self) -> AsyncIterator[None]:
+        """Start the server, its schema made, and end it with everything else when the block is over."""
         try:
             await self._in_thread(self.cluster.start)
             login = await migrations.login_of(self.cluster.app_url)
             await migrations.migrate(self.cluster.admin_url, login=login)
-            self.revive()
-            keeper = asyncio.create_task(self._keep_alive())
-            await self._until_ready()
             yield
-            keeper.cancel()
         finally:
-            self._is_ending = True
-            for process in self.processes:
-                await self._in_thread(process.end)
             await self._in_thread(lambda: self.cluster.stop("immediate"))
             self._thread.shutdown()
             self._socket.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start API and workers, keep them alive while the block runs, and end them. Raises what keeps them from starting."""
+        keeper = asyncio.create_task(self._keep_alive())
+        try:
+            await self._until_ready()
+            yield
+        finally:
+            self._is_ending = True
+            keeper.cancel()
+            for process in self.processes:
+                await self._in_thread(process.end)
 
     def revive(self) -> None:
         """Start whatever does not run."""

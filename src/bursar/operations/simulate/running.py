@@ -2,15 +2,16 @@
 
 import asyncio
 import base64
+import contextlib
 import secrets
 import shutil
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,12 @@ from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.kernel.seal import Seal
 from bursar.money.fulfilment import Registry
+from bursar.operations import rehearsal
 from bursar.operations.simulate.faults import attack
 from bursar.operations.simulate.machinery import Commands, Machinery
 from bursar.operations.simulate.network import Network, NotAcknowledged, Tally, deliver_calmly
 from bursar.operations.simulate.planning import Plan, plan_of
-from bursar.operations.simulate.sabotage import CONTROLS, prepare
+from bursar.operations.simulate.sabotage import CONTROLS, Control, prepare
 from bursar.operations.simulate.verdict import Verdict, judge
 from bursar.operations.studio import OFFERS, Studio, open_studio
 from bursar.operations.verify import standing_kinds
@@ -36,14 +38,15 @@ _WAITING = "select count(*) from gateway_event_queue where tenant_id = $1"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """kills: faults of any kind. connections: the gateway's, at once. control: a name of `CONTROLS`, or None.
+    """kills: faults of any kind. acts: of the rehearsed studio; 0: none. connections: the gateway's, at once.
 
-    keep: leave the directory, with every log, behind.
+    control: a name of `CONTROLS` or of the rehearsal's, which is looked for there alone; or None. keep: leave the directory, with every log, behind.
     """
 
     seed: int
     events: int
     kills: int
+    acts: int = 0
     connections: int = 16
     workers: int = 2
     control: str | None = None
@@ -66,12 +69,14 @@ class Simulated:
     restarts: int
     seconds: float
     verdict: Verdict | None
+    rehearsed: rehearsal.Rehearsed | None
     error: str
     directory: Path | None
 
     @property
     def ok(self) -> bool:
-        return self.verdict is not None and self.verdict.ok and not self.error
+        found = [each for each in (self.verdict, self.rehearsed) if each is not None]
+        return bool(found) and all(each.ok for each in found) and not self.error
 
     def report(self) -> dict[str, Any]:
         """Return what `bursar simulate --json` prints."""
@@ -92,6 +97,7 @@ class Simulated:
             "seconds": round(self.seconds, 1),
             "error": self.error or None,
             "verdict": self.verdict.report() if self.verdict else None,
+            "rehearsal": self.rehearsed.report() if self.rehearsed else None,
             "directory": str(self.directory) if self.directory else None,
         }
 
@@ -107,7 +113,7 @@ async def simulate(
     plan = plan_of(
         seed=options.seed, events=options.events, kills=options.kills, prices=[offer.sandbox for offer in OFFERS]
     )
-    directory = Path(tempfile.mkdtemp(prefix="bursar-simulation-"))
+    directory = Path(mkdtemp(prefix="bursar-simulation-"))
 
     def tell_when(text: str) -> None:
         tell(f"{time.monotonic() - began:6.1f} s  {text}")
@@ -128,6 +134,7 @@ async def simulate(
         restarts=run.machinery.restarts,
         seconds=time.monotonic() - began,
         verdict=run.verdict,
+        rehearsed=run.rehearsed,
         error=run.error,
         directory=directory if options.keep else None,
     )
@@ -150,25 +157,33 @@ class _Run:
         self._plan = plan
         self._registry = registry
         self._tell = tell
-        self._control = CONTROLS[options.control] if options.control else None
+        self._control = (CONTROLS | rehearsal.CONTROLS)[options.control] if options.control else None
         self._secret_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         self.machinery = Machinery(
             directory,
             commands=commands,
             workers=options.workers,
             secret_key=self._secret_key,
-            database=self._control.database if self._control else {},
+            database=self._control.database if isinstance(self._control, Control) else {},
         )
         self.tally = Tally()
         self.faults: Counter[str] = Counter()
         self.verdict: Verdict | None = None
+        self.rehearsed: rehearsal.Rehearsed | None = None
         self.error = ""
 
     async def play(self) -> None:
-        async with self.machinery.running():
+        async with self.machinery.database():
             if self._control:
                 self._tell(f"control: {self._control.what}")
-                await prepare(self.machinery.cluster.admin_url, self._control)
+                await prepare(self.machinery.cluster.admin_url, self._control.statements)
+            if self._options.control not in rehearsal.CONTROLS:
+                await self._trade()
+            if self._options.acts:
+                await self._rehearse()
+
+    async def _trade(self) -> None:
+        async with self.machinery.running():
             calm, stormy = await self._open("Calm"), await self._open("Stormy")
             self._tell(f"delivering {len(self._plan.events)} events calmly")
             await deliver_calmly(self._plan, calm, url=self.machinery.url, path=_path(calm))
@@ -189,9 +204,21 @@ class _Run:
                 standing_kinds=standing_kinds(self._registry),
             )
 
+    async def _rehearse(self) -> None:
+        self._tell(f"rehearsing {self._options.acts} acts of a studio")
+        control = rehearsal.CONTROLS.get(self._options.control or "")
+        async with self._database() as db:
+            with rehearsal.broken_by(control):
+                self.rehearsed = await rehearsal.rehearse(
+                    db,
+                    seed=self._options.seed,
+                    acts=self._options.acts,
+                    seal=Seal(self._secret_key),
+                    registry=self._registry,
+                )
+
     async def _open(self, name: str) -> Studio:
-        db = await Database.open(self.machinery.cluster.app_url, size=2)
-        try:
+        async with self._database() as db:
             return await open_studio(
                 db,
                 name=name,
@@ -200,8 +227,6 @@ class _Run:
                 actor=_ACTOR,
                 now=datetime.now(UTC),
             )
-        finally:
-            await db.close()
 
     async def _storm(self, studio: Studio) -> None:
         network = Network(self._plan, studio, url=self.machinery.url, path=_path(studio))
@@ -234,10 +259,14 @@ class _Run:
             await asyncio.sleep(_TICK_S)
 
     async def _waiting(self, tenant_id: UUID) -> int:
+        async with self._database() as db, db.engine() as tx:
+            return int(await tx.fetchval(_WAITING, tenant_id))
+
+    @contextlib.asynccontextmanager
+    async def _database(self) -> AsyncIterator[Database]:
         db = await Database.open(self.machinery.cluster.app_url, size=2)
         try:
-            async with db.engine() as tx:
-                return int(await tx.fetchval(_WAITING, tenant_id))
+            yield db
         finally:
             await db.close()
 

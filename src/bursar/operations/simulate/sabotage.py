@@ -51,11 +51,11 @@ def sabotage(name: str) -> None:
             return
 
 
-async def prepare(admin_url: str, control: Control) -> None:
+async def prepare(admin_url: str, statements: Sequence[str]) -> None:
     """Take away what the database would refuse."""
     connection = await asyncpg.connect(admin_url)
     try:
-        for statement in control.statements:
+        for statement in statements:
             await connection.execute(statement)
     finally:
         await connection.close()
