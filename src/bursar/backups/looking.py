@@ -35,7 +35,7 @@ def look_into(
         refuse_without_room(planned, scratch, "a look into a backup")
         found: list[Found] = []
 
-        async def looking(url: str, secret_key: str) -> None:
+        async def looking(url: str, _: str, secret_key: str) -> None:
             found.append(await look(url, secret_key))
 
         try:
