@@ -21,6 +21,7 @@ from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database, DatabaseUnavailable
 from bursar.kernel.http import Edge, api_headers, correlation_id_of, headers_of, send_problem
 from bursar.kernel.http.addresses import client_address
+from bursar.kernel.http.dispatch import Dispatch
 from bursar.kernel.http.handlers import EXCEPTION_HANDLERS, REFUSALS
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.oidc import Tokens
@@ -130,6 +131,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
     api.state.metrics = metrics
     reference.install(api)
     api.router.routes.extend(_pages())
+    api.router.middleware_stack = Dispatch(api.router)
     return api
 
 
