@@ -22,11 +22,11 @@ def look_into(
     scratch: Path,
     tools: Tools,
     tell: Tell,
-    look: Callable[[str, str], Awaitable[Found]],
+    look: Callable[[str, str, str], Awaitable[Found]],
 ) -> tuple[Found, Restored]:
     """Restore, let somebody look, remove. scratch: a directory for this alone, gone afterwards, whatever happens.
 
-    look: gets the address of the scratch server's superuser and the key of its installation. What a killed process left is removed first.
+    look: gets the scratch server's addresses, of its superuser and of the role that owns nothing, and the key of its installation. What a killed process left is removed first.
     Raises: Locked while somebody else looks, DrillWithoutRoom, and what `restore` and `look` raise.
     """
     scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -35,8 +35,8 @@ def look_into(
         refuse_without_room(planned, scratch, "a look into a backup")
         found: list[Found] = []
 
-        async def looking(url: str, _: str, secret_key: str) -> None:
-            found.append(await look(url, secret_key))
+        async def looking(url: str, app_url: str, secret_key: str) -> None:
+            found.append(await look(url, app_url, secret_key))
 
         try:
             restored = restore(vault, planned, into=scratch, tools=tools, tell=tell, look=looking)

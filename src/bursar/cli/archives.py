@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any, Final
 from uuid import UUID
 
+import asyncpg
 import typer
 import zstandard
 
@@ -18,7 +19,7 @@ from bursar.cli.connection import cluster_of, instance, of_cluster, settings_for
 from bursar.cli.options import Data, Json, answer
 from bursar.cli.supervisor import migrate
 from bursar.kernel import audit, ids, migrations
-from bursar.kernel.db import Database, become_engine
+from bursar.kernel.db import Database
 from bursar.kernel.errors import Invalid
 from bursar.kernel.files import private_file
 from bursar.kernel.postgres import Recovery
@@ -137,14 +138,13 @@ def take_in(
     """Import into the instance of the settings, a directory, or a database's address. A directory that failed is empty again."""
 
     async def importing(settings: Settings) -> archives.Imported:
-        async with reading(settings.database_admin_url) as connection:
-            async with connection.transaction(readonly=True):
-                await become_engine(connection)
-                await migrations.require_current(connection)
+        await _require_current(settings)
+        async with reading(settings.database_url) as connection, reading(settings.database_admin_url) as owner:
             return await archives.import_tenant(
                 connection,
                 checked,
                 opened,
+                owner=owner,
                 seal=Seal(settings.secret_key),
                 takes_over=takes_over,
                 actor=ACTOR,
@@ -155,10 +155,24 @@ def take_in(
         if into is None:
             settings = stack.enter_context(instance(data))
         elif "://" in into:
-            settings = _elsewhere(into, data)
+            settings = elsewhere(into, data)
         else:
             settings = stack.enter_context(_new_instance(Path(into)))
         return asyncio.run(importing(settings))
+
+
+async def _require_current(settings: Settings) -> None:
+    db = await Database.open(settings.database_url, size=1)
+    try:
+        async with db.engine() as tx:
+            await migrations.require_current(tx)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise archives.ImportForbidden(
+            f"this role may not import: {error}",
+            hint="Use an address that may work there as bursar_app and bursar_engine.",
+        ) from None
+    finally:
+        await db.close()
 
 
 @contextmanager
@@ -182,7 +196,7 @@ def _new_instance(directory: Path) -> Iterator[Settings]:
     cluster.stop()
 
 
-def _elsewhere(url: str, data: Path | None) -> Settings:
+def elsewhere(url: str, data: Path | None) -> Settings:
     """Return the settings of another installation's database. Raises SecretKeyMissing."""
     settings = settings_for(data)
     if not settings.secret_key:

@@ -23,6 +23,7 @@ COMMANDS = {
     "operator": Command("operators", "add and list the people who run the installation"),
     "backup": Command("backups", "back up: now, list, verify, prune, and the key that seals"),
     "restore": Command("restore", "restore a backup into a new directory, to a point in time or the end"),
+    "diff": Command("diff", "compare a backup with the database: what did that DELETE take?"),
     "drill": Command(
         "drill", "restore the newest backup into a scratch server, look at it, and say what a disaster would cost"
     ),

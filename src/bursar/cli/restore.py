@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from bursar import backups
+from bursar.cli.archives import TakeOver
 from bursar.cli.backup_store import tools_of, vault_of
 from bursar.cli.connection import settings_for
 from bursar.cli.elsewhere import load_elsewhere
 from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap, replay_gap
 from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Json, answer, tell
+from bursar.cli.partly import restore_part
 from bursar.kernel import ids
 from bursar.kernel.postgres import Recovery
 from bursar.kernel.settings import Settings
@@ -31,6 +33,20 @@ def restore(
     store: Annotated[str | None, typer.Option(help="Where the backups are (BURSAR_BACKUP_STORE).")] = None,
     key_file: Annotated[Path | None, typer.Option(help="File of the backup keys (BURSAR_BACKUP_KEY_FILE).")] = None,
     *,
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            "--tenant", help="Only this tenant: ten_… into a new directory, or a database's address where it is not."
+        ),
+    ] = None,
+    tables: Annotated[
+        str | None,
+        typer.Option(
+            "--tables",
+            help="Only these of the tenant's tables, with commas: as files into a directory; into a database the rows that are missing there.",
+        ),
+    ] = None,
+    takes_over: TakeOver = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prove everything, say what would be done, write nothing.")
     ] = False,
@@ -43,20 +59,25 @@ def restore(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Restore the whole database. Everything needed is read and proven first; what is not whole is refused by name."""
+    """Restore the whole database, or one tenant of it. Everything needed is read and proven first; what is not whole is refused by name."""
     end_orderly()
+    settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
+    if tenant or tables:
+        restore_part(
+            settings,
+            tenant=tenant,
+            tables=tables,
+            into=into,
+            to=to,
+            takes_over=takes_over,
+            only_shown=dry_run,
+            as_json=as_json,
+        )
+        return
     if into.startswith(_ADDRESSES):
-        settings = settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None)
         load_elsewhere(settings, url=into, to=to, only_shown=dry_run, gap=gap, as_json=as_json)
         return
-    _restore_into(
-        Path(into),
-        to,
-        settings_for(backup_store=store, backup_key_file=str(key_file) if key_file else None),
-        dry_run=dry_run,
-        gap=gap,
-        as_json=as_json,
-    )
+    _restore_into(Path(into), to, settings, dry_run=dry_run, gap=gap, as_json=as_json)
 
 
 def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap: bool, as_json: bool) -> None:

@@ -30,6 +30,7 @@ from bursar.operations.archives.models import (
 from bursar.operations.archives.reading import Checked, Opened, Walk
 from bursar.operations.archives.secrets import Row, Secrets, has_secrets
 from bursar.operations.archives.tables import Table, tenant_tables
+from bursar.operations.archives.writing import write_rows
 from bursar.operations.fingerprint import fingerprint_within
 
 _SCHEMA = "select max(version) from bursar_migration"
@@ -72,6 +73,7 @@ async def import_tenant(
     checked: Checked,
     opened: Opened,
     *,
+    owner: Transaction,
     seal: Seal,
     takes_over: bool,
     actor: str,
@@ -79,8 +81,8 @@ async def import_tenant(
 ) -> Imported:
     """Write a checked archive into a database where its tenant is not. All of it, or nothing, is seen afterwards.
 
-    connection: of its own, outside any transaction; of a role that may become the tenant's and the engine's. expected: whose
-    archive it must be. Raises ArchiveOfAnother, ArchiveOfOtherRelease, ArchiveWithoutSecrets, TenantThere, ImportDiffers, ArchiveDamaged.
+    connection: of its own, outside any transaction; of a role that may become the tenant's and the engine's. owner: likewise, of
+    the role that owns the tables. expected: whose archive it must be. Raises ArchiveOfAnother, ArchiveOfOtherRelease, ArchiveWithoutSecrets, TenantThere, ImportDiffers, ArchiveDamaged.
     """
     tenant_id = checked.tenant_id
     if expected is not None and expected != tenant_id:
@@ -89,9 +91,9 @@ async def import_tenant(
         raise ArchiveWithoutSecrets(
             "this archive has no secrets and cannot be imported", hint="Export it without --plain."
         )
-    tables = await _tables_for(connection, checked)
     try:
-        await continue_from(connection, checked.manifest.audit_reached)
+        tables = await _tables_for(connection, checked)
+        await continue_from(owner, checked.manifest.audit_reached)
         async with tenant_transaction(connection, tenant_id):
             if await connection.fetchval(_THERE, tenant_id):
                 raise _there(checked)
@@ -114,7 +116,8 @@ async def import_tenant(
             )
     except asyncpg.InsufficientPrivilegeError as error:
         raise ImportForbidden(
-            f"this role may not import: {error}", hint="Use the address of the role that owns the tables."
+            f"this role may not import: {error}",
+            hint="Use the address of a role that may work there as bursar_app and bursar_engine, or of the superuser.",
         ) from None
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
         if getattr(error, "constraint_name", "") == "tenant_pkey":
@@ -171,21 +174,10 @@ async def _write_table(
         return 0
     changes = _Changes(table.name, secrets, takes_over=takes_over)
     await (become_tenant(connection, checked.tenant_id) if table.is_written_by_tenants else become_engine(connection))
-    written = [name for name in table.columns if name != table.numbered]
-    staged = ", ".join(f"c{n} text" for n in range(len(table.columns)))
-    incoming = f"incoming_{table.name}"  # a name of its own, as the driver remembers what a table is like
-    await connection.execute(f'create temp table "{incoming}" ({staged}) on commit drop')
-    rows = (tuple(row[name] for name in table.columns) for row in map(changes.of, ahead.of(table.name)))
-    await connection.copy_records_to_table(incoming, records=rows)
-    values = {name: f"c{n}::{kind}" for n, (name, kind) in enumerate(zip(table.columns, table.types, strict=True))}
-    order = f" order by {values[table.numbered]}" if table.numbered else ""
-    done = await connection.execute(
-        f'insert into "{table.name}" ({", ".join(map(_quoted, written))}) '
-        f'select {", ".join(values[name] for name in written)} from "{incoming}"{order}'
-    )
-    await connection.execute(f'drop table "{incoming}"')
-    if done != f"INSERT 0 {checked.manifest.tables[table.name].rows}":
-        raise ImportDiffers(f"of {table.name} {done.split()[-1]} rows were written")
+    rows = map(changes.of, ahead.of(table.name))
+    done = await write_rows(connection, table, rows)
+    if done != checked.manifest.tables[table.name].rows:
+        raise ImportDiffers(f"of {table.name} {done} rows were written")
     return changes.waiting
 
 
@@ -251,7 +243,3 @@ def _there(checked: Checked) -> TenantThere:
         f"{checked.head.tenant} is in this database already",
         hint="To look at the archive beside it, import it into a database or a directory of its own: --into.",
     )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
