@@ -1,5 +1,6 @@
 """The schedule's pages, by their forms alone: from an empty business to classes that repeat, change and are deleted."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -85,6 +86,43 @@ async def test_a_business_plans_its_week_by_forms_alone(site: Site):
         "/schedule/terms/new",
     ):
         _is_sound(await visitor.page(path))
+
+
+async def test_a_manager_says_who_may_come_and_of_what_category_a_class_is(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    day = (datetime.now(UTC) + timedelta(days=2)).date()
+    place = await furnish(visitor)
+    asked = {"asks": "1", "age_min": "16", "age_max": "", "levels": "beginner,  steady", "genders": "", "membership": "gold",
+             "first_timer": "on", "category": "yoga"}  # fmt: skip
+    daily = {"starts_on": str(day), "every": "1", "rule": "FREQ=DAILY", "ends_on": "", "about": "Bring a mat."}
+
+    template = landed(await visitor.post("/schedule/templates/new", filled(place, **daily, **asked))).partition("?")[0]
+    shown = await visitor.page(template)
+    kept = "select distinct category, about, requirements from class_instance"
+    made = await stage.rows(kept)
+    wrong = [
+        await visitor.post(template, filled(place, **daily) | asked | {name: text})
+        for name, text in (
+            ("age_min", "200"),
+            ("levels", ",".join("abcdefghijklmnopqrstuvwxyz")),
+            ("category", "Hot Yoga"),
+        )
+    ]
+    plain = filled(place, **daily | {"about": ""}) | {"asks": "1", "category": ""}
+    landed(await visitor.post(template, plain))
+    emptied = await stage.rows(kept)
+
+    wanted = {"age_min": 16, "levels": ["beginner", "steady"], "membership": "gold", "first_timer": True}
+    assert [(row["category"], row["about"], json.loads(row["requirements"])) for row in made] == [
+        ("yoga", "Bring a mat.", wanted)
+    ]
+    for part in ('value="16"', 'value="beginner, steady"', 'value="gold"', 'value="yoga"', "every day"):
+        assert part in shown, part
+    assert [each.status_code for each in wrong] == [422] * 3
+    for answer, words in zip(wrong, ("The ages are", "The levels are", "The category is one word"), strict=True):
+        assert words in Markup(answer.text).text
+    assert [(row["category"], row["about"], json.loads(row["requirements"])) for row in emptied] == [("", "", {})]
+    _is_sound(shown)
 
 
 async def test_one_class_is_changed_alone_and_deleted_and_a_venue_says_when_it_is_open(site: Site):

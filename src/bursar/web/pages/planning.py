@@ -331,6 +331,8 @@ def _often(template: Template) -> str:
     """Return in words how often something takes place."""
     if template.rrule is None:
         return f"once, on {template.starts_on}"
+    if template.rrule == "FREQ=DAILY":
+        return "every day"
     repeats = repeats_of(template.rrule)
     if not repeats.days:
         return template.rrule

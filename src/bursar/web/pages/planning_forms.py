@@ -23,6 +23,10 @@ _DAY_FIELD: Final = "day "
 _WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "weeks_ahead"})
 _CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "ends_on", "rrule"})
 """Left empty they are nothing, instead of what they were."""
+_EMPTIED: Final = frozenset({"about", "address", "category"})
+"""Left empty they are empty texts."""
+_ASKED: Final = "asks"
+"""Stands in a form that says what is asked of who comes: what it leaves out is not asked any more."""
 _DIGITS_MAX: Final = 9
 _WEEKLY: Final = re.compile(
     r"FREQ=WEEKLY(?:;INTERVAL=(\d{1,2}))?;BYDAY=((?:MO|TU|WE|TH|FR|SA|SU)(?:,(?:MO|TU|WE|TH|FR|SA|SU))*)"
@@ -47,6 +51,11 @@ _WORDS: Final = {
     "rrule": "The rule is written as in RFC 5545: FREQ=WEEKLY;BYDAY=MO,WE.",
     "starts_on": "The first day is a date.",
     "ends_on": "The last day is a date.",
+    "age_min": "The ages are whole numbers from 0 to 150, or empty.",
+    "age_max": "The ages are whole numbers from 0 to 150, or empty.",
+    "levels": "The levels are words with commas between them, 20 at most.",
+    "genders": "The genders are words with commas between them, 20 at most.",
+    "membership": "The feature has at most 100 characters.",
     "from_day": "The day is a date.",
     "local_date": "The day is a date.",
     "local_start": "The time is written like 09:00.",
@@ -96,12 +105,32 @@ def wanted(form: type[Wanted], fields: Mapping[str, str]) -> Wanted:
         given["is_published"] = fields.get("is_published") == "on"
     if "allows_overbooked" in form.model_fields:
         given["allows_overbooked"] = fields.get("allows_overbooked") == "on"
+    if "requirements" in form.model_fields and _ASKED in fields:
+        given["requirements"] = _asked_of_people(fields)
+    kept = {name: value for name, value in given.items() if value != "" or name in _CHOSEN | _EMPTIED}
     try:
-        return form.model_validate({name: value for name, value in given.items() if value != "" or name in _CHOSEN})
+        return form.model_validate(kept)
     except ValidationError as error:
-        field = str(error.errors()[0]["loc"][0])
+        place = error.errors()[0]["loc"]
+        field = str(place[1] if place[0] == "requirements" and len(place) > 1 else place[0])
         told = _WORDS.get(field, f"{field} is not as it should be.")
         raise ScheduleFormInvalid(told, hint="Go back and correct it.") from error
+
+
+def _asked_of_people(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is asked of who comes; what is left empty is not asked."""
+    typed = {
+        name: printable(fields.get(name, "")) for name in ("age_min", "age_max", "levels", "genders", "membership")
+    }
+    asked: dict[str, Any] = {name: text for name, text in typed.items() if text}
+    for name in ("age_min", "age_max"):
+        text = typed[name]
+        if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX:
+            asked[name] = int(text)
+    for name in ("levels", "genders"):
+        if words := [word.strip() for word in typed[name].split(",") if word.strip()]:
+            asked[name] = words
+    return asked | {name: True for name in ("first_timer", "intro") if fields.get(name) == "on"}
 
 
 def _value(name: str, text: str) -> Any:
