@@ -301,7 +301,8 @@ def _backups(seen: Standing, settings: Settings) -> Part:
         "backups",
         degraded=backups.complaint(seen.backups, settings),
         advice=backups.advice(seen.backups),
-        note=backups.caution(seen.backups, settings),
+        note=backups.caution(seen.backups, settings)
+        or ("" if seen.backups.is_wanted else "no backups are made: set BURSAR_BACKUP_STORE"),
         latency_s=seen.took.get("backups"),
         figures=seen.backups.figures,
     )

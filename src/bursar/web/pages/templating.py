@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.filters import do_filesizeformat
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -92,8 +93,15 @@ def _count(number: int) -> str:
     return f"{number:,}"
 
 
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"
+def _figure(name: str, value: float) -> str:
+    """Return a figure of health with its name and its unit, in which the name ends: `free 65.0 GB`."""
+    for end, unit in (("_s", " s"), ("_bytes", "")):
+        if name.endswith(end):
+            name = name.removesuffix(end)
+            shown = do_filesizeformat(value) if end == "_bytes" else f"{abs(value):,.3f}".rstrip("0").rstrip(".")
+            return f"{name.replace('_', ' ')} {'-' if value < 0 and shown != '0' else ''}{shown}{unit}"
+    number = f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"
+    return f"{name.replace('_', ' ')} {number}"
 
 
 def _took(span: timedelta | None) -> str:
