@@ -95,6 +95,7 @@ _NEVER_CHANGED = {
     "audit_note",
     "audit_record",
     "audit_seal",
+    "booking_fee_order",
     "booking_link",
     "checkout",
     "credit_movement",

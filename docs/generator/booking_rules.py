@@ -30,7 +30,6 @@ _NOT_BUILT = """
 | 53, 54 | tax by venue, coupons | the gateway's checkout has both |
 | 55 | part credits, part money | a seat is paid with one or the other |
 | 56 | deposit for a class | |
-| 57, 58, 60 | fees for no-shows and late cancellations, and who is let off | the credits are kept, or the money, as the terms say; rule 59 counts offences |
 """
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bursar.alerts import jobs as alert_jobs
-from bursar.apps.booking import bookings, packs, people
+from bursar.apps.booking import bookings, fees, packs, people
 from bursar.apps.booking.bookings import seat_jobs
 from bursar.apps.booking.bookings.seat import Seats
 from bursar.apps.booking.rules import jobs as rules_jobs
@@ -28,7 +28,7 @@ from bursar.money.reconciliation import jobs as reconciliation_jobs
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-FULFILLERS = (Credits, Features, Quotas, Licences, Seats)
+FULFILLERS = (Credits, Features, Quotas, Licences, Seats, fees.Fees)
 """Who delivers which kind of grant. An app adds its own here."""
 
 ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, paying.ASKER, paying.SAVING, sagas.ASKER)
@@ -51,6 +51,7 @@ JOBS: tuple[Kind, ...] = (
     *packs.KINDS,
     *alert_jobs.KINDS,
     *seat_jobs.KINDS,
+    *fees.KINDS,
 )
 """Who does which kind of job. A name is permanent: `vertical.verb_noun`; a renamed kind keeps its old name as an alias."""
 
@@ -92,6 +93,7 @@ APIS = (
     "bursar.apps.booking.policies.api",
     "bursar.apps.booking.rules.api",
     "bursar.apps.booking.bookings.api",
+    "bursar.apps.booking.fees.api",
     "bursar.apps.booking.packs.api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
@@ -119,12 +121,16 @@ APIS = (
 
 def composers(settings: Settings) -> dict[str, Composer]:
     """Return who writes which kind of letter to customers."""
-    return {
-        paying.CONFIRMATION_LETTER: paying.confirmation_letters(Seal(settings.secret_key)),
-        people.LETTER: people.sign_in_letters(
-            secret_key=settings.secret_key, base_url=settings.public_url, clock=utc_now
-        ),
-    } | bookings.booking_letters(base_url=settings.public_url)
+    return (
+        {
+            paying.CONFIRMATION_LETTER: paying.confirmation_letters(Seal(settings.secret_key)),
+            people.LETTER: people.sign_in_letters(
+                secret_key=settings.secret_key, base_url=settings.public_url, clock=utc_now
+            ),
+        }
+        | bookings.booking_letters(base_url=settings.public_url)
+        | fees.fee_letters(base_url=settings.public_url)
+    )
 
 
 def registry() -> Registry:

@@ -105,6 +105,7 @@ PREFIXES = {
     "account": ids.GATEWAY_ACCOUNT,
     "gateway_account": ids.GATEWAY_ACCOUNT,
     "booking": ids.BOOKING,
+    "booking_fee": ids.BOOKING_FEE,
     "alert": ids.ALERT,
     "alert_channel": ids.ALERT_CHANNEL,
     "alert_route": ids.ALERT_ROUTE,
@@ -447,6 +448,12 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/classes/{class}/cancellations": {"reason": "The instructor is ill."},
         "/v1/classes/{class}/changes": {"capacity": 14},
         "/v1/waitlist-entries": {"class": mine["class"], "customer": mine["customer"]},
+        "/v1/booking-fees/{booking_fee}/checkouts": {
+            "gateway_account": mine["keyed"],
+            "success_url": "https://studio.example.org/thanks",
+        },
+        "/v1/booking-fees/{booking_fee}/orders": {},
+        "/v1/booking-fees/{booking_fee}/waivers": {"reason": "was ill"},
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
@@ -795,6 +802,8 @@ _BOOKING_KINDS = {
     "waitlist_entry": ids.WAITLIST_ENTRY,
     "service": ids.SERVICE,
     "appointment": ids.BOOKING,
+    "given_up": ids.BOOKING,
+    "booking_fee": ids.BOOKING_FEE,
     "tier": ids.TIER,
     "hours": ids.STAFF_HOURS,
     "time_off": ids.TIME_OFF,
@@ -888,6 +897,25 @@ _BOOKING_ROWS = (
         """insert into seat_payment (tenant_id, grant_id, purchase_id, booking_id, status)
         select tenant_id, id, source_id, $2, 'released' from fulfilment_grant where tenant_id = $1 order by id limit 1""",
         ("appointment",),
+    ),
+    (
+        """insert into booking (tenant_id, id, number, customer_id, kind, service_id, tier_id, staff_id, venue_id, status, starts_at, ends_at,
+          local_date, busy, source, paid_with, terms, snapshot, cancel_by, booked_by, cancelled_at)
+        values ($1, $2, 'HJKLMNQ', $3, 'service', $4, $5, $6, $7, 'late_cancelled', '2099-02-03T08:00Z', '2099-02-03T09:00Z', '2099-02-03',
+          '[2099-02-03T08:00Z, 2099-02-03T09:00Z)', 'online', 'nothing', '{"late_cancel_fee_minor": 1000, "fee_currency": "EUR"}',
+          '{"title": "Massage", "tier": "Hour", "staff": "Ines", "venue": "Harbour", "time_zone": "Europe/Berlin"}', '2099-02-02T08:00Z',
+          'operator', now())""",
+        ("given_up", "customer", "service", "tier", "staff", "venue"),
+    ),
+    (
+        """insert into booking_fee (tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, raised_by, opened_at)
+        values ($1, $2, $3, $4, 'late_cancel', 1000, 'EUR', 'operator', now())""",
+        ("booking_fee", "given_up", "customer"),
+    ),
+    (
+        """insert into booking_fee_order (tenant_id, order_id, fee_id)
+        select tenant_id, id, $2 from customer_order where tenant_id = $1 order by id limit 1""",
+        ("booking_fee",),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

@@ -455,3 +455,47 @@ async def test_an_appointment_is_chosen_by_service_staff_and_time_booked_once_an
         assert odd == [200, 400, 200]
         assert bad.status_code == 400
         assert await made.stage.value("select count(*) from booking where kind = 'service'") == 1
+
+
+async def test_a_fee_is_told_before_cancelling_owed_after_and_paid_on_the_bookings_own_page(till: Studio):
+    terms = {"cancel_minutes": 90 * 24 * 60, "late_cancel_fee_minor": 1000, "fee_currency": "EUR"}
+    made = await till.mine.post("/v1/booking-policies", {"name": "Strict", "terms": terms, "is_default": True})
+    a_class = await till.add_class("Open Evening", cost=0)
+    path = f"{till.base}/classes/{a_class}"
+    before = await till.page(path)
+    form = await till.fields(path) | {"name": "One", "email": "one@example.com", "seats": "1"}
+    own = (await till.send(f"{path}/bookings", form)).headers["location"]
+    told = await till.page(f"{own}/cancel")
+    await till.send(f"{own}/cancel", await till.fields(f"{own}/cancel"))
+    owed = await till.page(own)
+    mail = (await till.mailed())[-1]
+    sending = asyncio.create_task(till.send(f"{own}/fee", await till.fields(own)))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    paying = (await sending).headers["location"]
+    led = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', await till.page(paying))[1]
+    card = {
+        "email": "one@example.com",
+        "method": "card",
+        "number": "4242424242424242",
+        "expiry": "12 / 34",
+        "cvc": "123",
+    }
+    await till.sandbox.http.post(led, data=card)
+    await till.hear()
+    paid = await till.page(own)
+    again = await till.send(f"{own}/fee", await till.fields(f"{path}"))
+
+    assert made.status_code == 201, made.text
+    assert "Cancelling later costs 10.00 EUR." in before
+    assert "You owe a fee of 10.00 EUR." in is_sound(told).text
+    assert "You owe 10.00 EUR" in is_sound(owed).text
+    assert (mail.to, "You owe 10.00 EUR" in mail.subject, f"{ORIGIN}{till.base}/bookings/" in mail.text) == (
+        "one@example.com",
+        True,
+        True,
+    )
+    assert "The fee for cancelling late of 10.00 EUR is paid." in is_sound(paid).text
+    assert again.headers["location"] == own
+    assert [row["status"] for row in await till.stage.rows("select status from booking_fee")] == ["paid"]

@@ -136,6 +136,12 @@ insert into licence (tenant_id, id, entitlement_id, customer_id, key, product, a
 select tenant_id, gen_random_uuid(), entitlement_id, customer_id, 'TWIN', product, activations_max, status from licence
 """
 
+_FEE = """
+insert into booking_fee (tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, status, grant_id, raised_by, opened_at, ended_at)
+select tenant_id, new_id(), id, customer_id, 'no_show', 100, 'EUR', '{status}', case when '{status}' = 'paid' then new_id() end, 'operator', now(),
+  case when '{status}' <> 'open' then now() end from booking
+"""
+
 BREAKS = {
     "ledger_transactions_balance": Break(
         CHECKOUT,
@@ -480,6 +486,26 @@ BREAKS = {
         ),
         "select id from refund where tenant_id = $1 and gateway_ref = 're_1'",
         "re",
+    ),
+    "fees_are_of_offences": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="nothing"),
+            _FEE.format(status="open"),
+        ),
+        "select id from booking_fee where tenant_id = $1",
+        "fee",
+    ),
+    "paid_fees_have_their_money": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="nothing"),
+            _FEE.format(status="paid"),
+        ),
+        "select id from booking_fee where tenant_id = $1",
+        "fee",
     ),
     "staff_give_one_appointment_at_a_time": Break(
         CHECKOUT,

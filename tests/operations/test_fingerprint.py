@@ -49,6 +49,10 @@ _PACK_REFUND = """
 insert into pack_refund (tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused, reserved_spend_id, asked_by)
 select r.tenant_id, r.id, r.payment_id, l.id, 'asked', 1, 'EUR', 2, 1, 1, r.id, 'operator' from refund r, credit_lot l limit 1
 """
+_FEE = """
+insert into booking_fee (tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, raised_by, opened_at)
+select tenant_id, gen_random_uuid(), gen_random_uuid(), id, 'no_show', 100, 'EUR', 'operator', now() from customer
+"""
 
 CHANGES = {
     "service": (CHECKOUT, _SERVICE),
@@ -62,6 +66,7 @@ CHANGES = {
     ),
     "class_instance": (CHECKOUT, _CLASS),
     "booking": (CHECKOUT, _BOOKING),
+    "booking_fee": (CHECKOUT, _FEE),
     "waitlist_entry": (CHECKOUT, _ENTRY),
     "customer": (MODERN, "update customer set email = 'other@example.com'"),
     "purchase": (CHECKOUT, "update purchase set lines = jsonb_set(lines, '{0,quantity}', '2')"),

@@ -276,3 +276,26 @@ async def test_a_new_booking_is_seen_within_a_second_and_by_its_own_business_onl
 
     assert "ann@example.org" in page
     assert others == 1
+
+
+async def test_a_fee_is_shown_at_the_desk_and_waived_with_a_reason_only(desk: Desk):
+    terms = {"cancel_minutes": 1440, "late_cancel_fee_minor": 1000, "fee_currency": "EUR"}
+    await desk.ask("POST", "/v1/booking-policies", {"name": "Strict", "terms": terms, "is_default": True})
+    await desk.give("ann@example.org")
+    (booking,) = await desk.bookings()
+    path = f"/bookings/{booking['id']}"
+    told = await desk.visitor.page(path)
+    gone = await desk.visitor.post(f"{path}/cancel", {"who": "customer"})
+    owed, customer = await desk.visitor.page(path), await desk.visitor.page(f"/customers/{booking['customer']}")
+    silent = await desk.visitor.post(f"{path}/waive-fee", {"reason": " "})
+    waived = [await desk.visitor.post(f"{path}/waive-fee", {"reason": "was ill"}) for _ in range(2)]
+    after, spared = await desk.visitor.page(path), await desk.visitor.page(f"/customers/{booking['customer']}")
+
+    assert "You owe a fee of 10.00 EUR." in told
+    assert gone.status_code == 303
+    assert "Fee for cancelling late" in owed and "Waive 10.00 EUR" in owed
+    assert "Fees owed" in customer and booking["number"] in customer
+    assert silent.status_code == 422
+    assert [each.headers["location"] for each in waived] == [f"{path}?done=waived"] * 2
+    assert "was ill" in after and "Waive 10.00 EUR" not in after
+    assert "Fees owed" not in spared

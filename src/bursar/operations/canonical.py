@@ -214,6 +214,15 @@ left join customer_name cn on cn.id = b.customer_id
 where b.tenant_id = $1
 """,
     ),
+    "booking_fee": _lines(
+        f"v.name, {_at('b.starts_at')}, cn.name, f.kind, f.amount_minor, f.currency, f.status",
+        """
+from booking_fee f
+left join booking b on b.tenant_id = f.tenant_id and b.id = f.booking_id left join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id
+left join customer_name cn on cn.id = f.customer_id
+where f.tenant_id = $1
+""",
+    ),
     "waitlist_entry": _lines(
         f"{_CLASS}, cn.name, w.seq, w.seats, w.status",
         """

@@ -38,6 +38,7 @@ _PREFIXES = {
     "ledger_transaction": ids.LEDGER_TRANSACTION,
     "tenant_id": ids.TENANT,
     "booking": ids.BOOKING,
+    "booking_fee": ids.BOOKING_FEE,
     "class": ids.CLASS,
     "waitlist_entry": ids.WAITLIST_ENTRY,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,

@@ -120,6 +120,7 @@ union all select 'licence', id from licence where tenant_id = $1 and customer_id
 union all select 'spend', id from credit_spend where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'lot', id from credit_lot where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'booking', id from booking where tenant_id = $1 and customer_id = any($2::uuid[])
+union all select 'booking_fee', id from booking_fee where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'waitlist_entry', id from waitlist_entry where tenant_id = $1 and customer_id = any($2::uuid[])
 union all select 'dispute', id from dispute where tenant_id = $1 and purchase_id = any($3::uuid[])
 union all select 'event', o.event_id from gateway_object o where o.tenant_id = $1 and o.purchase_id = any($3::uuid[])
@@ -149,6 +150,7 @@ _FORGET_REASONS = """
 update booking set cancel_reason = null, override_reason = case when override_reason is not null then 'erased' end
 where tenant_id = $1 and customer_id = any($2::uuid[]) and (cancel_reason is not null or override_reason is not null)
 """
+_FORGET_WAIVERS = "update booking_fee set reason = 'erased' where tenant_id = $1 and customer_id = any($2::uuid[]) and reason is not null"
 _FORGET_ANSWERS = "update idempotency_answer set body = null where tenant_id = $1 and body is not null and route ~ $2"
 
 _PREFIX: Final = {
@@ -160,6 +162,7 @@ _PREFIX: Final = {
     "lot": ids.LOT,
     "event": ids.EVENT,
     "booking": ids.BOOKING,
+    "booking_fee": ids.BOOKING_FEE,
     "waitlist_entry": ids.WAITLIST_ENTRY,
 }
 _WORD_LENGTH_MIN: Final = 4
@@ -258,6 +261,7 @@ async def _redact_rows(tx: Transaction, *, account: "Account", customers: list[U
     await tx.execute(_STEPS, tenant_id, customers)
     await tx.execute(_ASKED_PAYMENTS, tenant_id, account.id, customers)
     await tx.execute(_FORGET_REASONS, tenant_id, customers)
+    await tx.execute(_FORGET_WAIVERS, tenant_id, customers)
     # The salt makes it useless to try devices that are known from elsewhere.
     await tx.execute(_DEVICES, tenant_id, customers, os.urandom(16).hex())
 

@@ -80,6 +80,7 @@ union all select 'licence', l.id from licence l where l.tenant_id = $1 and l.cus
 union all select 'spend', s.id from credit_spend s where s.tenant_id = $1 and s.customer_id = any($2::uuid[])
 union all select 'lot', l.id from credit_lot l where l.tenant_id = $1 and l.customer_id = any($2::uuid[])
 union all select 'booking', b.id from booking b where b.tenant_id = $1 and b.customer_id = any($2::uuid[])
+union all select 'booking_fee', f.id from booking_fee f where f.tenant_id = $1 and f.customer_id = any($2::uuid[])
 union all select 'waitlist_entry', w.id from waitlist_entry w where w.tenant_id = $1 and w.customer_id = any($2::uuid[])
 union all select 'order', o.id from customer_order o where o.tenant_id = $1 and o.customer_id = any($2::uuid[])
 """
@@ -93,6 +94,7 @@ _SUBJECT_PREFIXES: Final = {
     "lot": ids.LOT,
     "order": ids.ORDER,
     "booking": ids.BOOKING,
+    "booking_fee": ids.BOOKING_FEE,
     "waitlist_entry": ids.WAITLIST_ENTRY,
 }
 
@@ -224,6 +226,14 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
             """x.customer_id, x.number, x.kind, x.status, x.seats, x.starts_at, x.ends_at, x.snapshot::text as snapshot, x.source, x.paid_with,
   x.credit_cost, x.spend_id, x.price_minor, x.currency, x.cancel_by, x.override_reason, x.cancelled_at, x.cancel_reason, x.credits_back,
   x.attended_at, x.created_at""",
+        ),
+    ),
+    "booking_fees": (
+        ids.BOOKING_FEE,
+        _of_customer(
+            "booking_fee",
+            """x.customer_id, x.booking_id, x.kind, x.amount_minor, x.currency, x.status, x.grant_id, x.reason, x.opened_at, x.ended_at,
+  x.created_at""",
         ),
     ),
     "waitlist_entries": (

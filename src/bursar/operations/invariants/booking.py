@@ -139,6 +139,44 @@ where s.tenant_id = $1 and s.status in ('waiting', 'returning')
 """,
     ),
     Invariant(
+        name="fees_are_of_offences",
+        promises="A fee is of a booking whose customer did not come or cancelled late, of its customer, as large as its terms say, and the only one.",
+        subject="booking_fee",
+        scope=Scope.never,
+        sql="""
+select f.id as booking_fee, f.kind, f.status, f.amount_minor, b.id as booking, b.number, b.status as booking_status
+from booking_fee f
+left join booking b on b.tenant_id = f.tenant_id and b.id = f.booking_id
+where f.tenant_id = $1 and f.status in ('open', 'paid', 'waived')
+  and (b.id is null or b.customer_id <> f.customer_id
+    or b.status <> case f.kind when 'no_show' then 'no_show' else 'late_cancelled' end
+    or (b.terms ->> (f.kind || '_fee_minor'))::bigint is distinct from f.amount_minor
+    or b.terms ->> 'fee_currency' is distinct from f.currency
+    or exists (select from booking_fee o where o.tenant_id = f.tenant_id and o.booking_id = f.booking_id and o.id <> f.id
+      and o.status <> 'withdrawn'))
+""",
+    ),
+    Invariant(
+        name="paid_fees_have_their_money",
+        promises="A fee that is paid has captured money of its own; what was paid for a fee pays it, or goes back within two days.",
+        subject="booking_fee",
+        scope=Scope.never,
+        sql="""
+select f.id as booking_fee, g.id as grant, g.status as grant_status
+from booking_fee f
+left join fulfilment_grant g on g.tenant_id = f.tenant_id and g.id = f.grant_id and g.kind = 'fee'
+where f.tenant_id = $1 and f.status = 'paid'
+  and (g.id is null or g.status not in ('active', 'suspended')
+    or not exists (select from payment p where p.tenant_id = g.tenant_id and p.purchase_id = g.source_id and p.status = 'succeeded'))
+union all
+select null, g.id, g.status
+from fulfilment_grant g
+where g.tenant_id = $1 and g.kind = 'fee' and g.status = 'active' and g.created_at < now() - interval '2 days'
+  and not exists (select from booking_fee f where f.tenant_id = g.tenant_id and f.grant_id = g.id and f.status = 'paid')
+  and not exists (select from refund r where r.tenant_id = g.tenant_id and r.purchase_id = g.source_id)
+""",
+    ),
+    Invariant(
         name="staff_give_one_appointment_at_a_time",
         promises="No staff member is in two appointments at once, buffers included, and each takes at least its own time.",
         subject="booking",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from bursar.apps.booking import fees
 from bursar.apps.booking.services.history import AHEAD, history
 from bursar.kernel import ids
 from bursar.kernel.auth import needs, signed_in
@@ -90,8 +91,17 @@ async def customer_page(visit: Visiting, customer_ref: str, before_id: Before = 
             until=visit.now + AHEAD,
             limit=_TOLD,
         )
+        owes = (
+            await fees.open_fees(page.tx, tenant_id=visit.tenant_id, customers=[customer_id])
+            if visit.may("bookings:read")
+            else []
+        )
         return page.answer(
-            "customer.html", customer=found, told=told, zone=await time_zone_of(page.tx, tenant_id=visit.tenant_id)
+            "customer.html",
+            customer=found,
+            told=told,
+            owes=[(ids.show(ids.BOOKING, each.booking), each) for each in owes],
+            zone=await time_zone_of(page.tx, tenant_id=visit.tenant_id),
         )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from bursar.apps.booking import bookings, live, people
+from bursar.apps.booking import bookings, fees, live, people
 from bursar.apps.booking.schedule import class_of
 from bursar.apps.booking.services import appointments
 from bursar.kernel import ids
@@ -28,7 +28,7 @@ _NAME_MAX: Final = 120
 _SEATS_MAX: Final = 100
 _DIGITS_MAX: Final = 3
 STATUSES: Final = get_args(bookings.Status)
-Done = Literal["", "in", "out", "missed", "confirmed", "declined", "cancelled", "booked", "waiting", "left"]
+Done = Literal["", "in", "out", "missed", "confirmed", "declined", "cancelled", "booked", "waiting", "left", "waived"]
 _DONE: Final = {
     "in": "Checked in.",
     "out": "The check-in is taken back.",
@@ -39,6 +39,7 @@ _DONE: Final = {
     "booked": "A seat is given out.",
     "waiting": "On the waitlist.",
     "left": "Off the waitlist.",
+    "waived": "The fee is waived.",
 }
 DayText = Annotated[str, Query(max_length=20)]
 RefText = Annotated[str, Query(max_length=80)]
@@ -267,6 +268,7 @@ async def booking_page(visit: Visiting, booking_ref: str, done: Done = "") -> Re
             names=await names_of(page.tx, tenant_id=visit.tenant_id, customers=[found.customer]),
             class_id=ids.show(ids.CLASS, found.class_) if found.class_ else None,
             told=await _consequence(page, visit, booking_id, found.status),
+            fee=await fees.fee_of_booking(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id),
             done=done,
             done_words=_DONE,
             reason_max=_REASON_MAX,
@@ -292,12 +294,34 @@ async def cancel(visit: Visiting, booking_ref: str) -> Response:
     return to(f"/bookings/{booking_ref}?done=cancelled")
 
 
+@router.post("/bookings/{booking_ref}/waive-fee")
+@needs("bookings:override")
+async def waive_fee(visit: Visiting, booking_ref: str) -> Response:
+    """Let the fee of a booking be owed no more, for a reason."""
+    booking_id = ids.parse(ids.BOOKING, booking_ref)
+    fields = await visit.form()
+    reason = printable(fields.get("reason", ""))[:_REASON_MAX]
+    if not reason:
+        wrong = FieldError("reason", "invalid", "why it is waived")
+        raise DeskFormInvalid("Say why the fee is waived.", hint="Go back and fill it in.", fields=(wrong,))
+    async with visit.open() as page:
+        owed = await fees.fee_of_booking(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id)
+        if owed is None:
+            raise fees.FeeNotFound("There is no fee of this booking.", hint="Go back to the booking.")
+        await fees.waive(
+            page.tx, tenant_id=visit.tenant_id, fee_id=owed.id, reason=reason, actor=visit.actor, now=visit.now
+        )
+    return to(f"/bookings/{booking_ref}?done=waived")
+
+
 async def _consequence(page: Page, visit: Visit, booking_id: UUID, status: str) -> bookings.Told | None:
     """Return what cancelling would do; None where nothing is left to cancel."""
     if status not in ("requested", "held", "booked"):
         return None
     try:
-        return await bookings.consequence(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, now=visit.now)
+        return await bookings.consequence(
+            page.tx, tenant_id=visit.tenant_id, booking_id=booking_id, now=visit.now, actor=visit.actor
+        )
     except Conflict:
         return None
 

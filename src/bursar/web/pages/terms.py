@@ -45,6 +45,11 @@ WORDS: Final = {
     "waitlist_mode": "A seat that comes free",
     "offer_minutes": "For how many minutes it is offered",
     "needs_approval": "Staff confirms each booking",
+    "no_show_fee_minor": "Fee of who does not come, in the currency's smallest units; 0: none",
+    "late_cancel_fee_minor": "Fee of who cancels late, in the currency's smallest units; 0: none",
+    "fee_currency": "Currency of fees, as EUR",
+    "fee_after": "How many times in the days of the rule about offences cost no fee",
+    "fee_free_for": "Features whose holders owe no fee, with commas between them",
 }
 CHOSEN: Final = {
     "keep": "are kept",
@@ -54,6 +59,9 @@ CHOSEN: Final = {
     "auto": "is given to who waits longest",
     "offer": "is offered to who waits longest",
 }
+
+TEXTS: Final = {"fee_currency": 3, "fee_free_for": 1300}
+"""What is typed, and how long it may be."""
 
 Done = Literal["", "saved", "deleted"]
 
@@ -169,7 +177,12 @@ def _terms(fields: dict[str, str]) -> Terms:
         if fields.get(name) not in known:
             raise _invalid(f"{WORDS[name]}: choose one of the list.")
         given[name] = fields[name]
-    return Terms(**given)
+    given["fee_currency"] = printable(fields.get("fee_currency", "")).upper()
+    given["fee_free_for"] = tuple(each.strip() for each in fields.get("fee_free_for", "").split(",") if each.strip())
+    try:
+        return Terms(**given)
+    except ValueError as wrong:
+        raise _invalid(f"{WORDS['fee_currency']}; {WORDS['fee_free_for']}: {wrong}.") from wrong
 
 
 def _parameter(fields: dict[str, str], parameter: Parameter) -> Value:
@@ -195,6 +208,7 @@ _OFFERED: Final[dict[str, Any]] = {
     "names": [field.name for field in fields_of(Terms)],
     "bounds": BOUNDS,
     "offers": CHOICES,
+    "texts": TEXTS,
     "words": WORDS,
     "chosen_words": CHOSEN,
 }

@@ -131,6 +131,8 @@ class ConsequenceView(View):
     credits_expire_local: str | None
     money_back_minor: int
     currency: str | None
+    fee_minor: int = Field(description="What would be owed for cancelling late.")
+    fee_currency: str | None
     text: str = Field(
         examples=["You get 1 credit back. Your seat is given up."], description="In words, for the customer."
     )
@@ -181,7 +183,9 @@ async def get_booking(caller: CallerOf, booking: OnBooking) -> BookingView:
 async def get_consequence_of_cancelling(caller: CallerOf, booking: OnBooking) -> ConsequenceView:
     """Say what it would do if the customer cancelled now. Nothing is changed."""
     async with caller.transaction() as tx:
-        told = await cancelling.consequence(tx, tenant_id=caller.tenant_id, booking_id=booking, now=caller.now())
+        told = await cancelling.consequence(
+            tx, tenant_id=caller.tenant_id, booking_id=booking, now=caller.now(), actor=caller.actor
+        )
     found, zone = told.consequence, told.booking.snapshot["time_zone"]
     return ConsequenceView(
         booking=booking,
@@ -193,6 +197,8 @@ async def get_consequence_of_cancelling(caller: CallerOf, booking: OnBooking) ->
         credits_expire_local=times.local(told.credits_expire_at, zone) if told.credits_expire_at else None,
         money_back_minor=told.money_back_minor,
         currency=told.booking.currency,
+        fee_minor=told.fee.minor if told.fee else 0,
+        fee_currency=told.fee.currency if told.fee else None,
         text=told.text,
     )
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bursar.apps.booking import rules
+from bursar.apps.booking import fees, rules
 from bursar.apps.booking.bookings import paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import (
@@ -51,6 +51,7 @@ async def check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor:
     row = await tx.fetchrow(_ATTEND, tenant_id, booking_id, now)
     if row is None:
         raise _unfit(before, "attended")
+    await _forgive(tx, tenant_id=tenant_id, before=before, actor=actor, now=now)
     return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.attended", actor=actor, now=now)
 
 
@@ -66,11 +67,12 @@ async def undo_check_in(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, a
     row = await tx.fetchrow(_UNDO, tenant_id, booking_id)
     if row is None:
         raise _unfit(before, "undone")
+    await _forgive(tx, tenant_id=tenant_id, before=before, actor=actor, now=now)
     return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.attendance_undone", actor=actor, now=now)
 
 
 async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, actor: str, now: datetime) -> Booking:
-    """Write down that the customer did not come; whether the credits go back, the booking's terms say. A repeat changes nothing.
+    """Write down that the customer did not come; whether the credits go back, and which fee is owed, the booking's terms say. A repeat changes nothing.
 
     Raises BookingNotFound, BookingUnfit, NoShowTooEarly, CheckInTooLate.
     """
@@ -97,7 +99,16 @@ async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, ac
         )
         back = returned[0].how if returned else None
     row = await tx.fetchrow(_MISS, tenant_id, booking_id, back)
-    return await _told(tx, tenant_id=tenant_id, row=row, topic="booking.no_show", actor=actor, now=now)
+    done = await _told(tx, tenant_id=tenant_id, row=row, topic="booking.no_show", actor=actor, now=now)
+    offence = fees.Offence("no_show", done.id, done.customer_id, done.starts_at, done.terms)
+    await fees.raise_fee(tx, tenant_id=tenant_id, offence=offence, actor=actor, now=now)
+    return done
+
+
+async def _forgive(tx: Transaction, *, tenant_id: UUID, before: Booking, actor: str, now: datetime) -> None:
+    """Take back the fee of who was marked as missing, and was not."""
+    if before.status == "no_show":
+        await fees.withdraw(tx, tenant_id=tenant_id, booking_ids=[before.id], actor=actor, now=now)
 
 
 async def _told(tx: Transaction, *, tenant_id: UUID, row: object, topic: str, actor: str, now: datetime) -> Booking:

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from bursar.apps.booking import passes
+from bursar.apps.booking import fees, passes
 from bursar.apps.booking.bookings import paying, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, CreditsBack, Status
 from bursar.apps.booking.bookings.refusals import BookingNotLive, BookingNotRequested, BookingUnfit, ClassBegun
 from bursar.kernel import ids
+from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 
 _CANCELLABLE: Final = ("requested", "held", "booked")
@@ -45,13 +46,14 @@ class Consequence:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A consequence in figures, and in words for the customer."""
+    """A consequence in figures, and in words for the customer. fee: what is owed for it."""
 
     consequence: Consequence
     booking: Booking
     credits_back: CreditsBack
     credits_expire_at: datetime | None
     money_back_minor: int
+    fee: Money | None
     text: str
 
 
@@ -76,8 +78,8 @@ def consequence_of(booking: Booking, *, is_customer: bool, now: datetime) -> Con
     )
 
 
-async def consequence(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, now: datetime) -> Told:
-    """Say what it would do if the customer cancelled now. Raises BookingNotFound, BookingNotLive, BookingUnfit, ClassBegun."""
+async def consequence(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, now: datetime, actor: str = "") -> Told:
+    """Say what it would do if the customer cancelled now. actor: who does it for him. Raises BookingNotFound, BookingNotLive, BookingUnfit, ClassBegun."""
     booking = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     found = consequence_of(booking, is_customer=True, now=now)
     paid = await refunds.paid_of(tx, tenant_id=tenant_id, booking=booking)
@@ -92,7 +94,10 @@ async def consequence(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, now
             back = "new_lot" if found.is_grace else "kept"
             expires_at = paying.replaced_until(grace_days=booking.terms.grace_days, is_replaced=found.is_grace, now=now)
     minor = refunds.share(paid.minor, found.money_back_percent) if paid else 0
-    return Told(found, booking, back, expires_at, minor, _worded(booking, found, back=back, minor=minor))
+    fee = None
+    if found.is_late:
+        fee = await fees.due(tx, tenant_id=tenant_id, offence=_offence(booking), actor=actor, now=now)
+    return Told(found, booking, back, expires_at, minor, fee, _worded(booking, found, back=back, minor=minor, fee=fee))
 
 
 async def cancel(
@@ -134,6 +139,8 @@ async def cancel(
     letter = None if booking.status == "held" else telling.CANCELLED
     fact = telling.of_booking("booking.cancelled", done, letter=letter, credits_back=back, is_late=found.is_late)
     await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[fact], now=now, reason=reason)
+    if found.is_late:
+        await fees.raise_fee(tx, tenant_id=tenant_id, offence=_offence(done), actor=actor, now=now)
     if a_class:
         a_class = await seats.release(
             tx, tenant_id=tenant_id, class_id=a_class.id, seats=booking.seats, is_held=booking.is_pending
@@ -141,6 +148,10 @@ async def cancel(
         await queueing.give_up_offers(tx, tenant_id=tenant_id, bookings=[booking], now=now)
         await queueing.promote(tx, tenant_id=tenant_id, a_class=a_class, now=now)
     return done
+
+
+def _offence(booking: Booking) -> fees.Offence:
+    return fees.Offence("late_cancel", booking.id, booking.customer_id, booking.starts_at, booking.terms)
 
 
 async def _give_back(
@@ -171,7 +182,7 @@ def _check(booking: Booking, *, is_customer: bool, now: datetime) -> None:
         raise ClassBegun(f"what {shown} is for has begun", hint="Staff may mark it as not attended, or cancel it.")
 
 
-def _worded(booking: Booking, found: Consequence, *, back: CreditsBack, minor: int) -> str:
+def _worded(booking: Booking, found: Consequence, *, back: CreditsBack, minor: int, fee: Money | None) -> str:
     said = []
     if found.is_late:
         said.append("It is too late to cancel at no cost.")
@@ -185,4 +196,6 @@ def _worded(booking: Booking, found: Consequence, *, back: CreditsBack, minor: i
         said.append(ends[back])
     if booking.order_id and not booking.is_pending:
         said.append("Your money goes back." if minor else "Your money does not go back.")
+    if fee:
+        said.append(f"You owe a fee of {fee}.")
     return " ".join([*said, "Your seat is given up."])

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import schedule
+from bursar.apps.booking import fees, schedule
 from bursar.apps.booking.bookings import deadlines, holding, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import ClassOver
@@ -80,6 +80,9 @@ async def cancel_class(
     how = await holding.return_credits(tx, tenant_id=tenant_id, bookings=gone, actor=actor, now=now)
     paid = [each for each in gone if not before[each.id].is_pending]
     await refunds.promise_all(tx, tenant_id=tenant_id, bookings=paid, percent=100)
+    missing = [each.id for each in before.values() if each.status == "no_show"]
+    if missing:
+        await fees.withdraw(tx, tenant_id=tenant_id, booking_ids=missing, actor=actor, now=now)
     credits_back = sum(each.credit_cost for each in gone if each.id in how)
     state = {"title": a_class.title, "bookings": len(gone), "credits": credits_back, "waiting": len(entries)}
     facts = [telling.Fact("class.cancelled", ids.show(ids.CLASS, class_id), state)]

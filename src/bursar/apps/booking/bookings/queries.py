@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import msgspec
 from pydantic import Field
 
 from bursar.apps.booking.bookings.models import (
@@ -15,11 +16,13 @@ from bursar.apps.booking.bookings.models import (
     Status,
 )
 from bursar.apps.booking.bookings.refusals import BookingNotFound, EntryNotFound
+from bursar.apps.booking.fees import FeeKind, FeeStatus
 from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.http import FromJson, View
 from bursar.kernel.http.identifiers import (
+    BookingFeeId,
     BookingId,
     CheckoutId,
     ClassId,
@@ -34,6 +37,16 @@ from bursar.kernel.http.identifiers import (
 from bursar.kernel.listing import Listing, Part, Slice, part
 
 LOCAL: Final = "2026-03-08T09:00-04:00[America/New_York]"
+
+
+class FeeOfBooking(View):
+    """What is owed, or was, because the customer did not come or cancelled late."""
+
+    id: BookingFeeId
+    kind: FeeKind
+    amount_minor: int
+    currency: str
+    status: FeeStatus
 
 
 class BookingView(View):
@@ -85,6 +98,7 @@ class BookingView(View):
         description="same_lot: to where they came from. new_lot: that had expired, they are in one of their own. kept: by the business."
     )
     attended_at: datetime | None
+    fee: FeeOfBooking | None = Field(description="Of not coming, or of cancelling late; see GET /v1/booking-fees.")
     version: int
     created_at: datetime
 
@@ -110,7 +124,9 @@ _SELECT: Final = """select b.id, b.number, b.customer_id as customer, b.kind, b.
   b.cancel_by, b.source, b.paid_with, b.credit_cost, b.spend_id as spend, b.order_id as order,
   (select k.id from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id order by k.id desc limit 1) as checkout,
   b.price_minor, b.due_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
-  b.booked_by, b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.attended_at, b.version, b.created_at
+  b.booked_by, b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.attended_at, b.version, b.created_at,
+  (select jsonb_build_object('id', f.id, 'kind', f.kind, 'amount_minor', f.amount_minor, 'currency', f.currency, 'status', f.status)::text
+    from booking_fee f where f.tenant_id = b.tenant_id and f.booking_id = b.id and f.status <> 'withdrawn') as fee
 from booking b"""
 
 BOOKINGS = Listing(
@@ -184,5 +200,11 @@ def shown(row: Any) -> BookingView:
             "local_end": times.local(told["ends_at"], zone),
             "cancel_by_local": times.local(told["cancel_by"], zone),
             "cancel_by_text": times.told(told["cancel_by"], zone),
+            "fee": _fee(told["fee"]),
         }
     )
+
+
+def _fee(told: str | None) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = msgspec.json.decode(told) if told else None
+    return found and found | {"id": UUID(found["id"])}

@@ -2,15 +2,16 @@
 
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from bursar.apps.booking.policies import keeping
-from bursar.apps.booking.policies.terms import BOUNDS, ExpiredLot, Late, Terms, WaitlistMode
+from bursar.apps.booking.policies.terms import BOUNDS, FEATURE, FREE_MAX, ExpiredLot, Late, Terms, WaitlistMode
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
-from bursar.kernel.http import Input, Name, View
+from bursar.kernel.http import Currency, Input, Name, View
 from bursar.kernel.http.identifiers import BookingPolicyId
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["booking policies and rules"])
@@ -79,6 +80,36 @@ class WantedTerms(Input):
     )
     waitlist_mode: WaitlistMode = Field(default="auto", description="Whether who waits is given a seat, or offered it.")
     needs_approval: bool = Field(default=False, description="Whether a booking waits for staff to confirm it.")
+    no_show_fee_minor: int = Field(
+        default=0,
+        ge=0,
+        le=BOUNDS["no_show_fee_minor"][1],
+        description="What is owed for a booking whose customer does not come, in minor units; 0 is nothing.",
+    )
+    late_cancel_fee_minor: int = Field(
+        default=0,
+        ge=0,
+        le=BOUNDS["late_cancel_fee_minor"][1],
+        description="What is owed for a booking that is cancelled late, in minor units; 0 is nothing.",
+    )
+    fee_currency: Currency | Literal[""] = Field(default="", description="Of both fees; a fee has one.")
+    fee_after: int = Field(
+        default=0,
+        ge=BOUNDS["fee_after"][0],
+        le=BOUNDS["fee_after"][1],
+        description="So many no-shows and late cancellations, in the days of the rule `offences`, cost nothing first.",
+    )
+    fee_free_for: list[Annotated[str, Field(pattern=FEATURE, examples=["member"])]] = Field(
+        default_factory=list,
+        max_length=FREE_MAX,
+        description="Features: who has one of them when it begins owes no fee.",
+    )
+
+    @model_validator(mode="after")
+    def _fee_has_currency(self) -> Self:
+        if (self.no_show_fee_minor or self.late_cancel_fee_minor) and not self.fee_currency:
+            raise PydanticCustomError("fee_currency_missing", "A fee has a currency: say fee_currency, as EUR")
+        return self
 
 
 class ShownTerms(WantedTerms):
@@ -173,7 +204,8 @@ def _terms(wanted: WantedTerms) -> Terms:
 
 
 def _shown(policy: keeping.Policy) -> BookingPolicy:
-    terms = ShownTerms(**{field.name: getattr(policy.terms, field.name) for field in fields(Terms)})
+    told = {field.name: getattr(policy.terms, field.name) for field in fields(Terms)}
+    terms = ShownTerms(**told | {"fee_free_for": list(policy.terms.fee_free_for)})
     return BookingPolicy(
         id=policy.id,
         name=policy.name,

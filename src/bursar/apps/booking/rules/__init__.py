@@ -19,7 +19,7 @@ from bursar.apps.booking.rules.elsewhere import (
     WAITLIST_LENGTH,
     WAITS_ONCE,
 )
-from bursar.apps.booking.rules.keeping import RuleUnknown, holds, number_of, rules_of, set_rule, settings_of
+from bursar.apps.booking.rules.keeping import RuleUnknown, holds, is_chosen, number_of, rules_of, set_rule, settings_of
 from bursar.apps.booking.rules.models import Failure, Rule, Settings, Situation, Source
 from bursar.apps.booking.rules.reserves import seats_kept
 from bursar.apps.booking.rules.situations import situation
@@ -43,6 +43,7 @@ __all__ = [
     "Source",
     "failures",
     "holds",
+    "is_chosen",
     "number_of",
     "refusal",
     "require",

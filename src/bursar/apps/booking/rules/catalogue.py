@@ -305,8 +305,11 @@ AT_BOOKING: Final = (
         43,
         "credits",
         "dues_unpaid",
-        "Who owes dues pays them before booking.",
+        "Who owes dues, or a fee if that is chosen, pays before booking.",
         check=checks.dues_paid,
+        parameters=(
+            Parameter("fees", default=False, description="Whether a fee that is owed keeps from booking, too."),
+        ),
         is_switchable=True,
         is_waivable=True,
     ),

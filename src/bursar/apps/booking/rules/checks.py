@@ -256,8 +256,12 @@ def fair_use(s: Situation, _: Values) -> Found | None:
     )
 
 
-def dues_paid(s: Situation, _: Values) -> Found | None:
+def dues_paid(s: Situation, p: Values) -> Found | None:
     since = s.customer.dues_unpaid_since
+    fee_since = s.customer.fee_unpaid_since if p["fees"] else None
+    if since is None and fee_since:
+        told = fee_since.date().isoformat()
+        return Found(f"a fee is owed since {told}", "Pay it in the account, or at the desk.", {"unpaid_since": told})
     if since is None:
         return None
     return Found(

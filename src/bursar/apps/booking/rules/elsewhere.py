@@ -12,6 +12,11 @@ WAITS_ONCE: Final = "waits_once"
 CHECK_IN_WINDOW: Final = "check_in_window"
 NO_SHOW_AFTER: Final = "no_show_after"
 ATTENDANCE_FINAL: Final = "attendance_final"
+NO_SHOW_FEE: Final = "no_show_fee"
+LATE_CANCEL_FEE: Final = "late_cancel_fee"
+FEE_FREE: Final = "fee_free"
+OFFENCES: Final = "offences"
+"""Which decides when a seat is booked, and how far back fees count."""
 
 ELSEWHERE: Final[tuple[Rule, ...]] = (
     Rule(
@@ -147,6 +152,36 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         None,
         "A booking keeps the price, the terms and the class as they were when it was made.",
         where="when a seat is booked",
+    ),
+    Rule(
+        NO_SHOW_FEE,
+        57,
+        "money",
+        None,
+        "Who does not come owes the fee that the terms of the booking say.",
+        where="when somebody is marked as missing",
+        is_switchable=True,
+    ),
+    Rule(
+        LATE_CANCEL_FEE,
+        58,
+        "money",
+        None,
+        "Who cancels late owes the fee that the terms of the booking say.",
+        where="when a booking is cancelled",
+        is_switchable=True,
+    ),
+    Rule(
+        FEE_FREE,
+        60,
+        "money",
+        None,
+        "Who has one of the features that the terms name owes no fee; nor, if that is chosen, whoever staff cancels for.",
+        where="when a fee would be owed",
+        parameters=(
+            Parameter("by_staff", default=False, description="None is owed where staff cancels for the customer."),
+        ),
+        is_switchable=True,
     ),
     Rule(
         "cutoff_of_class",

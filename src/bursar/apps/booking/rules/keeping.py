@@ -65,6 +65,11 @@ def number_of(settings: Settings, rule_id: str, name: str) -> int:
     return int(settings.values(BY_ID[rule_id])[name])
 
 
+def is_chosen(settings: Settings, rule_id: str, name: str) -> bool:
+    """Return a yes or no that a business chose for a rule, or the usual."""
+    return bool(settings.values(BY_ID[rule_id])[name])
+
+
 def holds(settings: Settings, rule_id: str) -> bool:
     """True where a rule holds in a business."""
     return settings.is_on(BY_ID[rule_id])

@@ -61,6 +61,7 @@ class CustomerFacts:
     level: str | None = None
     gender: str | None = None
     dues_unpaid_since: datetime | None = None
+    fee_unpaid_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ select c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_
   c.booked, c.waiting, c.credit_cost, c.pools, c.price_id is not null as has_price, c.requirements::text as requirements,
   u.id as customer_id, u.deleted_at is not null as is_deleted, coalesce(a.is_active, true) as is_active,
   coalesce(a.is_banned, false) as is_banned, a.waiver_signed_at, a.born_on, a.level, a.gender, a.dues_unpaid_since,
+  (select min(f.created_at) from booking_fee f where f.tenant_id = $1 and f.customer_id = $3 and f.status = 'open') as fee_unpaid_since,
   (select coalesce(sum(b.seats), 0)::int from booking b where b.tenant_id = $1 and b.class_id = $2 and b.status = 'held'
     and b.held_until <= $4) as held_over,
   (select p.terms::text from booking_policy p where p.tenant_id = $1 and p.id = c.policy_id) as terms,

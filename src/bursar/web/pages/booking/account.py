@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bursar.apps.booking import bookings, people
+from bursar.apps.booking import bookings, fees, people
 from bursar.kernel import ids
 from bursar.kernel.auth import public
 from bursar.kernel.errors import Conflict, NotFound
@@ -40,6 +40,7 @@ async def account(request: Request, business: str, before: str = "", done: str =
             return front.to(f"{front.base}/sign-in?next={front.base}/account")
         place, now = {"tenant_id": front.tenant_id}, front.now
         mine = await customers.customers_of_email(tx, **place, email=front.visitor.email)
+        owes = await fees.open_fees(tx, **place, customers=mine) if not before else []
         past, older = await bookings_past(tx, **place, customers=mine, before=last, now=now)
         return front.answer(
             "account.html",
@@ -47,6 +48,7 @@ async def account(request: Request, business: str, before: str = "", done: str =
             ahead=await bookings_ahead(tx, **place, customers=mine, now=now) if not before else [],
             waits=await waiting(tx, **place, customers=mine, now=now) if not before else [],
             lots=await lots(tx, **place, customers=mine, zone=front.shop.zone.key, now=now) if not before else [],
+            owes=[(ids.show(ids.BOOKING, each.booking), each) for each in owes],
             past=past,
             older=older,
             who=await details(tx, **place, customers=mine),

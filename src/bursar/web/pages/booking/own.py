@@ -9,15 +9,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bursar.apps.booking import bookings, people
+from bursar.apps.booking import bookings, fees, people
 from bursar.apps.booking.schedule import ClassNotFound
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.auth import public
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Conflict, NotFound
+from bursar.kernel.errors import Conflict, DomainError, NotFound
 from bursar.kernel.identity import tokens
-from bursar.money import calls, customers
+from bursar.money import calls, checkouts, customers
 from bursar.web.pages.booking.calendars import MEDIA_TYPE, calendar_of
 from bursar.web.pages.booking.front import Front, opened
 from bursar.web.pages.booking.why import Why, of_refusal
@@ -47,8 +47,8 @@ class Opened:
 
 @router.get("/b/{business}/bookings/{booking}")
 @public
-async def one_booking(request: Request, business: str, booking: str, n: str = "") -> Response:
-    """Show a booking. n: how often the page has asked for itself, waiting for the payment."""
+async def one_booking(request: Request, business: str, booking: str, n: str = "", fee: str = "") -> Response:
+    """Show a booking. n: how often the page has asked for itself, waiting for the payment. fee: what became of asking for its fee's."""
     async with opened(request, business) as (front, tx):
         found = await _opened(front, tx, booking)
         looks = _looks(n)
@@ -57,6 +57,9 @@ async def one_booking(request: Request, business: str, booking: str, n: str = ""
             "booking.html",
             b=found.own,
             own_path=found.path,
+            fee=await fees.fee_of_booking(tx, tenant_id=front.tenant_id, booking_id=found.own.id),
+            is_fee_refused=fee == "refused",
+            is_fee_waiting=fee == "waiting",
             is_confirming=found.own.waits_for_money and (found.own.is_paid or looks > 0),
             looks=looks,
             refresh_s=(2 if looks < 10 else 10) if is_waiting else None,  # noqa: PLR2004 - the first twenty seconds
@@ -77,6 +80,56 @@ async def pay(request: Request, business: str, booking: str, n: str = "") -> Res
         return front.answer(
             "paying.html",
             b=own,
+            own_path=found.path,
+            pay_url=url if url and urlsplit(url).scheme in ("https", "http") else None,
+            looks=looks,
+            refresh_s=2 if looks < LOOKS_MAX else None,
+        )
+
+
+@router.post("/b/{business}/bookings/{booking}/fee")
+@public
+async def pay_fee(request: Request, business: str, booking: str) -> Response:
+    """Ask the gateway for the page on which the fee is paid, and lead on to it. One that is open is taken again."""
+    async with opened(request, business) as (front, tx):
+        found = await _opened(front, tx, booking)
+        owed = await fees.fee_of_booking(tx, tenant_id=front.tenant_id, booking_id=found.own.id)
+    await front.form()
+    if owed is None or owed.status != "open":
+        return front.to(found.path)
+    page = f"{front.site}{found.path}"
+    wanted = checkouts.Wanted(lines=(), success_url=f"{page}?fee=waiting", cancel_url=page)
+    try:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            asked = await fees.ask(
+                tx, tenant_id=front.tenant_id, fee_id=owed.id, wanted=wanted, actor=front.actor, now=front.now
+            )
+    except fees.FeeBeingPaid:
+        return front.to(f"{found.path}?fee=waiting")
+    except DomainError:
+        return front.to(f"{found.path}?fee=refused")
+    await calls.waited(front.resources.db, tenant_id=front.tenant_id, call_id=asked.call_id, at_most=front.outcome_wait)
+    return front.to(f"{found.path}/fee")
+
+
+@router.get("/b/{business}/bookings/{booking}/fee")
+@public
+async def fee_page(request: Request, business: str, booking: str, n: str = "") -> Response:
+    """Lead on to the gateway's page for the fee as soon as it is there."""
+    async with opened(request, business) as (front, tx):
+        found = await _opened(front, tx, booking)
+        owed = await fees.fee_of_booking(tx, tenant_id=front.tenant_id, booking_id=found.own.id)
+        if owed is None or owed.status != "open" or owed.checkout is None:
+            return front.to(found.path)
+        seal = front.resources.seal
+        checkout = await checkouts.checkout(tx, tenant_id=front.tenant_id, checkout_id=owed.checkout, seal=seal)
+        looks = _looks(n)
+        if checkout.status not in ("pending", "open"):
+            return front.to(f"{found.path}?fee={'refused' if checkout.status == 'refused' else 'waiting'}")
+        url = checkout.url
+        return front.answer(
+            "paying_fee.html",
+            fee=owed,
             own_path=found.path,
             pay_url=url if url and urlsplit(url).scheme in ("https", "http") else None,
             looks=looks,
@@ -229,7 +282,8 @@ async def _of_customer(front: Front, tx: Transaction, name: str) -> UUID | None:
 def _mark(told: bookings.Told) -> str:
     """Return what a form carries of the consequence that it tells, so that nobody agrees to another one."""
     found = told.consequence
-    return f"{found.status} {told.credits_back} {told.money_back_minor}"
+    fee = f" {told.fee.minor} {told.fee.currency}" if told.fee else ""
+    return f"{found.status} {told.credits_back} {told.money_back_minor}{fee}"
 
 
 def _looks(text: str) -> int:

@@ -13,6 +13,7 @@ from bursar.apps.booking.bookings import Booking, Landing
 from bursar.apps.booking.bookings.models import Pays
 from bursar.apps.booking.schedule import ClassNotFound, times
 from bursar.kernel import ids
+from bursar.kernel.amounts import Money
 from bursar.kernel.auth import public
 from bursar.kernel.auth.refusals import FormRefused
 from bursar.kernel.db import Transaction
@@ -228,6 +229,7 @@ async def shown(
         c=a_class,
         state=a_class.state(front.now),
         terms=terms,
+        fees_told=_fees_told(terms),
         cancel_by=times.told(policies.cancel_by(terms, a_class.starts_at), a_class.time_zone),
         standing=standing,
         typed=typed or Typed(),
@@ -235,6 +237,14 @@ async def shown(
         link=link,
         seats_max=min(SEATS_MAX, max(a_class.left, 1)),
     )
+
+
+def _fees_told(terms: policies.Terms) -> str:
+    """Return which fees there are, in words: they are read before anything is booked."""
+    late = terms.late_cancel_fee_minor and Money(terms.late_cancel_fee_minor, terms.fee_currency)
+    missed = terms.no_show_fee_minor and Money(terms.no_show_fee_minor, terms.fee_currency)
+    said = [f" Cancelling later costs {late}."] if late else []
+    return "".join([*said, f" Not coming costs {missed}."] if missed else said)
 
 
 async def _standing(front: Front, tx: Transaction, a_class: Listed) -> Standing:

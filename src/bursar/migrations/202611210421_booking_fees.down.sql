@@ -1,0 +1,2 @@
+drop table booking_fee_order;
+drop table booking_fee;
