@@ -142,12 +142,12 @@ where s.tenant_id = $1 and s.status in ('waiting', 'returning')
         name="fees_are_of_offences",
         promises="A fee is of a booking whose customer did not come or cancelled late, of its customer, as large as its terms say, and the only one.",
         subject="booking_fee",
-        scope=Scope.never,
+        scope=Scope.booking,
         sql="""
 select f.id as booking_fee, f.kind, f.status, f.amount_minor, b.id as booking, b.number, b.status as booking_status
 from booking_fee f
 left join booking b on b.tenant_id = f.tenant_id and b.id = f.booking_id
-where f.tenant_id = $1 and f.status in ('open', 'paid', 'waived')
+where f.tenant_id = $1 /*only f.booking_id*/ and f.status in ('open', 'paid', 'waived')
   and (b.id is null or b.customer_id <> f.customer_id
     or b.status <> case f.kind when 'no_show' then 'no_show' else 'late_cancelled' end
     or (b.terms ->> (f.kind || '_fee_minor'))::bigint is distinct from f.amount_minor
@@ -160,18 +160,18 @@ where f.tenant_id = $1 and f.status in ('open', 'paid', 'waived')
         name="paid_fees_have_their_money",
         promises="A fee that is paid has captured money of its own; what was paid for a fee pays it, or goes back within two days.",
         subject="booking_fee",
-        scope=Scope.never,
+        scope=Scope.source,
         sql="""
 select f.id as booking_fee, g.id as grant, g.status as grant_status
 from booking_fee f
 left join fulfilment_grant g on g.tenant_id = f.tenant_id and g.id = f.grant_id and g.kind = 'fee'
-where f.tenant_id = $1 and f.status = 'paid'
+where f.tenant_id = $1 /*only g.source_id*/ and f.status = 'paid'
   and (g.id is null or g.status not in ('active', 'suspended')
     or not exists (select from payment p where p.tenant_id = g.tenant_id and p.purchase_id = g.source_id and p.status = 'succeeded'))
 union all
 select null, g.id, g.status
 from fulfilment_grant g
-where g.tenant_id = $1 and g.kind = 'fee' and g.status = 'active' and g.created_at < now() - interval '2 days'
+where g.tenant_id = $1 /*only g.source_id*/ and g.kind = 'fee' and g.status = 'active' and g.created_at < now() - interval '2 days'
   and not exists (select from booking_fee f where f.tenant_id = g.tenant_id and f.grant_id = g.id and f.status = 'paid')
   and not exists (select from refund r where r.tenant_id = g.tenant_id and r.purchase_id = g.source_id)
 """,
