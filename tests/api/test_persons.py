@@ -27,7 +27,16 @@ _LISTS = [
         "payment_methods",
     ),
     *("orders", "grants", "credit_lots", "credit_movements", "credit_spends", "entitlements", "licences"),
-    *("licence_activations", "bookings", "waitlist_entries", "attendees", "visits", "audit_records", "gateway_events"),
+    *(
+        "licence_activations",
+        "bookings",
+        "booking_fees",
+        "waitlist_entries",
+        "attendees",
+        "visits",
+        "audit_records",
+        "gateway_events",
+    ),
 ]
 
 

@@ -138,7 +138,7 @@ select tenant_id, gen_random_uuid(), entitlement_id, customer_id, 'TWIN', produc
 
 _FEE = """
 insert into booking_fee (tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, status, grant_id, raised_by, opened_at, ended_at)
-select tenant_id, new_id(), id, customer_id, 'no_show', 100, 'EUR', '{status}', case when '{status}' = 'paid' then new_id() end, 'operator', now(),
+select tenant_id, new_id(), id, customer_id, 'no_show', 100, 'EUR', '{status}', case when '{status}' = 'paid' then (select id from fulfilment_grant limit 1) end, 'operator', now(),
   case when '{status}' <> 'open' then now() end from booking
 """
 

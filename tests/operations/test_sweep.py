@@ -250,6 +250,8 @@ _ROWS = {
           lateral (select case when n % 2 = 0 then 'class' else 'service' end as kind, '2099-01-05T09:00Z'::timestamptz + n * interval '1 hour' as at)""",
     "waitlist_entry": """(tenant_id, id, class_id, customer_id, seq, status, joined_by)
         select tenant_id, lot, lot, customer, 1, 'waiting', 'operator' from numbered""",
+    "booking_fee": """(tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, status, grant_id, raised_by, opened_at, ended_at)
+        select tenant_id, lot, lot, customer, 'no_show', 100, 'EUR', 'paid', grant_id, 'operator', now(), now() from numbered""",
     "seat_payment": """(tenant_id, grant_id, purchase_id, status)
         select tenant_id, grant_id, purchase, 'seated' from numbered""",
     "pack_refund": """(tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused, reserved_spend_id, asked_by)

@@ -164,9 +164,9 @@ where f.tenant_id = $1 /*only f.booking_id*/ and f.status in ('open', 'paid', 'w
         sql="""
 select f.id as booking_fee, g.id as grant, g.status as grant_status
 from booking_fee f
-left join fulfilment_grant g on g.tenant_id = f.tenant_id and g.id = f.grant_id and g.kind = 'fee'
+left join fulfilment_grant g on g.tenant_id = f.tenant_id and g.id = f.grant_id
 where f.tenant_id = $1 /*only g.source_id*/ and f.status = 'paid'
-  and (g.id is null or g.status not in ('active', 'suspended')
+  and (g.id is null or g.kind <> 'fee' or g.status not in ('active', 'suspended')
     or not exists (select from payment p where p.tenant_id = g.tenant_id and p.purchase_id = g.source_id and p.status = 'succeeded'))
 union all
 select null, g.id, g.status
