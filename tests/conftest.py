@@ -5,6 +5,7 @@ the template from which each test's database is copied in some 30 ms.
 """
 
 import asyncio
+import gc
 import json
 import os
 import secrets
@@ -57,6 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: the collector need not look at 400,000 objects again and again, a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
