@@ -40,6 +40,7 @@ LISTS = [
     "/schedule/templates",
     "/schedule/places",
     "/schedule/terms",
+    "/packs",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",

@@ -125,6 +125,35 @@ async def test_a_manager_says_who_may_come_and_of_what_category_a_class_is(site:
     _is_sound(shown)
 
 
+async def test_a_manager_adds_a_pack_that_is_sold_by_link(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    pack = {"name": "Ten <b> classes", "amount": "120.50", "currency": "eur", "credits": "10", "days": "180", "pool": "classes",
+            "is_sold": "on"}  # fmt: skip
+    wrong = [
+        {"name": " "}, {"amount": "-1"}, {"amount": "1.234"}, {"amount": "1e400"}, {"amount": "NaN"}, {"amount": "\u0661"},
+        {"currency": "EURO"}, {"credits": "0"}, {"credits": "9" * 40}, {"days": "x"}, {"pool": ""},
+    ]  # fmt: skip
+
+    refused = [await visitor.post("/packs", pack | one) for one in wrong]
+    none = await stage.value("select count(*) from price where grants::text like '%classes%'")
+    landed(await visitor.post("/packs", pack))
+    landed(await visitor.post("/packs", pack | {"name": "Ten yen", "amount": "1200", "currency": "JPY", "days": ""}))
+    page = await visitor.page("/packs")
+    link = re.search(r'href="(/buy/[^"]+ten-b-classes[^"]+)"', page)
+    assert link
+
+    assert [each.status_code for each in refused] == [422] * len(wrong)
+    assert none == 0
+    sold = "select amount_minor, currency, grants::text as grants from price where grants::text like '%classes%' order by id"
+    assert [(row["amount_minor"], row["currency"], json.loads(row["grants"])) for row in await stage.rows(sold)] == [
+        (12050, "EUR", [{"kind": "credits", "amount": 10, "pool": "classes", "expires_after": "P180D"}]),
+        (1200, "JPY", [{"kind": "credits", "amount": 10, "pool": "classes"}]),
+    ]
+    assert "10 in classes, within 180 days" in Markup(page).text
+    assert "Ten &lt;b&gt; classes" in await visitor.page(link[1])
+    _is_sound(page)
+
+
 async def test_one_class_is_changed_alone_and_deleted_and_a_venue_says_when_it_is_open(site: Site):
     visitor, stage = site.empty, site.empty.stage
     day = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
