@@ -103,7 +103,7 @@ def start(directory: Path) -> Iterator[type[Up]]:
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=READY_WITHIN_S) as response:
             return response.status
     except urllib.error.HTTPError as refusal:
         refusal.close()
@@ -135,8 +135,22 @@ def ask(url: str, statement: str):
     return asyncio.run(run())
 
 
-def test_one_command_starts_everything_and_a_second_one_on_the_same_directory_is_refused(start, directory):
-    up = start("--port", str(free_port()))
+def assert_it_stops(up: Up, number: signal.Signals) -> str:
+    """Ask it to stop: within ten seconds nothing of it runs and nothing failed. Return what it said."""
+    pids = up.pids
+    began = time.monotonic()
+
+    code, complained = up.stop(number)
+
+    assert (code, time.monotonic() - began < 10) == (0, True)
+    assert "Traceback" not in complained
+    assert not any(map(is_alive, pids))
+    assert not (up.directory / "bursar.json").exists()
+    return complained
+
+
+def test_one_command_starts_everything_a_second_one_is_refused_and_it_stops_when_asked(start, directory):
+    up = start("--port", str(free_port()), "--workers", "2")
 
     assert status_of(up.facts["url"] + "/health/ready") == 200
     assert up.now == up.facts
@@ -155,20 +169,8 @@ def test_one_command_starts_everything_and_a_second_one_on_the_same_directory_is
     code, said, _ = finish(bursar("migrate", "--data", str(directory), "--json"))
     assert (code, json.loads(said)["applied"]) == (0, [])
 
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_stops_everything_and_says_nothing_failed(start, directory, number):
-    up = start("--port", str(free_port()), "--workers", "2")
-    pids = up.pids
-    began = time.monotonic()
-
-    code, complained = up.stop(number)
-
-    assert (code, time.monotonic() - began < 10) == (0, True)
-    assert "Traceback" not in complained
-    assert not any(map(is_alive, pids))
-    assert len(pids) == 5
-    assert not (directory / "bursar.json").exists()
+    assert len(up.pids) == 5
+    assert_it_stops(up, signal.SIGINT)
 
 
 def deliver_until_refused(up: Up, account: str, secret: str, stored: list[str]) -> None:
@@ -229,7 +231,7 @@ def test_ctrl_c_while_the_database_is_made_leaves_in_one_line_and_leaves_nothing
     assert not processes_of(directory)
 
 
-def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data(start):
+def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data_unless_they_are_newer(start, directory):
     port = str(free_port())
     first = start("--port", port)
     ask(first.facts["admin_url"], "create table kept as select 42 as n")
@@ -243,26 +245,21 @@ def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data(s
     assert second.facts["url"] == first.facts["url"]
     assert ask(second.facts["admin_url"], "select n from kept") == 42
 
-
-def test_killed_parts_are_started_again(start):
-    up = start("--port", str(free_port()))
-    ask(up.facts["admin_url"], "create table kept as select 42 as n")
-
-    os.kill(up.facts["api_pid"], signal.SIGKILL)
-    # The listening socket outlives the API process, so this waits instead of being refused.
-    assert status_of(up.facts["url"] + "/health/live") == 200
-    os.kill(up.facts["worker_pids"][0], signal.SIGKILL)
-    assert eventually(lambda: not set(up.now["worker_pids"]) & {None, *up.facts["worker_pids"]})
-
-    os.kill(up.facts["postgres_pid"], signal.SIGKILL)
-    assert eventually(lambda: up.now["postgres_pid"] not in {None, up.facts["postgres_pid"]})
-    assert eventually(lambda: status_of(up.facts["url"] + "/health/ready") == 200)
-    assert ask(up.now["admin_url"], "select n from kept") == 42
+    ask(
+        second.facts["admin_url"],
+        "insert into bursar_migration (version, name, sha256) values ('999912312359', 'x', '')",
+    )
+    second.stop()
+    code, _, complained = finish(bursar("up", "--data", str(directory), "--port", str(free_port())))
+    assert code == 1
+    assert "migrated by a newer Bursar (migration 999912312359)" in complained
+    assert "Traceback" not in complained
 
 
-def test_parts_that_hang_are_ended_and_started_again(start):
+def test_parts_that_hang_or_are_killed_are_started_again(start):
     # A proxy that the environment names is not asked about this machine.
     up = start("--port", str(free_port()), http_proxy="http://127.0.0.1:9")
+    ask(up.facts["admin_url"], "create table kept as select 42 as n")
     frozen = [up.facts["api_pid"], *up.facts["worker_pids"]]
 
     began = time.monotonic()
@@ -274,6 +271,18 @@ def test_parts_that_hang_are_ended_and_started_again(start):
     assert time.monotonic() - began < 30
     assert eventually(lambda: status_of(up.facts["url"] + "/health/ready") == 200)
     assert not any(map(is_alive, frozen))
+
+    again = up.now
+    os.kill(again["api_pid"], signal.SIGKILL)
+    # The listening socket outlives the API process, so this waits instead of being refused.
+    assert status_of(up.facts["url"] + "/health/live") == 200
+    os.kill(again["worker_pids"][0], signal.SIGKILL)
+    assert eventually(lambda: not {*up.now["worker_pids"]} & {None, *again["worker_pids"]})
+
+    os.kill(again["postgres_pid"], signal.SIGKILL)
+    assert eventually(lambda: up.now["postgres_pid"] not in {None, again["postgres_pid"]})
+    assert eventually(lambda: status_of(up.facts["url"] + "/health/ready") == 200)
+    assert ask(up.now["admin_url"], "select n from kept") == 42
     _, complained = up.stop()
     assert "the worker 1 process gives no sign of life; ending it" in complained
     assert "the API process gives no sign of life; ending it" in complained
@@ -300,23 +309,11 @@ def test_taken_default_port_gives_way_to_the_next_free_one(start):
         pass  # somebody else holds it, which is as good
 
     up = start()
-    _, complained = up.stop()
+    complained = assert_it_stops(up, signal.SIGTERM)
     holder.close()
 
     assert f"port {DEFAULT_PORT} is taken; using" in complained
     assert not up.facts["url"].endswith(f":{DEFAULT_PORT}")
-
-
-def test_data_of_a_newer_version_is_refused(start, directory):
-    up = start("--port", str(free_port()))
-    ask(up.facts["admin_url"], "insert into bursar_migration (version, name, sha256) values ('999912312359', 'x', '')")
-    up.stop()
-
-    code, _, complained = finish(bursar("up", "--data", str(directory), "--port", str(free_port())))
-
-    assert code == 1
-    assert "migrated by a newer Bursar (migration 999912312359)" in complained
-    assert "Traceback" not in complained
 
 
 def test_with_a_database_of_your_own_no_server_is_started(start, directory, database_url, admin_url):
