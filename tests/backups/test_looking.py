@@ -38,6 +38,7 @@ class Bitten:
     mine: str
     theirs: str
     before: str
+    theirs_before: str
 
     def run(self, *arguments: str, code: int = 0, **environment: str) -> dict[str, Any]:
         done = command(*arguments, "--json", timeout_s=120, **self.environment | environment)
@@ -86,8 +87,10 @@ def bitten() -> Iterator[Bitten]:
             "BURSAR_BACKUP_KEY_FILE": str(root / "keys"),
             "BURSAR_DATA": str(root / "data"),
         }
-        made = Bitten(root, cluster.admin_url, environment, mine, theirs, "")
-        made.before = made.run("fingerprint", "--tenant", mine)["fingerprint"]
+        made = Bitten(root, cluster.admin_url, environment, mine, theirs, "", "")
+        made.before, made.theirs_before = (
+            made.run("fingerprint", "--tenant", one)["fingerprint"] for one in (mine, theirs)
+        )
         assert made.run("backup", "now")["kind"] == "full"
         do(
             cluster.admin_url,
@@ -119,6 +122,7 @@ def test_what_a_delete_took_is_shown_and_put_back_and_a_killed_look_leaves_nothi
     assert not [
         pid for name in ("postgres", "postgres.new") for pid in working_in(bitten.scratch / name, program="postgres")
     ]
+    (bitten.root / "data" / "looking-999999999.archive").touch()
     tables = [word for name in ("payment", "refund", "dispute", "customer") for word in ("--table", name)]
     told = bitten.run("diff", "--tenant", bitten.mine, *tables, "--rows", "50", "--put-back")
 
@@ -154,12 +158,17 @@ def test_one_business_comes_out_of_a_backup_of_all(bitten):
     restored = bitten.run("restore", "--tenant", bitten.mine, "--into", str(into), "--take-over")
     taken = bitten.run("restore", "--tenant", bitten.mine, "--tables", "refund,payment", "--into", str(files))
     again = bitten.run("restore", "--tenant", bitten.mine, "--into", str(into), code=1)
+    missing = ("restore", "--tenant", bitten.theirs, "--tables", "dispute,refund,payment")
+    put = bitten.run(*missing, "--into", bitten.admin_url)
 
     alone = {"BURSAR_DATABASE_URL": "", "BURSAR_DATABASE_ADMIN_URL": "", "BURSAR_DATA": str(into)}
     assert bitten.run("fingerprint", "--tenant", bitten.mine, **alone)["fingerprint"] == bitten.before
     assert [one["id"] for one in bitten.run("tenant", "list", **alone)["data"]] == [bitten.mine]
     assert restored["rows"]["payment"] == taken["rows"]["payment"] > 0
     assert again["error"]["code"] == "directory_taken"
+    do(bitten.admin_url, "update customer set name = null")
+    assert bitten.run("fingerprint", "--tenant", bitten.theirs)["fingerprint"] == bitten.theirs_before
+    assert put["rows"].keys() == {"payment", "refund", "dispute"} and put["rows"]["payment"] > 0
     lines = (files / "payment.ndjson").read_text().splitlines()
     assert len(lines) == taken["rows"]["payment"]
     assert {json.loads(line)["tenant_id"] for line in lines} == {str(ids.parse(ids.TENANT, bitten.mine))}
@@ -171,12 +180,15 @@ def test_one_business_comes_out_of_a_backup_of_all(bitten):
     [
         (("diff", "--rows", "5"), "tenant_needed"),
         (("diff", "--tenant", "{mine}", "--put-back"), "table_unknown"),
+        (("restore", "--tenant", "{mine}", "--tables", "payment", "--into", "postgresql://x/y"), "secret_key_missing"),
         (("diff", "--backup", "yesterday"), "restore_target_invalid"),
         (("restore", "--tables", "payment", "--into", "{root}/x"), "restore_of_tables"),
         (("restore", "--tenant", "{mine}", "--into", "{root}/store"), "directory_taken"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_restored(bitten, arguments, code):
-    told = bitten.run(*(each.format(mine=bitten.mine, root=bitten.root) for each in arguments), code=1)
+    unsaid = {"BURSAR_SECRET_KEY": ""} if code == "secret_key_missing" else {}
+
+    told = bitten.run(*(each.format(mine=bitten.mine, root=bitten.root) for each in arguments), code=1, **unsaid)
 
     assert told["error"]["code"] == code

@@ -24,7 +24,9 @@ from bursar.backups.keys import add_key
 from bursar.cli.archives import PURPOSE
 from bursar.kernel import ids
 from bursar.kernel.errors import DomainError
+from bursar.kernel.identity import second_factor
 from bursar.kernel.seal import Seal
+from bursar.money.calls.links import open_link, seal_link
 from bursar.money.intake import accounts
 from bursar.operations import archives
 from commanding import command, installation
@@ -36,6 +38,9 @@ from test_tenancy import fill
 pytestmark = pytest.mark.anyio
 
 OTHER_KEY = "B" * 43
+
+_AHEAD = """create or replace function audit_position(transaction xid8) returns bigint language sql immutable parallel safe
+  as 'select $1::text::bigint + 1000000'"""
 
 # What a copy and a new place have otherwise; everything else is compared value for value.
 _OTHER = {"gateway_account", "gateway_event_queue", "mail_queue", "job"} | {table for table, _ in archives.SEALED}
@@ -104,14 +109,26 @@ async def world(cluster, shared_database_url, tmp_path_factory) -> AsyncIterator
         "BURSAR_SECRET_KEY": KEY,
         "BURSAR_BACKUP_KEY_FILE": str(directory / "keys"),
     }
+    async with asking(admin_url) as admin:
+        # This server has counted a million transactions more than the other one.
+        await admin.execute(_AHEAD)
     async with opened(shared_database_url) as db:
         mine = await set_stage(db, shared_database_url, name="Mine")
         theirs = await set_stage(db, shared_database_url, name="Theirs")
         await lived(theirs)
         await fill(mine, shared_database_url)
         async with db.tenant(mine.tenant_id) as tx:
+            user = await tx.fetchval("select id from tenant_user limit 1")
+            call = await tx.fetchval("select id from gateway_call limit 1")
+            link = seal_link(Seal(KEY), "https://pay.example.com/x", call_id=call)
+            await tx.execute("update gateway_call set url = $1 where id = $2", link, call)
             sealed = [Seal(KEY).seal("whsec_" + "c" * 32, purpose=accounts.signing_purpose(mine.account_id))]
             key = Seal(KEY).seal("sk_test_mine", purpose=accounts.api_key_purpose(mine.account_id))
+            await tx.execute(
+                "update tenant_user set totp_secret = $1, totp_on_at = now() where id = $2",
+                Seal(KEY).seal("JBSWY3DP", purpose=second_factor._purpose(user)),
+                user,
+            )
             await tx.execute(
                 "update gateway_account set signing_secrets = $2, api_key = $3 where id = $1",
                 mine.account_id,
@@ -188,7 +205,20 @@ async def test_a_business_goes_to_another_installation_whole_and_nobody_else_wit
             is_production=False,
         )
         secrets = await tx.fetchval("select signing_secrets from gateway_account where id = $1", world.mine.account_id)
+        user, totp = await tx.fetchrow("select id, totp_secret from tenant_user where totp_secret is not null")
+        call, link = await tx.fetchrow("select id, url from gateway_call where url is not null")
+        sealed_there = {
+            name for name in archives.SEALED if await tx.fetchval("select count({1}) from {0}".format(*name))
+        }
+    # New records come after those that came with it, and are sealed in the same chain.
+    async with opened(place.environment["BURSAR_DATABASE_URL"]) as db:
+        await Stage(db, place.admin_url, world.mine.tenant_id, world.mine.account_id).seal()
+    _, sealed = run(place.environment, "audit", "verify", "--tenant", world.tenant)
+    assert sealed["ok"] and sealed["tenants"][0]["unsealed"] == 0
     assert opening.api_key == "sk_test_mine"
+    assert sealed_there == archives.SEALED.keys()
+    assert open_link(Seal(OTHER_KEY), link, call_id=call) == "https://pay.example.com/x"
+    assert Seal(OTHER_KEY).open(totp, purpose=second_factor._purpose(user)) == "JBSWY3DP"
     purpose = accounts.signing_purpose(world.mine.account_id)
     assert [Seal(OTHER_KEY).open(each, purpose=purpose) for each in secrets] == ["whsec_" + "c" * 32]
 

@@ -30,7 +30,7 @@ from bursar.backups.keys import (
     read_keyring,
 )
 from bursar.backups.loading import DatabaseTaken, Loaded, RestoreIncomplete, load_into_url
-from bursar.backups.looking import look_into
+from bursar.backups.looking import clear_look, look_into
 from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
@@ -99,6 +99,7 @@ __all__ = [
     "advice",
     "ages",
     "caution",
+    "clear_look",
     "complaint",
     "connected",
     "drill",

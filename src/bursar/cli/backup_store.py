@@ -12,11 +12,13 @@ from bursar import backups
 from bursar.cli.options import tell
 from bursar.kernel.errors import DomainError, Invalid
 from bursar.kernel.postgres import Tools, wheel_bin
+from bursar.kernel.processes import is_alive
 from bursar.kernel.settings import Settings
 from bursar.operations import figures
 
 _SPOOL = "backup-spool"
 _SCRATCH = "drill"
+_LOOKING = "looking"
 
 
 class BackupStoreMissing(Invalid):
@@ -91,6 +93,25 @@ def scratch_of(settings: Settings) -> Path:
     return settings.data / _SCRATCH
 
 
+def looking_of(settings: Settings) -> Path:
+    """Return the directory of looks into backups: theirs alone."""
+    return settings.data / _LOOKING
+
+
+def carried_of(settings: Settings) -> Path:
+    """Return the file in which this process carries a business out of a backup."""
+    return settings.data / f"{_LOOKING}-{os.getpid()}.archive"
+
+
+def clear_looks(settings: Settings) -> None:
+    """Remove what looks into backups left that were killed: a copy of everything."""
+    backups.clear_look(looking_of(settings))
+    for path in settings.data.glob(f"*{_LOOKING}-*.archive*"):
+        digits = path.name.lstrip(".").removeprefix(f"{_LOOKING}-").partition(".")[0]
+        if digits.isdecimal() and not is_alive(int(digits)):
+            path.unlink(missing_ok=True)
+
+
 def targets_of(settings: Settings, *, logical: bool) -> backups.Targets:
     """Return what a drill is held against. Of logical backups no more can be asked than their interval, and a quarter."""
     rpo_s = settings.backup_full_hours * 3600 * backups.BACKUP_SLACK if logical else settings.drill_rpo_s
@@ -147,6 +168,7 @@ def begin(settings: Settings) -> None:
 
     What is wrong with them is told and shows in health. It does not keep payments from being received.
     """
+    clear_looks(settings)
     is_wanted = bool(settings.backup_store)
     refusal = ""
     if is_wanted:

@@ -8,7 +8,7 @@ import typer
 
 from bursar import backups
 from bursar.cli.acting import ACTOR
-from bursar.cli.backup_store import tools_of, vault_of
+from bursar.cli.backup_store import looking_of, tools_of, vault_of
 from bursar.cli.connection import instance, settings_for
 from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Data, Json, answer, tell
@@ -20,7 +20,6 @@ from bursar.operations import differences
 from bursar.operations.differences import Difference
 from bursar.operations.snapshots import reading
 
-SCRATCH: Final = "looking"
 _ROWS_MAX: Final = 10_000
 
 
@@ -67,7 +66,7 @@ def diff(
             return await _looked(scratch, living, tenant_id, names, rows_max=rows, origin=put_back and planned.point)
 
         (found, done), restored = backups.look_into(
-            vault, planned, scratch=living.data / SCRATCH, tools=tools_of(settings), tell=tell, look=look
+            vault, planned, scratch=looking_of(living), tools=tools_of(settings), tell=tell, look=look
         )
     differing = [one for one in found if not one.is_none or one.lacking]
     told: dict[str, Any] = {

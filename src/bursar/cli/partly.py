@@ -1,6 +1,5 @@
 """`bursar restore --tenant`: one business, or some of its tables, out of a backup of everything."""
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,8 +8,8 @@ from uuid import UUID
 from bursar import backups
 from bursar.cli.acting import ACTOR
 from bursar.cli.archives import elsewhere, opener, take_in, write_archive
-from bursar.cli.backup_store import key_file, tools_of, vault_of
-from bursar.cli.diff import SCRATCH, Scratch
+from bursar.cli.backup_store import carried_of, clear_looks, key_file, looking_of, tools_of, vault_of
+from bursar.cli.diff import Scratch
 from bursar.cli.options import answer, tell
 from bursar.kernel import ids
 from bursar.kernel.errors import Invalid
@@ -68,7 +67,7 @@ def restore_part(
         async def looked(admin_url: str, app_url: str, secret_key: str) -> Found:
             return await look(Scratch(admin_url, app_url, secret_key))
 
-        place = settings.data / SCRATCH
+        place = looking_of(settings)
         return backups.look_into(vault, planned, scratch=place, tools=tools_of(settings), tell=tell, look=looked)
 
     if not names:
@@ -91,7 +90,8 @@ def _tenant(
 ) -> tuple[dict[str, int], backups.Restored]:
     """Carry the tenant through a sealed archive, so that it is checked as any other is."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    carried = settings.data / f"restore-{os.getpid()}.archive"
+    clear_looks(settings)
+    carried = carried_of(settings)
     keys = backups.read_keyring(key_file(settings))
 
     async def look(scratch: Scratch) -> int:

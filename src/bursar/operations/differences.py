@@ -26,6 +26,9 @@ from bursar.operations.snapshots import snapshot
 
 _FETCHED_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 50
+NEVER_PUT_BACK: Final = ("job", "mail_queue", "gateway_event_queue")
+"""What is gone from there was done, and would be done again."""
+
 _SEES_ALL = "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
 
 Key = tuple[str, ...]
@@ -132,6 +135,11 @@ async def put_back(
     backup: within `seeing`; living: outside any transaction. seals: of the backup's installation, and of this one. origin: which backup.
     Raises PutBackRefused.
     """
+    if done := [one.name for one in tables if one.name in NEVER_PUT_BACK]:
+        raise PutBackRefused(
+            f"rows of {', '.join(done)} are not put back: they are gone because their work was done",
+            hint="See bursar jobs list, and bursar events list.",
+        )
     there = await all_tables(backup)
     if other := [one.name for one in tables if one.name not in there or there[one.name].columns != one.columns]:
         raise PutBackRefused(
