@@ -11,6 +11,7 @@ NOT_TENANTS = (
     "alert_watch",
     "backup_canary",
     "backup_drill",
+    "retention_run",
     "backup_listed",
     "backup_standing",
     "bursar_migration",

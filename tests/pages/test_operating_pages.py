@@ -18,6 +18,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.identity import operators
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.slow import SlowStatements
+from bursar.operations.forgetting import apply
 
 PASSWORD = "seven brass bells in a tower"
 EMAIL = "Olga@Example.com"
@@ -82,6 +83,18 @@ async def test_an_operator_sees_backups_and_what_drills_found(site: Site, olga: 
     ):
         assert told in text, told
     assert (await site.lived.get("/operator/backups")).headers["location"] == "/operator/sign-in"
+
+
+async def test_an_operator_sees_what_is_kept_and_what_would_go(site: Site, olga: httpx2.AsyncClient, admin_url: str):
+    before = Markup((await olga.get("/operator/retention")).text).text
+    await apply(admin_url, kept_months=0, now=datetime.now(UTC))
+
+    after = Markup((await olga.get("/operator/retention")).text).text
+
+    assert "Not yet" in before
+    assert "BURSAR_BODY_MONTHS" in after and "the audit trail" in after
+    assert "none was missing" in after
+    assert (await site.lived.get("/operator/retention")).headers["location"] == "/operator/sign-in"
 
 
 async def test_acting_for_a_business_takes_a_reason_is_banded_and_in_its_trail(site: Site, olga: httpx2.AsyncClient):

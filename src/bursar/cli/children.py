@@ -22,7 +22,7 @@ _GRACE_S = 8.0
 
 
 class Child:
-    """One process and its restarts. once: it may end, and is not started again. beats: it says that it works.
+    """One process and its restarts. once: it may end, and is not started again. quiet: what it answers is of no interest. beats: it says that it works.
 
     needed: the installation is of no use without it.
     """
@@ -34,12 +34,14 @@ class Child:
         *,
         pass_fds: Sequence[int] = (),
         once: bool = False,
+        quiet: bool = False,
         beats: bool = False,
         needed: bool = True,
     ) -> None:
         self.name = name
         self.needed = needed
         self.once = once
+        self._quiet = quiet
         self._beats = beats
         self._pulse: Pulse | None = None
         self.early_deaths = 0
@@ -68,7 +70,7 @@ class Child:
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", "bursar", *self._arguments],
             stdin=subprocess.DEVNULL,
-            stdout=None if self.once else sys.stderr,
+            stdout=subprocess.DEVNULL if self._quiet else None if self.once else sys.stderr,
             env=environment | ({"BURSAR_PULSE": str(self._pulse.writer)} if self._pulse else {}),
             pass_fds=[*self._pass_fds, *([self._pulse.writer] if self._pulse else [])],
             start_new_session=True,

@@ -34,6 +34,8 @@ _READY_WAIT_S = 90
 _TICK_S = 0.2
 _EARLY_DEATHS_MAX = 3
 _PORT_MAX = 65_535
+_FORGET_FIRST_S = 300.0
+_FORGET_EVERY_S = 86_400.0
 
 
 class NotReady(Unavailable):
@@ -54,6 +56,8 @@ class Supervisor:
         self._children: list[Child] = []
         self._sandbox: socket.socket | None = None
         self._stop = Stop()
+        self._forgetting = Child("retention", ("retention", "--apply"), once=True, quiet=True, needed=False)
+        self._forget_at = time.monotonic() + _FORGET_FIRST_S
 
     def run(self) -> None:
         """Run until somebody asks to stop. Raises what keeps it from starting."""
@@ -118,11 +122,13 @@ class Supervisor:
             self._children.append(Child("backups", ("backup", "run"), needed=False))
         if self._settings.alert_urls:
             self._children.append(Child("alerts", ("alerts", "watch"), needed=False))
+        self._children.append(self._forgetting)
         stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
         for child in self._children:
-            child.start(self._environment())
+            if child is not self._forgetting:
+                child.start(self._environment())
         self._caller.start()
         self._write_down()
 
@@ -198,6 +204,9 @@ class Supervisor:
             api.end_hung()
         for child in self._children:
             child.end_if_silent()
+        if time.monotonic() >= self._forget_at and not self._forgetting.is_running:
+            self._forget_at = time.monotonic() + _FORGET_EVERY_S
+            self._forgetting.start(self._environment())
         restarted = [child.revive(self._environment()) for child in self._children]
         if restarted[0]:
             self._caller.begin_anew()

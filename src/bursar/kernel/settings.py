@@ -159,6 +159,12 @@ class Settings(BaseSettings):
         le=3650,
         description="How long jobs that were given up rest, and how long it is counted how jobs ended, in days.",
     )
+    body_months: int = Field(
+        default=0,
+        ge=0,
+        le=1200,
+        description="How many whole months the raw bodies of deliveries are kept beside the current one; what they meant stays. Less than 13 keeps less than gateways may dispute. 0: for ever.",
+    )
     backup_store: str = Field(
         default="",
         description="Where backups go: a directory, on another machine's disk at best, or s3://bucket/prefix. Empty: none are made.",

@@ -1,8 +1,9 @@
 """What would be forgotten by which policy, and what is kept for ever: counted with the conditions that the clean-up itself uses.
 
-Nothing is removed here; workers do that, once a minute, tenant by tenant.
+Nothing is removed here. Workers do that, once a minute, tenant by tenant; raw bodies go by the month, `operations/forgetting.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,6 +13,7 @@ from bursar.kernel import ids
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
 from bursar.kernel.settings import Settings
+from bursar.money.intake.forgetting import Month, old_months
 
 COUNTED_MAX: Final = 1_000_000
 """Rows of one policy that are counted at most, for each tenant where tenants are counted one by one."""
@@ -25,7 +27,8 @@ _TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id
 class Policy:
     """rows: that would go. oldest: of them. kept: for how long; None: for ever. setting: that says so; empty: a rule of ours.
 
-    bytes: where something is kept for ever, what it takes on the disk.
+    bytes: where something is kept for ever, what it takes on the disk; of bodies, what would be freed.
+    months: partitions that would go whole. waiting: those whose time is over too, kept because an event in them is not settled.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Policy:
     rows: int = 0
     oldest: datetime | None = None
     bytes: int | None = None
+    months: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 _BY_ENGINE: Final = {
@@ -60,8 +65,8 @@ _BY_TENANT: Final = {
         select count(*), min(at) from (
           select expires_at as at from session where tenant_id = $1 and expires_at < $2 limit {COUNTED_MAX}) as gone""",
 }
+_BODIES: Final = ("raw bodies of deliveries, a partition for each month", "gateway_event_body")
 _FOR_EVER: Final = {
-    "raw bodies of deliveries, a partition for each month": "gateway_event_body",
     "gateway events and what came of them": "gateway_event",
     "the audit trail": "audit_record",
     "the books": "ledger_entry",
@@ -82,10 +87,29 @@ async def preview(db: Database, settings: Settings, *, at: datetime) -> list[Pol
         else:
             async with db.engine() as tx:
                 found.append(_counted(policy, await tx.fetchrow(_BY_ENGINE[policy.name], *_bounds(policy.name, cut))))
+    async with db.engine() as tx:
+        old = await old_months(tx, kept_months=settings.body_months, now=at)
     async with db.statement() as connection:
+        size = await connection.fetchval(_SIZES, _BODIES[1])
+        found.append(_bodies(old, settings.body_months, size))
         for name, table in _FOR_EVER.items():
             found.append(Policy(name, None, "", bytes=await connection.fetchval(_SIZES, table)))
     return found
+
+
+def _bodies(old: Sequence[Month], kept_months: int, size: int) -> Policy:
+    if not kept_months:
+        return Policy(_BODIES[0], None, "BURSAR_BODY_MONTHS", bytes=size)
+    gone = [month for month in old if not month.needed]
+    return Policy(
+        _BODIES[0],
+        f"{kept_months} months",
+        "BURSAR_BODY_MONTHS",
+        rows=sum(month.rows for month in gone),
+        bytes=sum(month.bytes for month in gone),
+        months=tuple(month.name for month in gone),
+        waiting=tuple(month.name for month in old if month.needed),
+    )
 
 
 def _policies(settings: Settings) -> list[tuple[Policy, timedelta]]:

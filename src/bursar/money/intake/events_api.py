@@ -114,7 +114,10 @@ async def replay_gateway_event(caller: CallerOf, event: EventText, replay: Repla
             tx, tenant_id=caller.tenant_id, event_ids=[event_id], actor=caller.actor, reason=reason
         )
         if not count:
-            raise EventNotReplayable("this event cannot be read", hint="See its body; only a new delivery helps.")
+            raise EventNotReplayable(
+                "this event cannot be read, or its body is no longer kept",
+                hint="See its body. Comparing with the gateway mends what is wrong: POST /v1/reconciliations.",
+            )
         await audit.record(
             tx,
             tenant_id=caller.tenant_id,

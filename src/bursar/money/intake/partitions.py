@@ -21,12 +21,17 @@ async def ensure_partitions(connection: Any, *, now: datetime | None = None) -> 
     first = (now or datetime.now(UTC)).astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for _ in range(AHEAD_MONTHS + 1):
         after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-        name = f"gateway_event_body_{first:%Y_%m}"
+        name = name_of(first)
         if not await connection.fetchval(_EXISTS, name) and await _has_room(connection, first, after):
             await _make(connection, name, first, after)
             made.append(name)
         first = after
     return made
+
+
+def name_of(month: datetime) -> str:
+    """Return the name of a month's partition."""
+    return f"gateway_event_body_{month:%Y_%m}"
 
 
 async def _has_room(connection: Any, first: datetime, after: datetime) -> bool:

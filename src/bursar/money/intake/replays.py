@@ -31,6 +31,8 @@ with wanted as (
   select e.id, e.gateway_account_id from gateway_event e
   left join gateway_event_dead d on d.tenant_id = e.tenant_id and d.event_id = e.id
   where e.tenant_id = $1 and e.type <> 'unparseable' and {condition}
+    and exists (
+      select from gateway_event_body b where b.tenant_id = e.tenant_id and b.event_id = e.id and b.received_at = e.received_at)
   order by e.id limit {limit}
 ), revived as (
   delete from gateway_event_dead d using wanted w where d.tenant_id = $1 and d.event_id = w.id
@@ -56,7 +58,7 @@ _STATUS = {
 
 
 async def replay_events(tx: Transaction, *, tenant_id: UUID, event_ids: Sequence[UUID], actor: str, reason: str) -> int:
-    """Queue these events again; return how many were. Unreadable ones stay where they are.
+    """Queue these events again; return how many were. Those that are unreadable, or whose body is past its retention, stay where they are.
 
     actor: who asked, for instance `key:key_…`. reason: why, in the operator's words.
     """

@@ -100,6 +100,7 @@ OPERATORS: Final = (
     ("/operator/health", "Health"),
     ("/operator/slow-queries", "Slow queries"),
     ("/operator/backups", "Backups and drills"),
+    ("/operator/retention", "Retention"),
 )
 """The pages of those who run the installation."""
 

@@ -10,6 +10,8 @@ from bursar import backups, health
 from bursar.kernel.auth import for_operators
 from bursar.kernel.resources import resources_of
 from bursar.kernel.slow import slow_statements
+from bursar.operations.forgetting import last_run
+from bursar.operations.retention import preview
 from bursar.web.operating import WatchOf
 from bursar.web.pages.operating import operator_page
 from bursar.web.pages.routing import PageRoute
@@ -47,6 +49,17 @@ async def slow_queries(request: Request) -> Response:
         plan_over_ms=settings.slow_plan_ms,
         days=settings.slow_statement_days,
     )
+
+
+@router.get("/operator/retention")
+@for_operators
+async def retention_page(request: Request) -> Response:
+    """Show what is kept for how long, what would go now, and what went last."""
+    resources = resources_of(request)
+    policies = await preview(resources.db, resources.settings, at=resources.now())
+    async with resources.db.engine() as tx:
+        last = await last_run(tx)
+    return operator_page(request, "operator_retention.html", policies=policies, last=last)
 
 
 @router.get("/operator/backups")
