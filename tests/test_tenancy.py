@@ -4,7 +4,7 @@ Generated from the catalogue: a new table is tested the day it is made, and fail
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from bursar.kernel.db import Database, become_engine, become_tenant
 from bursar.kernel.identity import links, sessions, throttle, users
 from bursar.kernel.identity.people import Device
 from bursar.money.intake.filing import Filing, file_deliveries
+from databases import fresh_database, opened
 from draining import drain
 from leaks import APP, ENGINE, NOT_TENANTS, leaks
 from stage import Stage, event, set_stage
@@ -250,15 +251,46 @@ async def busied(stage: Stage) -> None:
     await drain(stage, [jobs.Kind("tests.do_nothing", nothing)])
 
 
+@dataclass
+class Filled:
+    """A database in which two tenants have rows in every table. Whatever the tests do to it they take back."""
+
+    admin_url: str
+    app_url: str
+    db: Database
+    mine: UUID
+    theirs: UUID
+
+
+@pytest.fixture(scope="module")
+def shared_urls(cluster: dict[str, str]) -> Iterator[dict[str, str]]:
+    with fresh_database(cluster) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+async def filled(shared_urls: dict[str, str]) -> AsyncIterator[Filled]:
+    url = shared_urls["app"]
+    async with opened(url) as db:
+        mine = await set_stage(db, url, name="Mine")
+        theirs = await set_stage(db, url, name="Theirs")
+        await fill(mine, url)
+        await fill(theirs, url)
+        yield Filled(shared_urls["admin"], url, db, mine.tenant_id, theirs.tenant_id)
+
+
+@pytest.fixture(scope="module")
+def unfilled(cluster: dict[str, str]) -> Iterator[str]:
+    """The superuser's address of a database without rows, which refuse no index."""
+    with fresh_database(cluster) as urls:
+        yield urls["admin"]
+
+
 @pytest.fixture
-async def two(db: Database, database_url: str, admin_url: str) -> AsyncIterator[Two]:
-    mine = await set_stage(db, database_url, name="Mine")
-    theirs = await set_stage(db, database_url, name="Theirs")
-    await fill(mine, database_url)
-    await fill(theirs, database_url)
-    admin, app = await asyncpg.connect(admin_url), await asyncpg.connect(database_url)
+async def two(filled: Filled) -> AsyncIterator[Two]:
+    admin, app = await asyncpg.connect(filled.admin_url), await asyncpg.connect(filled.app_url)
     tables = [row["name"] for row in await admin.fetch(_TABLES, list(NOT_TENANTS))]
-    yield Two(admin, app, mine.tenant_id, theirs.tenant_id, tables)
+    yield Two(admin, app, filled.mine, filled.theirs, tables)
     await admin.close()
     await app.close()
 
@@ -359,7 +391,8 @@ async def test_a_connection_that_served_a_tenant_forgets_it(two):
         assert await outcome(two.app, None, f"select 1 from {table}") in (None, []), table
 
 
-async def test_a_pooled_connection_forgets_it_too(two, db):
+async def test_a_pooled_connection_forgets_it_too(two, filled):
+    db = filled.db
     for tenant_id in (two.mine, two.theirs, two.mine):
         async with db.tenant(tenant_id) as tx:
             assert {r["tenant_id"] for r in await tx.fetch("select tenant_id from payment")} == {tenant_id}
@@ -500,9 +533,9 @@ async def test_the_schema_has_no_known_way_around_its_policies(two):
         ("create rule r as on insert to payment do instead nothing", "a rule"),
     ],
 )
-async def test_each_way_around_them_would_be_found(admin_url, ddl, question):
+async def test_each_way_around_them_would_be_found(unfilled, ddl, question):
     """The control of the check above, in a transaction that is taken back (roles belong to the whole server)."""
-    connection = await asyncpg.connect(admin_url)
+    connection = await asyncpg.connect(unfilled)
     transaction = connection.transaction()
     await transaction.start()
     try:

@@ -17,12 +17,12 @@ _OBJECTS = {
 
 
 @pytest.mark.parametrize("path", list(_OBJECTS))
-async def test_another_business_s_id_leads_nowhere(site: Site, lived: Visitor, path: str):
+async def test_another_business_s_id_leads_nowhere(shared_site: Site, shared: Visitor, path: str):
     prefix, query = _OBJECTS[path]
-    address = path.format(await lived.id_of(prefix, query))
-    assert (await lived.get(address)).status_code == 200
+    address = path.format(await shared.id_of(prefix, query))
+    assert (await shared.get(address)).status_code == 200
 
-    answer = await site.empty.get(address)
+    answer = await shared_site.empty.get(address)
 
     if path.startswith("/payments?"):
         assert "No payment fits" in answer.text
@@ -32,7 +32,7 @@ async def test_another_business_s_id_leads_nowhere(site: Site, lived: Visitor, p
     assert "pi_1" not in answer.text
 
 
-async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor):
+async def test_no_list_shows_another_business_s_rows(shared_site: Site, shared: Visitor):
     for path in (
         "/",
         "/events",
@@ -48,7 +48,7 @@ async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor)
         "/jobs",
         "/reconciliation",
     ):
-        text = await site.empty.page(path)
+        text = await shared_site.empty.page(path)
         assert not [link for link in Markup(text).values("id") if link.startswith("row-")], path
         assert "Ann" not in text, path
         assert "Harbour" not in text, path
@@ -57,21 +57,21 @@ async def test_no_list_shows_another_business_s_rows(site: Site, lived: Visitor)
 @pytest.mark.parametrize(
     "query", ["pi_1", "ch_1", "cus_ann", "ann@example.com", "cs_1", "sub_1", "pack-10", "evt_00000001"]
 )
-async def test_the_search_finds_only_what_is_one_s_own(site: Site, lived: Visitor, query: str):
-    answer = await site.empty.get(f"/search?q={query}")
+async def test_the_search_finds_only_what_is_one_s_own(shared_site: Site, shared: Visitor, query: str):
+    answer = await shared_site.empty.get(f"/search?q={query}")
 
     assert answer.status_code == 200
     assert "Nothing answers to that" in answer.text
 
 
-async def test_the_same_gateway_ids_on_both_sides_stay_apart(site: Site, lived: Visitor):
-    own = await site.empty.id_of("ten", "select tenant_id from tenant")
-    payment_id = await lived.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
+async def test_the_same_gateway_ids_on_both_sides_stay_apart(shared_site: Site, shared: Visitor):
+    own = await shared_site.empty.id_of("ten", "select tenant_id from tenant")
+    payment_id = await shared.id_of("pay", "select id from payment where gateway_ref = 'pi_1'")
 
-    found = await lived.get("/search?q=pi_1")
+    found = await shared.get("/search?q=pi_1")
 
     assert found.headers["location"] == f"/payments/{payment_id}"
-    assert own not in (await lived.page("/"))
+    assert own not in (await shared.page("/"))
 
 
 async def test_another_business_s_events_cannot_be_replayed(site: Site, lived: Visitor):
