@@ -91,6 +91,7 @@ APIS = (
     "bursar.apps.booking.schedule.api",
     "bursar.apps.booking.people.api",
     "bursar.apps.booking.policies.api",
+    "bursar.apps.booking.coupons.api",
     "bursar.apps.booking.rules.api",
     "bursar.apps.booking.bookings.api",
     "bursar.apps.booking.fees.api",

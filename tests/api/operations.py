@@ -110,6 +110,7 @@ PREFIXES = {
     "alert_channel": ids.ALERT_CHANNEL,
     "alert_route": ids.ALERT_ROUTE,
     "checkout": ids.CHECKOUT,
+    "coupon": ids.COUPON,
     "circuit": ids.CIRCUIT,
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
@@ -454,6 +455,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "/v1/booking-fees/{booking_fee}/orders": {},
         "/v1/booking-fees/{booking_fee}/waivers": {"reason": "was ill"},
+        "/v1/coupons": {"code": "autumn", "percent": 20, "uses_max": 10, "classes": [mine["class"]]},
+        "/v1/coupons/{coupon}": {"is_on": True, "uses_max": 50},
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
@@ -807,6 +810,7 @@ _BOOKING_KINDS = {
     "tier": ids.TIER,
     "hours": ids.STAFF_HOURS,
     "time_off": ids.TIME_OFF,
+    "coupon": ids.COUPON,
 }
 
 _BOOKING_ROWS = (
@@ -916,6 +920,12 @@ _BOOKING_ROWS = (
         """insert into booking_fee_order (tenant_id, order_id, fee_id)
         select tenant_id, id, $2 from customer_order where tenant_id = $1 order by id limit 1""",
         ("booking_fee",),
+    ),
+    ("insert into coupon (tenant_id, id, code, percent, used) values ($1, $2, 'SPRING', 10, 1)", ("coupon",)),
+    (
+        """insert into coupon_redemption (tenant_id, booking_id, coupon_id, customer_id, discount_minor, currency)
+        values ($1, $2, $3, $4, 100, 'EUR')""",
+        ("booking", "coupon", "customer"),
     ),
     ("insert into booking_rule (tenant_id, rule, is_on) values ($1, 'tests.rule', false)", ()),
     ("insert into attendee (tenant_id, customer_id) values ($1, $2)", ("customer",)),

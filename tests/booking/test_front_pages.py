@@ -499,3 +499,42 @@ async def test_a_fee_is_told_before_cancelling_owed_after_and_paid_on_the_bookin
     assert "The fee for cancelling late of 10.00 EUR is paid." in is_sound(paid).text
     assert again.headers["location"] == own
     assert [row["status"] for row in await till.stage.rows("select status from booking_fee")] == ["paid"]
+
+
+async def test_a_coupon_is_shown_before_paying_and_the_gateway_takes_what_is_left(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=1, price="seat")
+    made = await till.mine.post("/v1/coupons", {"code": "SPRING", "percent": 40, "uses_max": 1})
+    path = f"{till.base}/classes/{a_class}"
+    form = await till.fields(path) | {"name": "One", "email": "one@example.com", "seats": "2", "coupon": "spring"}
+    shown = is_sound((await till.send(f"{path}/bookings", form | {"check": "1"})).text).text
+    wrong = await till.send(f"{path}/bookings", form | {"coupon": "<b>none", "check": "1"})
+    refused = await till.send(f"{path}/bookings", form | {"coupon": "NONE"})
+    sending = asyncio.create_task(till.send(f"{path}/bookings", form))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    own = (await sending).headers["location"].removesuffix("/pay")
+    held = await till.page(own)
+    led = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', await till.page(f"{own}/pay"))[1]
+    card = {
+        "email": "one@example.com",
+        "method": "card",
+        "number": "4242424242424242",
+        "expiry": "12 / 34",
+        "cvc": "123",
+    }
+    await till.sandbox.http.post(led, data=card)
+    await till.hear()
+    booked = await till.page(own, n="1")
+    gone = await till.send(f"{path}/bookings", await till.fields(path) | form | {"check": "1"})
+
+    assert made.status_code == 201, made.text
+    for part in ("Price 30.00 EUR", "Coupon SPRING − 12.00 EUR", "To pay 18.00 EUR", "Book and pay 18.00 EUR"):
+        assert part in re.sub(r"\s+", " ", shown), part
+    assert "There is no coupon &lt;B&gt;NONE" in wrong.text
+    assert (refused.status_code, "There is no coupon NONE." in refused.text) == (409, True)
+    assert "Pay 18.00 EUR" in held
+    assert "18.00 EUR paid." in is_sound(booked).text
+    assert "was taken as often as it may be" in gone.text
+    assert await till.stage.value("select amount_minor from payment where status = 'succeeded'") == 1800
+    assert await till.stage.value("select count(*) from refund") == 0

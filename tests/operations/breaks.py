@@ -460,6 +460,24 @@ BREAKS = {
         _BOOKING_ID,
         "bkg",
     ),
+    "coupons_counted_are_redeemed": Break(
+        CHECKOUT,
+        (
+            "insert into coupon (tenant_id, id, code, percent, used) select tenant_id, new_id(), 'SPRING', 10, 1 from tenant",
+        ),
+        "select id from coupon where tenant_id = $1",
+        "cpn",
+    ),
+    "discounts_are_of_coupons": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="nothing"),
+            "update booking set price_minor = 100, due_minor = 101",
+        ),
+        _BOOKING_ID,
+        "bkg",
+    ),
     "money_for_seats_is_seated_or_returns": Break(
         CHECKOUT,
         ("update fulfilment_grant set kind = 'seat'",),

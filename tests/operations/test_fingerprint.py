@@ -64,6 +64,10 @@ CHANGES = {
         CHECKOUT,
         "insert into booking_rule (tenant_id, rule, is_on) select tenant_id, 'no_overlap', false from tenant",
     ),
+    "coupon": (
+        CHECKOUT,
+        "insert into coupon (tenant_id, id, code, percent) select tenant_id, gen_random_uuid(), 'SPRING', 10 from tenant",
+    ),
     "class_instance": (CHECKOUT, _CLASS),
     "booking": (CHECKOUT, _BOOKING),
     "booking_fee": (CHECKOUT, _FEE),

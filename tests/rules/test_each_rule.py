@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bursar.apps.booking import rules
+from bursar.apps.booking.coupons import Offered
 from bursar.apps.booking.passes import Membership
 from bursar.apps.booking.rules.models import ClassFacts, CreditFacts, CustomerFacts, OwnBookings, Settings, Situation
 from bursar.kernel import ids
@@ -71,6 +72,21 @@ def nothing_but(**facts: Any) -> dict[str, Any]:
     return {"credits": CreditFacts(**facts)}
 
 
+def giving(**facts: Any) -> dict[str, Any]:
+    told = {
+        "coupon_id": ids.new(),
+        "is_on": True,
+        "percent": 10,
+        "is_meant": True,
+        "price_minor": 1500,
+        "price_currency": "EUR",
+    }
+    return {"coupon": Offered("SPRING", **told | facts), "pays": "money"} | with_class(has_price=True)
+
+
+COUPON = giving()
+
+
 # Rule, what is changed, what is told besides, and what keeps the rule after all.
 CASES: list[tuple[str, dict[str, Any], set[str], dict[str, Any]]] = [
     ("class_scheduled", with_class(status="cancelled"), set(), {}),
@@ -120,6 +136,23 @@ CASES: list[tuple[str, dict[str, Any], set[str], dict[str, Any]]] = [
     ("walk_in_reserve", on("walk_in_reserve", seats=6), set(), {"source": "walk_in"}),
     ("walk_in_reserve", on("walk_in_reserve", seats=6), set(), {"now": STARTS - timedelta(minutes=60)}),
     ("online_reserve", on("online_reserve", seats=6) | {"source": "desk"}, set(), {"source": "online"}),
+    ("coupons_stopped", on("coupons_stopped") | COUPON, set(), {"settings": Settings()}),
+    ("coupon_valid", giving(coupon_id=None), set(), COUPON),
+    ("coupon_valid", giving(is_on=False), set(), COUPON),
+    ("coupon_valid", giving(valid_from=NOW + timedelta(seconds=1)), set(), giving(valid_from=NOW)),
+    ("coupon_valid", giving(valid_until=NOW), set(), giving(valid_until=NOW + timedelta(seconds=1))),
+    ("coupon_valid", giving(is_meant=False), set(), COUPON),
+    ("coupon_valid", giving(price_minor=None), set(), COUPON),
+    ("coupon_valid", giving(percent=None, amount_minor=5, currency="USD"), set(), COUPON),
+    ("coupon_valid", giving(percent=1, price_minor=50), set(), giving(percent=1, price_minor=51)),
+    ("coupon_valid", COUPON | {"pays": "credits"}, set(), {"coupon": None}),
+    ("coupon_left", giving(uses_max=3, used=3), set(), giving(uses_max=3, used=2)),
+    (
+        "coupon_left",
+        giving(uses_per_customer=1, used_by_customer=1),
+        set(),
+        giving(uses_per_customer=2, used_by_customer=1),
+    ),
     ("credits_enough", nothing_but(usable=1), set(), nothing_but(usable=2)),
     ("credits_enough", nothing_but(usable=1), set(), {"memberships": (replace(CAPPED, used=7),)}),
     ("credits_enough", nothing_but() | {"pays": "credits"} | with_class(has_price=True), set(), {"pays": "auto"}),

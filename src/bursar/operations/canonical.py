@@ -203,10 +203,14 @@ where t.tenant_id = $1 and t.deleted_at is null and s.deleted_at is null
         "p.name, p.is_default, p.terms, p.deleted_at is not null", "from booking_policy p where p.tenant_id = $1"
     ),
     "booking_rule": _lines("r.rule, r.is_on, r.parameters", "from booking_rule r where r.tenant_id = $1"),
+    "coupon": _lines(
+        f"k.code, k.percent, k.amount_minor, k.currency, k.uses_max, k.uses_per_customer, k.used, k.is_on, {_at('k.valid_until')}",
+        "from coupon k where k.tenant_id = $1",
+    ),
     # Its number is random, and which class it is of, the class's own name and time say.
     "booking": _lines(
         f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.credits_back, "
-        f"b.price_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
+        f"b.price_minor, b.discount_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
         """
 from booking b
 left join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id left join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id

@@ -45,7 +45,8 @@ class AddressUnknown(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be sold, to whom. lines: price (id or lookup key) and quantity. account_id: None: the only one there is.
+    """What is to be sold, to whom. lines: price (id or lookup key) and quantity. asks_minor: what is asked for all of them together, where
+    that is less than their prices: a discount of ours. takes_codes: whether the gateway may ask for a code of its own that lessens it. account_id: None: the only one there is.
 
     email: prefills the page of a customer whom nobody knows yet. trial_end: a subscription's.
     success_url: None: a page of ours, below `base_url`. link: what opens that page, where somebody has made it already.
@@ -62,6 +63,8 @@ class Wanted:
     expires_at: datetime | None = None
     trial_end: datetime | None = None
     saves_payment_method: bool = False
+    asks_minor: int | None = None
+    takes_codes: bool = True
 
 
 _ACCOUNTS = """
@@ -90,7 +93,14 @@ async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str)
     """
     checkout_id, wanted, digest = _landing(tenant_id, wanted)
     account_id, gateway_name = await _account(tx, tenant_id=tenant_id, account_id=wanted.account_id)
-    order = await place_order(tx, tenant_id=tenant_id, customer_id=wanted.customer_id, lines=wanted.lines, actor=actor)
+    order = await place_order(
+        tx,
+        tenant_id=tenant_id,
+        customer_id=wanted.customer_id,
+        lines=wanted.lines,
+        asks_minor=wanted.asks_minor,
+        actor=actor,
+    )
     sold = await _sold(
         tx, tenant_id=tenant_id, account_id=account_id, order_lines=[(x.price, x.quantity) for x in order.lines]
     )
@@ -221,14 +231,28 @@ def _call(wanted: Wanted, sold: Sequence[_Sold], *, order: str, customer: _Custo
         mode=CheckoutMode.subscription if recurring else CheckoutMode.payment,
         success_url=wanted.success_url,
         cancel_url=wanted.cancel_url,
-        lines=tuple(each.line for each in sold),
+        lines=_lines(wanted, sold),
         claim=_claim(recurring, order),
         customer=customer.ref,
         email=customer.email,
         expires_at=wanted.expires_at,
         trial_end=wanted.trial_end if recurring else None,
         saves_payment_method=wanted.saves_payment_method and not recurring,
+        takes_codes=wanted.takes_codes,
     )
+
+
+def _lines(wanted: Wanted, sold: Sequence[_Sold]) -> tuple[CheckoutLine, ...]:
+    """Return what the page asks for; with a discount one line of what is left, because the gateway knows no such price.
+
+    A gateway that sells only what it knows by name refuses it, before anything is asked of it.
+    """
+    if wanted.asks_minor is None:
+        return tuple(each.line for each in sold)
+    assert wanted.asks_minor > 0, "what costs nothing needs no checkout"
+    assert not any(each.is_recurring for each in sold), "a discount is of one sale"
+    named = [f"{each.offer.name} × {each.quantity}" if each.quantity > 1 else each.offer.name for each in sold]
+    return (CheckoutLine(amount_minor=wanted.asks_minor, currency=sold[0].offer.currency, name=", ".join(named)),)
 
 
 def _claim(recurring: Sequence[_Sold], order: str) -> Claim:

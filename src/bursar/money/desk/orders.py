@@ -27,6 +27,9 @@ class OrderNotFound(NotFound):
 class OrderLine(BaseModel):
     price: PriceId
     quantity: int = Field(examples=[1])
+    asks_minor: int | None = Field(
+        default=None, description="What is asked for the order, where that is not its prices: a discount."
+    )
 
 
 class Order(View):
@@ -54,11 +57,17 @@ _PLACE = "insert into customer_order (tenant_id, id, customer_id, lines) values 
 
 
 async def place_order(
-    tx: Transaction, *, tenant_id: UUID, customer_id: UUID | None, lines: Sequence[tuple[str, int]], actor: str
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    customer_id: UUID | None,
+    lines: Sequence[tuple[str, int]],
+    actor: str,
+    asks_minor: int | None = None,
 ) -> Order:
     """Write down what a checkout will buy. lines: price (id or lookup key) and quantity.
 
-    Raises PriceNotFound, CustomerNotFound.
+    asks_minor: what is asked for all of them, where that is less than their prices; kept with the first line. Raises PriceNotFound, CustomerNotFound.
     """
     if customer_id:
         await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)
@@ -66,6 +75,8 @@ async def place_order(
         {"price": ids.show(ids.PRICE, await price_named(tx, tenant_id=tenant_id, name=name)), "quantity": quantity}
         for name, quantity in lines
     ]
+    if asks_minor is not None:
+        told[0] |= {"asks_minor": asks_minor}
     order_id = ids.new()
     await tx.execute(_PLACE, tenant_id, order_id, customer_id, msgspec.json.encode(told).decode())
     shown = ids.show(ids.ORDER, order_id)

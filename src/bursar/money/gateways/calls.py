@@ -155,6 +155,7 @@ class CreateCheckout(Call, frozen=True, kw_only=True, omit_defaults=True, tag="c
 
     claim: what is bought; its `order` is Bursar's order id, which a subscription, living longer, does not carry on. customer: the gateway's; else `email` prefills the page.
     currency: of a checkout in mode setup. saves_payment_method: in mode payment, keep the way to pay for later.
+    takes_codes: whether whoever pays may lessen the amount by a code of the gateway, where the gateway asks for one.
     """
 
     mode: CheckoutMode
@@ -168,6 +169,7 @@ class CreateCheckout(Call, frozen=True, kw_only=True, omit_defaults=True, tag="c
     trial_end: datetime | None = None
     currency: str | None = None
     saves_payment_method: bool = False
+    takes_codes: bool = True
 
 
 class ExpireCheckout(Call, frozen=True, kw_only=True, omit_defaults=True, tag="expire_checkout"):

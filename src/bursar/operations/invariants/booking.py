@@ -109,6 +109,40 @@ where b.tenant_id = $1 /*only b.id*/ and b.paid_with = 'money' and b.due_minor >
 """,
     ),
     Invariant(
+        name="coupons_counted_are_redeemed",
+        promises="A coupon was taken as often as it counts, never oftener than it may be, and by bookings that have it and its discount.",
+        subject="coupon",
+        scope=Scope.never,
+        sql="""
+select k.id as coupon, k.code, k.used, k.uses_max, found.live, found.wrong
+from coupon k
+cross join lateral (
+  select count(*) filter (where r.released_at is null) as live,
+    count(*) filter (where (b.coupon_id, b.discount_minor, b.currency, b.customer_id)
+        is distinct from (r.coupon_id, r.discount_minor, r.currency, r.customer_id)
+      or (r.released_at is not null and b.is_live) or (r.released_at is null and b.status = 'expired')) as wrong
+  from coupon_redemption r join booking b on b.tenant_id = r.tenant_id and b.id = r.booking_id
+  where r.tenant_id = k.tenant_id and r.coupon_id = k.id
+) as found
+where k.tenant_id = $1 and (k.used <> found.live or found.wrong > 0 or k.used > k.uses_max)
+""",
+    ),
+    Invariant(
+        name="discounts_are_of_coupons",
+        promises="What a booking asks ahead is its price less its discount, or less than that; a discount of a live booking is its coupon's.",
+        subject="booking",
+        scope=Scope.never,
+        sql="""
+select b.id as booking, b.number, b.status, b.price_minor, b.discount_minor, b.due_minor, r.coupon_id as coupon
+from booking b
+left join coupon_redemption r on r.tenant_id = b.tenant_id and r.booking_id = b.id
+where b.tenant_id = $1
+  and (b.due_minor > b.price_minor - b.discount_minor
+    or (b.kind = 'class' and b.discount_minor > 0 and b.due_minor <> b.price_minor - b.discount_minor)
+    or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
+""",
+    ),
+    Invariant(
         name="money_for_seats_is_seated_or_returns",
         promises="What was paid for a seat has its seat, waits for a report, or goes back; never neither, and never both.",
         subject="seat_payment",

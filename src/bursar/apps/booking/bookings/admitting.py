@@ -29,12 +29,13 @@ async def admitted(
     source: Source,
     pays: Pays,
     now: datetime,
+    coupon: str | None = None,
     is_waived: bool = False,
     leaving: UUID | None = None,
 ) -> rules.Situation:
     """Return what decides whether and how a customer may book, if no rule forbids it. Raises NotBookable, ClassNotFound, CustomerNotFound.
 
-    is_waived: staff gave a reason. leaving: a booking that is given up in the same act.
+    is_waived: staff gave a reason. coupon: a code that lessens the price. leaving: a booking that is given up in the same act.
     """
     situation = await rules.situation(
         tx,
@@ -45,6 +46,7 @@ async def admitted(
         source=source,
         now=now,
         pays=pays,
+        coupon=coupon,
         leaving=leaving,
     )
     ignored = {_COUNTED, _BEGUN} if source in STAFFED else {_COUNTED}

@@ -9,6 +9,7 @@ from bursar.apps.booking.bookings import attending, cancelling, changing, confir
 from bursar.apps.booking.bookings.models import CreditsBack, EntryStatus, Pays, Status
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry
+from bursar.apps.booking.coupons import CODE
 from bursar.apps.booking.schedule import times
 from bursar.apps.booking.schedule.schemas import ChangedClass, ShownClass, changes_of
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
@@ -44,6 +45,9 @@ class NewBooking(Input):
         default="online", description="desk, walk_in: staff books, and is held to fewer rules."
     )
     pays: Pays = Field(default="auto", description="auto: credits where they suffice, else money where it has a price.")
+    coupon: Annotated[str, Field(pattern=CODE, max_length=32)] | None = Field(
+        default=None, description="A code that lessens the price; who gives one pays with money."
+    )
     override_reason: Reason | None = Field(
         default=None,
         description="Why staff overbooks, or gives for nothing what costs something. Needs `bookings:override`.",
@@ -153,6 +157,7 @@ async def create_booking(caller: CallerOf, new: NewBooking) -> BookingView:
             seats=new.seats,
             source=new.source,
             pays=new.pays,
+            coupon=new.coupon,
             override_reason=new.override_reason,
             landing=_landing(caller, new),
             actor=caller.actor,

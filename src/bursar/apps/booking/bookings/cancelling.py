@@ -14,6 +14,8 @@ from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 
 _CANCELLABLE: Final = ("requested", "held", "booked")
+_ALL: Final = 100
+"""Percent. Where all of the money goes back, the coupon does too."""
 
 _CANCEL = f"""
 update booking set status = $3, cancelled_at = $4, cancelled_by = $5, cancel_reason = $6, credits_back = $7, version = version + 1
@@ -134,6 +136,8 @@ async def cancel(
     back = await _give_back(tx, tenant_id=tenant_id, booking=booking, found=found, actor=actor, now=now)
     row = await tx.fetchrow(_CANCEL, tenant_id, booking_id, found.status, now, actor, reason, back)
     done = rows.read(row)
+    if found.money_back_percent == _ALL:
+        await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=[booking], now=now)
     if found.money_back_percent and not booking.is_pending:
         await refunds.promise_all(tx, tenant_id=tenant_id, bookings=[done], percent=found.money_back_percent)
     letter = None if booking.status == "held" else telling.CANCELLED

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking import fees, schedule
-from bursar.apps.booking.bookings import deadlines, holding, queueing, refunds, rows, seats, telling
+from bursar.apps.booking.bookings import deadlines, holding, paying, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import ClassOver
 from bursar.kernel import ids, jobs
@@ -78,6 +78,7 @@ async def cancel_class(
     await tx.execute(_CALL_OFF, tenant_id, class_id, now, reason)
     gone = rows.read_all(await tx.fetch(_CANCEL_ALL, tenant_id, class_id, now, actor, reason))
     how = await holding.return_credits(tx, tenant_id=tenant_id, bookings=gone, actor=actor, now=now)
+    await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=gone, now=now)
     paid = [each for each in gone if not before[each.id].is_pending]
     await refunds.promise_all(tx, tenant_id=tenant_id, bookings=paid, percent=100)
     missing = [each.id for each in before.values() if each.status == "no_show"]

@@ -42,7 +42,7 @@ async def confirm(
     if asked.status != "requested":
         raise _not_requested(asked)
     order_id = held_until = None
-    if asked.paid_with == "money":
+    if asked.due_minor:
         held_until = now + timedelta(minutes=asked.terms.hold_minutes)
         order_id = await paying.ask_for_money(
             tx,
@@ -52,6 +52,7 @@ async def confirm(
             seats=asked.seats,
             landing=landing,
             actor=actor,
+            asks_minor=asked.due_minor if asked.discount_minor else None,
         )
     elif not await seats.confirm(
         tx, tenant_id=tenant_id, class_id=class_id, seats=asked.seats, is_beyond=override_reason is not None

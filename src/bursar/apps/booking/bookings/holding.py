@@ -44,6 +44,7 @@ async def free_expired(tx: Transaction, *, tenant_id: UUID, class_id: UUID, now:
     freed = sum(each.seats for each in over)
     await queueing.prepare(tx, tenant_id=tenant_id, a_class=a_class, leaving=over, freed=freed)
     await return_credits(tx, tenant_id=tenant_id, bookings=over, actor=POLICY, now=now)
+    await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=over, now=now)
     a_class = await seats.release(tx, tenant_id=tenant_id, class_id=class_id, seats=freed, is_held=True)
     await queueing.pass_over_offers(tx, tenant_id=tenant_id, bookings=over, now=now)
     facts = [telling.of_booking("booking.expired", each) for each in over]

@@ -56,7 +56,10 @@ class ClassSeats:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was."""
+    """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was.
+
+    price_minor: before the discount. due_minor: what has to be paid before it is sure.
+    """
 
     id: UUID
     number: str
@@ -79,6 +82,8 @@ class Booking:
     price_minor: int | None
     due_minor: int | None
     currency: str | None
+    coupon_id: UUID | None
+    discount_minor: int
     terms: Terms
     snapshot: dict[str, Any]
     cancel_by: datetime

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import passes, policies
+from bursar.apps.booking import coupons, passes, policies
 from bursar.apps.booking.bookings import admitting, holding, paying, queueing, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, CreditsBack
 from bursar.apps.booking.bookings.refusals import (
@@ -132,12 +132,16 @@ async def _move(
         price_minor=old.price_minor,
         due_minor=old.due_minor,
         currency=old.currency,
+        coupon_id=old.coupon_id,
+        discount_minor=old.discount_minor,
         override_reason=override_reason,
         overbooked=overbooked,
         moved_from=old.id,
         moves=old.moves + 1,
     )
     await tx.execute(_CARRY, tenant_id, old.id, new.id)
+    if old.coupon_id:
+        await coupons.carry(tx, tenant_id=tenant_id, booking_id=old.id, to=new.id)
     if new_class.waiting:
         await queueing.settle(tx, tenant_id=tenant_id, booking=new, now=now)
     moved = telling.of_booking(

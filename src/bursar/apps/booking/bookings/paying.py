@@ -1,12 +1,13 @@
 """How a seat is paid: with a membership or credits at once, with money later, or with nothing because it costs nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import passes, rules
-from bursar.apps.booking.bookings.models import ClassSeats, PaidWith
+from bursar.apps.booking import coupons, passes, rules
+from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith
 from bursar.apps.booking.bookings.refusals import PaymentMissing
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
@@ -31,10 +32,22 @@ NOWHERE: Final = Landing()
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Money: what seats cost."""
+    """Money: what seats cost, and what a coupon takes off."""
 
     amount_minor: int
     currency: str
+    coupon_id: UUID | None = None
+    discount_minor: int = 0
+
+    @property
+    def due_minor(self) -> int:
+        """What has to be paid before the seats are sure; nothing where a coupon takes all off."""
+        return self.amount_minor - self.discount_minor
+
+    @property
+    def asks_minor(self) -> int | None:
+        """What a checkout asks for them, where that is not their price."""
+        return self.due_minor if self.discount_minor else None
 
 
 def usable_at(a_class: ClassSeats, now: datetime) -> datetime:
@@ -94,10 +107,36 @@ async def pay(
     )
 
 
-async def price_of(tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, seats: int) -> Sum:
-    """Return what the seats cost who pays with money."""
+async def price_of(
+    tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, seats: int, coupon: coupons.Offered | None = None
+) -> Sum:
+    """Return what the seats cost who pays with money. coupon: one that can be taken."""
     row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id)
-    return Sum(row["amount_minor"] * seats, row["currency"])
+    off = coupon.off(seats) if coupon else 0
+    return Sum(row["amount_minor"] * seats, row["currency"], coupon.coupon_id if coupon else None, off)
+
+
+async def redeem(tx: Transaction, *, tenant_id: UUID, booking: Booking, now: datetime, is_again: bool = False) -> None:
+    """Take the coupon that a booking was priced with. is_again: it had given it back. Raises CouponUsedUp."""
+    if booking.coupon_id and booking.currency:
+        await coupons.redeem(
+            tx,
+            tenant_id=tenant_id,
+            coupon_id=booking.coupon_id,
+            booking_id=booking.id,
+            customer_id=booking.customer_id,
+            discount_minor=booking.discount_minor,
+            currency=booking.currency,
+            now=now,
+            is_again=is_again,
+        )
+
+
+async def let_coupons_go(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], now: datetime) -> None:
+    """Give back the coupons of bookings that came to nothing."""
+    having = [each.id for each in bookings if each.coupon_id]
+    if having:
+        await coupons.release(tx, tenant_id=tenant_id, booking_ids=having, now=now)
 
 
 async def ask_for_money(
@@ -109,8 +148,12 @@ async def ask_for_money(
     seats: int,
     landing: Landing,
     actor: str,
+    asks_minor: int | None = None,
 ) -> UUID:
-    """Start the checkout of seats and return its order. Nothing is sent before the commit. Raises what `checkouts.start` raises."""
+    """Start the checkout of seats and return its order. asks_minor: what is asked, where that is less than their price. Nothing is sent before the commit.
+
+    Raises what `checkouts.start` raises.
+    """
     assert a_class.price_id is not None, "only what has a price is paid with money"
     wanted = checkouts.Wanted(
         lines=[(ids.show(ids.PRICE, a_class.price_id), seats)],
@@ -119,6 +162,8 @@ async def ask_for_money(
         base_url=landing.base_url,
         account_id=landing.account_id,
         customer_id=customer_id,
+        asks_minor=asks_minor,
+        takes_codes=False,
     )
     checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)
     order_id: UUID = await tx.fetchval(_ORDER, tenant_id, checkout_id)

@@ -81,8 +81,10 @@ class BookingView(View):
     spend: SpendId | None
     order: OrderId | None
     checkout: CheckoutId | None = Field(description="Where it is paid: GET /v1/checkouts/{checkout} has the link.")
-    price_minor: int | None
-    due_minor: int | None
+    price_minor: int | None = Field(description="Before the discount.")
+    due_minor: int | None = Field(description="What has to be paid before it is sure.")
+    discount_minor: int = Field(description="What its coupon takes off the price.")
+    coupon: str | None = Field(description="The code of its coupon.")
     currency: str | None
     held_until: datetime | None
     override_reason: str | None
@@ -123,7 +125,8 @@ _SELECT: Final = """select b.id, b.number, b.customer_id as customer, b.kind, b.
   b.venue_id as venue, b.snapshot ->> 'title' as title, b.status, b.seats, b.starts_at, b.ends_at, b.snapshot ->> 'time_zone' as time_zone,
   b.cancel_by, b.source, b.paid_with, b.credit_cost, b.spend_id as spend, b.order_id as order,
   (select k.id from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id order by k.id desc limit 1) as checkout,
-  b.price_minor, b.due_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
+  b.price_minor, b.due_minor, b.discount_minor,
+  (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
   b.booked_by, b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.attended_at, b.version, b.created_at,
   (select jsonb_build_object('id', f.id, 'kind', f.kind, 'amount_minor', f.amount_minor, 'currency', f.currency, 'status', f.status)::text
     from booking_fee f where f.tenant_id = b.tenant_id and f.booking_id = b.id and f.status <> 'withdrawn') as fee

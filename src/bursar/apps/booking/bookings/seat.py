@@ -17,11 +17,11 @@ from uuid import UUID
 
 import asyncpg
 
-from bursar.apps.booking.bookings import holding, queueing, seats, staffed, telling
+from bursar.apps.booking.bookings import holding, paying, queueing, seats, staffed, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import ClassFull
 from bursar.apps.booking.bookings.rows import COLUMNS, read_all
-from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, TWICE, Act, decide
+from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, SPENT, TWICE, Act, decide
 from bursar.apps.booking.bookings.seat_rows import (
     Row,
     bookings_of,
@@ -30,6 +30,7 @@ from bursar.apps.booking.bookings.seat_rows import (
     rows_of_grants,
     write_rows,
 )
+from bursar.apps.booking.coupons import CouponUsedUp
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction, attempt
 from bursar.kernel.errors import FieldError
@@ -170,8 +171,8 @@ async def _act(tx: Transaction, tenant_id: UUID, cases: Sequence[_Case], now: da
         act = case.act
         if act.does == "seat_again" and case.booking:
             again = await _seat_again(tx, tenant_id, case.booking, now)
-            act = act if again else Act("return", FULL)
-            facts += [_again(again)] if again else []
+            act = Act("return", again) if isinstance(again, str) else act
+            facts += [] if isinstance(again, str) else [_again(again)]
         elif act.does == "free" and case.heir:
             written.append(replace(case.heir, status="seated", reason=None, due_at=None))
         elif act.does == "free" and case.booking:
@@ -223,8 +224,8 @@ async def _confirm(tx: Transaction, tenant_id: UUID, held: Sequence[Booking]) ->
     return made
 
 
-async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetime) -> Booking | None:
-    """Give a booking that had expired its seat again; None where that is gone, or goes to who waits for it."""
+async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetime) -> Booking | str:
+    """Give a booking that had expired its seat again, with its coupon; why not, where either is gone, or the seat is waited for."""
     try:
         async with attempt(tx):
             if booking.class_id:
@@ -234,9 +235,12 @@ async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: d
                 times = (busy["starts_at"], busy["ends_at"])
                 await staffed.make_room(tx, tenant_id=tenant_id, staff_id=booking.staff_id, busy=times, now=now)
             (made,) = read_all(await tx.fetch(_CONFIRM, tenant_id, [booking.id]))
+            await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now, is_again=True)
             return made
+    except CouponUsedUp:
+        return SPENT
     except (ClassFull, staffed.StaffBusy, asyncpg.ExclusionViolationError, asyncpg.UniqueViolationError):
-        return None
+        return FULL
 
 
 def _again(booking: Booking) -> telling.Fact:
@@ -259,6 +263,7 @@ async def _free(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetim
         a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=booking.class_id)
         await queueing.prepare(tx, tenant_id=tenant_id, a_class=a_class, leaving=[booking], freed=booking.seats)
     (gone,) = read_all(await tx.fetch(_FREE, tenant_id, booking.id, now, BY_PAYMENT))
+    await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=[gone], now=now)
     if booking.class_id:
         is_held = booking.status == "held"
         a_class = await seats.release(

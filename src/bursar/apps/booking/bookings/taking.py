@@ -28,14 +28,16 @@ async def book(
     override_reason: str | None = None,
     booking_id: UUID | None = None,
     landing: Landing = NOWHERE,
+    coupon: str | None = None,
 ) -> Booking:
     """Give a customer seats in a class, or refuse, and change nothing.
 
     Paid with money they are held until the payment is reported. Where the terms want it, they are requested until staff confirms.
     A customer to whom a seat was offered from the waitlist takes that one.
+    coupon: a code that lessens the price; what it leaves nothing of is booked at once.
     override_reason: why staff overbooks, or gives for nothing what costs something. booking_id: a fresh id that makes a repeat harmless.
-    Raises ClassFull, AlreadyBooked, NotBookable, CreditsInsufficient, PaymentMissing, ClassNotFound, ClassCancelled, ClassBegun,
-    ClassOver, CustomerNotFound, and what `checkouts.start` raises.
+    Raises ClassFull, AlreadyBooked, NotBookable, CreditsInsufficient, CouponUsedUp, PaymentMissing, ClassNotFound, ClassCancelled,
+    ClassBegun, ClassOver, CustomerNotFound, and what `checkouts.start` raises.
     """
     if booking_id and (known := await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)):
         return known
@@ -48,7 +50,14 @@ async def book(
         await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
     elif mine and queueing.is_offer(mine, now=now):
         return await waiting.accept(
-            tx, tenant_id=tenant_id, booking_id=mine.id, pays=pays, landing=landing, actor=actor, now=now
+            tx,
+            tenant_id=tenant_id,
+            booking_id=mine.id,
+            pays=pays,
+            coupon=coupon,
+            landing=landing,
+            actor=actor,
+            now=now,
         )
     situation = await admitting.admitted(
         tx,
@@ -58,12 +67,17 @@ async def book(
         seats=seats,
         source=source,
         pays=pays,
+        coupon=coupon,
         is_waived=override_reason is not None,
         now=now,
     )
     terms = situation.terms
     paid_with = paying.way_to_pay(situation, a_class=wanted, is_waived=override_reason is not None)
-    status = _status_of(wanted, terms=terms, source=source, paid_with=paid_with, now=now)
+    price: paying.Sum | None = None
+    if paid_with == "money":
+        price = await paying.price_of(tx, tenant_id=tenant_id, a_class=wanted, seats=seats, coupon=situation.coupon)
+    is_due = price is not None and price.due_minor > 0
+    status = _status_of(wanted, terms=terms, source=source, is_due=is_due, now=now)
     a_class, overbooked = await holding.take_for(
         tx,
         tenant_id=tenant_id,
@@ -83,6 +97,7 @@ async def book(
         status=status,
         source=source,
         paid_with=paid_with,
+        price=price,
         landing=landing,
         override_reason=override_reason,
         overbooked=overbooked,
@@ -96,12 +111,10 @@ async def book(
     return made
 
 
-def _status_of(
-    a_class: ClassSeats, *, terms: policies.Terms, source: Source, paid_with: PaidWith, now: datetime
-) -> Status:
+def _status_of(a_class: ClassSeats, *, terms: policies.Terms, source: Source, is_due: bool, now: datetime) -> Status:
     if terms.needs_approval and source not in STAFFED:
         return "requested"
-    if paid_with == "money":
+    if is_due:
         return "held"
     return "attended" if source == "walk_in" and a_class.starts_at <= now else "booked"
 
@@ -118,27 +131,28 @@ async def _pay_and_write(
     status: Status,
     source: Source,
     paid_with: PaidWith,
+    price: paying.Sum | None,
     landing: Landing,
     override_reason: str | None,
     overbooked: int,
     actor: str,
     now: datetime,
 ) -> Booking:
-    """Take the credits, or ask for the money, and write the booking. Raises CreditsInsufficient, AlreadyBooked."""
+    """Take the credits, or ask for the money, and write the booking. Raises CreditsInsufficient, AlreadyBooked, CouponUsedUp."""
     who: dict[str, Any] = {"tenant_id": tenant_id, "customer_id": customer_id}
     order_id = held_until = None
-    price: paying.Sum | None = None
     paid = passes.Paid("nothing")
     if paid_with in ("credits", "membership"):
         place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": seats}
         paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
         paid_with = paid.paid_with
-    if paid_with == "money":
-        price = await paying.price_of(tx, tenant_id=tenant_id, a_class=a_class, seats=seats)
     if status == "held":
+        assert price is not None, "what is held waits for money"
         held_until = now + timedelta(minutes=terms.hold_minutes)
-        order_id = await paying.ask_for_money(tx, **who, a_class=a_class, seats=seats, landing=landing, actor=actor)
-    return await rows.write(
+        order_id = await paying.ask_for_money(
+            tx, **who, a_class=a_class, seats=seats, landing=landing, actor=actor, asks_minor=price.asks_minor
+        )
+    made = await rows.write(
         tx,
         **who,
         booking_id=booking_id,
@@ -154,13 +168,17 @@ async def _pay_and_write(
         spend_id=paid.spend_id,
         order_id=order_id,
         price_minor=price.amount_minor if price else None,
-        due_minor=price.amount_minor if price else None,
+        due_minor=price.due_minor if price else None,
         currency=price.currency if price else None,
+        coupon_id=price.coupon_id if price else None,
+        discount_minor=price.discount_minor if price else 0,
         held_until=held_until,
         override_reason=override_reason,
         overbooked=overbooked,
         attended_at=now if status == "attended" else None,
     )
+    await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now)
+    return made
 
 
 async def _tell(tx: Transaction, *, tenant_id: UUID, made: Booking, actor: str, now: datetime) -> None:

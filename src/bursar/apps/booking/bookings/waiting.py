@@ -72,8 +72,8 @@ returning {rows.ENTRY_COLUMNS}
 _LESS = "update class_instance set waiting = waiting - $3 where tenant_id = $1 and id = $2"
 
 _TAKE_UP = f"""
-update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, price_minor = $8, due_minor = $8,
-  currency = $9, held_until = $10, version = version + 1
+update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, price_minor = $8, due_minor = $9,
+  currency = $10, held_until = $11, coupon_id = $12, discount_minor = $13, version = version + 1
 where tenant_id = $1 and id = $2 and status = 'held' and order_id is null
 returning {rows.COLUMNS}
 """
@@ -163,6 +163,7 @@ async def accept(
     landing: Landing,
     actor: str,
     now: datetime,
+    coupon: str | None = None,
 ) -> Booking:
     """Take up an offered seat: with credits it is booked, with money it is held until the money comes."""
     class_id = (await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)).class_id
@@ -179,6 +180,7 @@ async def accept(
         seats=offered.seats,
         source="waitlist",
         pays=pays,
+        coupon=coupon,
         leaving=booking_id,
         now=now,
     )
@@ -191,10 +193,19 @@ async def accept(
         paid = await paying.pay(tx, **who, **place, actor=actor, now=now, leaving=booking_id)
         paid_with = paid.paid_with
     if paid_with == "money":
-        price = await paying.price_of(tx, tenant_id=tenant_id, a_class=a_class, seats=offered.seats)
+        price = await paying.price_of(
+            tx, tenant_id=tenant_id, a_class=a_class, seats=offered.seats, coupon=situation.coupon
+        )
+    if price and price.due_minor:
         held_until = now + timedelta(minutes=offered.terms.hold_minutes)
         order_id = await paying.ask_for_money(
-            tx, **who, a_class=a_class, seats=offered.seats, landing=landing, actor=actor
+            tx,
+            **who,
+            a_class=a_class,
+            seats=offered.seats,
+            landing=landing,
+            actor=actor,
+            asks_minor=price.asks_minor,
         )
     else:
         await seats.confirm(tx, tenant_id=tenant_id, class_id=class_id, seats=offered.seats, is_beyond=True)
@@ -202,9 +213,11 @@ async def accept(
         _TAKE_UP,
         *(tenant_id, booking_id, "held" if order_id else "booked", paid_with),
         *(paid.amount, paid.spend_id, order_id),
-        *(price.amount_minor if price else None, price.currency if price else None, held_until),
+        *((price.amount_minor, price.due_minor, price.currency) if price else (None, None, None)),
+        *(held_until, price.coupon_id if price else None, price.discount_minor if price else 0),
     )
     made = rows.read(row)
+    await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now)
     await tx.fetch(_TAKEN_UP, tenant_id, booking_id, now)
     await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
     topic = "booking.held" if order_id else telling.BOOKED

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
+from bursar.apps.booking.coupons import CODE
 from bursar.apps.booking.rules import keeping
 from bursar.apps.booking.rules.deciding import failures
 from bursar.apps.booking.rules.models import Area, Failure, Parameter, Pays, Source
@@ -65,6 +66,7 @@ class Asked(Filters):
     seats: int = Field(default=1, ge=1, le=100)
     source: Source = Field(default="online", description="As what the booking would be made.")
     pays: Pays = Field(default="auto", description="`credits`: money may not stand in for them.")
+    coupon: Annotated[str, Field(pattern=CODE, max_length=32)] | None = None
 
 
 class FailedRule(View):
@@ -126,6 +128,7 @@ async def get_bookability(
                 seats=asked.seats,
                 source=asked.source,
                 pays=asked.pays,
+                coupon=asked.coupon,
                 now=caller.now(),
             )
         )

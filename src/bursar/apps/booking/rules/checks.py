@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from bursar.apps.booking.coupons import why_invalid, why_used_up
 from bursar.apps.booking.rules.models import STAFFED, ClassFacts, Found, Situation, Values
 from bursar.apps.booking.schedule import times
 
@@ -200,6 +201,26 @@ def payable(s: Situation, _: Values) -> Found | None:
         f"{s.a_class.title} is not paid with {s.pays}",
         "Pay with what the class takes; staff may waive it, with a reason.",
     )
+
+
+def coupons_taken(s: Situation, _: Values) -> Found | None:
+    if s.coupon is None:
+        return None
+    return Found("no coupons are taken at the moment", "Book without it.")
+
+
+def coupon_valid(s: Situation, _: Values) -> Found | None:
+    if s.coupon is None:
+        return None
+    why = why_invalid(s.coupon, seats=s.seats, now=s.now)
+    if why is None and s.pays != "money":
+        why = f"a coupon lessens a price, and the class is to be paid with {s.pays}"
+    return Found(why, "Leave it out, or use another one.", {"coupon": s.coupon.code}) if why else None
+
+
+def coupon_left(s: Situation, _: Values) -> Found | None:
+    why = why_used_up(s.coupon) if s.coupon else None
+    return Found(why, "Book without it, or use another one.", {"coupon": s.coupon.code}) if why and s.coupon else None
 
 
 def enough_credits(s: Situation, _: Values) -> Found | None:

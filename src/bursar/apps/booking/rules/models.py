@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from bursar.apps.booking.coupons import Offered
 from bursar.apps.booking.passes import Membership
 from bursar.apps.booking.policies import Terms, waitlist_until
 
@@ -104,6 +105,7 @@ class Situation:
 
     features: what the customer has when the class begins. memberships: those of them that pay for the class.
     terms: those that a booking of the class is made under.
+    coupon: what was given to lessen the price, if anything was.
     """
 
     now: datetime
@@ -118,6 +120,7 @@ class Situation:
     memberships: tuple[Membership, ...] = ()
     features: frozenset[str] = frozenset()
     terms: Terms = field(default_factory=Terms)
+    coupon: Offered | None = None
 
     @property
     def cost(self) -> int:

@@ -1,4 +1,4 @@
-"""Read a situation: four statements, and a fifth where a membership is capped, however many rules ask."""
+"""Read a situation: four statements, one more where a membership is capped, and one where a coupon is given, however many rules ask."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from bursar.apps.booking import coupons
 from bursar.apps.booking.passes import POOL_DEFAULT, Feature, features_of, memberships_among
 from bursar.apps.booking.policies import Terms, terms_read
 from bursar.apps.booking.rules.catalogue import BY_ID
@@ -107,11 +108,12 @@ async def situation(
     now: datetime,
     pays: Pays = "auto",
     leaving: UUID | None = None,
+    coupon: str | None = None,
 ) -> Situation:
     """Read what decides whether a customer may have seats in a class now.
 
     pays: `credits` where money may not stand in for them; `money` or `nothing` where none are asked for. leaving: a booking that is given
-    up in the same act, and counts for nothing. Raises ClassNotFound, CustomerNotFound.
+    up in the same act, and counts for nothing. coupon: a code that lessens the price; who gives one pays with money. Raises ClassNotFound, CustomerNotFound.
     """
     row = await tx.fetchrow(CLASS, tenant_id, class_id, customer_id, now)
     if row is None:
@@ -133,10 +135,15 @@ async def situation(
         class_at=used_at,
         leaving=leaving,
     )
+    offered = None
+    if coupon:
+        offered = await coupons.offered(
+            tx, tenant_id=tenant_id, class_id=class_id, code=coupon, customer_id=customer_id
+        )
     return Situation(
         now=now,
         source=source,
-        pays=pays,
+        pays="money" if coupon and pays == "auto" else pays,
         seats=seats,
         a_class=a_class,
         customer=_customer(row),
@@ -146,6 +153,7 @@ async def situation(
         memberships=memberships,
         features=_held(features),
         terms=_terms(row),
+        coupon=offered,
     )
 
 

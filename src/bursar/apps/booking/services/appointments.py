@@ -312,6 +312,7 @@ async def _ask_for_money(
         base_url=landing.base_url,
         account_id=landing.account_id,
         customer_id=made.customer_id,
+        takes_codes=False,
     )
     checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)
     order_id = await tx.fetchval(_ORDER, tenant_id, checkout_id)

@@ -134,6 +134,7 @@ def _create_checkout(call: calls.CreateCheckout, mark: str, _known: Json) -> Req
         "return_url": call.success_url,
         "cancel_url": call.cancel_url,
         "show_saved_payment_methods": True if call.customer else None,
+        "feature_flags": None if call.takes_codes else {"allow_discount_code": False},
         "metadata": _claimed(call.claim) | {MARK: mark},
     }
     return Request("checkout_sessions.create", Kind.session, params=said(params))

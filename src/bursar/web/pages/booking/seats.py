@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bursar.apps.booking import bookings, people, policies, rules
+from bursar.apps.booking import bookings, coupons, people, policies, rules
 from bursar.apps.booking.bookings import Booking, Landing
 from bursar.apps.booking.bookings.models import Pays
 from bursar.apps.booking.schedule import ClassNotFound, times
@@ -34,6 +34,7 @@ from bursar.web.pages.visits import require_same_origin
 
 SEATS_MAX: Final = 9
 _NAME_MAX: Final = 120
+_CODE_MAX: Final = 32
 _PAYS: Final[dict[str, Pays]] = {"auto": "auto", "credits": "credits", "money": "money"}
 
 router = APIRouter(route_class=PageRoute)
@@ -72,6 +73,18 @@ class Typed:
     email: str = ""
     seats: str = "1"
     wrong: tuple[str, ...] = ()
+    coupon: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What seats cost with a coupon, before anything is booked. why_not: the coupon cannot be taken; the price is without it."""
+
+    code: str
+    price: Money
+    off: Money
+    due: Money
+    why_not: str | None
 
 
 @router.get("/b/{business}/classes/{a_class}")
@@ -93,9 +106,12 @@ async def book(request: Request, business: str, a_class: str) -> Response:
     fields = await front.form()
     token = form_link(front, fields.get("link", ""))
     typed = typed_in(front, fields)
-    if typed.wrong:
+    if typed.wrong and "check" not in fields:
         async with front.resources.db.tenant(front.tenant_id) as tx:
             return await shown(front, tx, class_id, typed=typed, status=422)
+    if "check" in fields:
+        async with front.resources.db.tenant(front.tenant_id) as tx:
+            return await shown(front, tx, class_id, typed=typed)
     pays: Pays = _PAYS.get(fields.get("pays", ""), "auto") if front.visitor else _guest_pays(listed)
     try:
         booking_id, is_held = await _booked(
@@ -187,6 +203,7 @@ async def _booked(
             actor=front.actor,
             now=front.now,
             pays=pays,
+            coupon=typed.coupon or None,
             booking_id=booking_id,
             landing=Landing(success_url=f"{page}?n=1", cancel_url=page),
         )
@@ -205,7 +222,9 @@ async def _told(
             return front.to(_path(front, done, link=link))
         if not isinstance(refusal, Conflict):
             raise refusal
-        why = of_refusal(refusal, is_known=front.visitor is not None)
+        why = of_refusal(
+            refusal, is_known=front.visitor is not None or await _is_gone(tx, front, class_id, typed, refusal)
+        )
         return await shown(front, tx, class_id, typed=typed, refused=why, status=409)
 
 
@@ -235,6 +254,7 @@ async def shown(
         typed=typed or Typed(),
         refused=refused,
         link=link,
+        quote=await _quote(tx, front, a_class, typed) if typed else None,
         seats_max=min(SEATS_MAX, max(a_class.left, 1)),
     )
 
@@ -245,6 +265,29 @@ def _fees_told(terms: policies.Terms) -> str:
     missed = terms.no_show_fee_minor and Money(terms.no_show_fee_minor, terms.fee_currency)
     said = [f" Cancelling later costs {late}."] if late else []
     return "".join([*said, f" Not coming costs {missed}."] if missed else said)
+
+
+async def _quote(tx: Transaction, front: Front, a_class: Listed, typed: Typed) -> Quote | None:
+    """Return what the seats cost with the coupon that was typed. What one customer has taken of it is looked at when he books."""
+    if not typed.coupon or a_class.money is None:
+        return None
+    seats, money = int(typed.seats), a_class.money
+    offer = await coupons.offered(
+        tx, tenant_id=front.tenant_id, class_id=a_class.id, code=typed.coupon, customer_id=None
+    )
+    assert offer is not None, "the class is there"
+    why_not = coupons.why_invalid(offer, seats=seats, now=front.now) or coupons.why_used_up(offer)
+    price, off = money.minor * seats, 0 if why_not else offer.off(seats)
+    whole, less, due = (Money(each, money.currency) for each in (price, off, price - off))
+    return Quote(offer.code, whole, less, due, why_not)
+
+
+async def _is_gone(tx: Transaction, front: Front, class_id: UUID, typed: Typed, refusal: DomainError) -> bool:
+    """Say whether it is refused for a coupon that nobody may take any more, which is so for everybody."""
+    if refusal.code != coupons.CouponUsedUp.code:
+        return False
+    found = await coupons.offered(tx, tenant_id=front.tenant_id, class_id=class_id, code=typed.coupon, customer_id=None)
+    return found is not None and coupons.why_used_up(found) is not None
 
 
 async def _standing(front: Front, tx: Transaction, a_class: Listed) -> Standing:
@@ -323,7 +366,8 @@ def typed_in(front: Front, fields: dict[str, str]) -> Typed:
         wrong.append("email")
     if not (len(seats) == 1 and seats.isascii() and seats.isdigit() and seats != "0"):
         wrong, seats = [*wrong, "seats"], "1"
-    return Typed(name, email, seats, tuple(wrong))
+    coupon = printable(fields.get("coupon", "")).strip()[:_CODE_MAX]
+    return Typed(name, email, seats, tuple(wrong), coupon)
 
 
 def _guest_pays(a_class: Listed) -> Pays:

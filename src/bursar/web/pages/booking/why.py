@@ -22,6 +22,8 @@ OF_THE_CLASS: Final = frozenset(
         "class_not_published",
         "class_over",
         "class_started",
+        "coupon_invalid",
+        "coupons_stopped",
         "seats_kept_for_walk_ins",
         "too_many_seats",
     }

@@ -21,7 +21,10 @@ _OPEN: Final = ("requested", "held", "booked")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A booking as its customer sees it. pay: the gateway's call that opens the page on which it is paid."""
+    """A booking as its customer sees it. pay: the gateway's call that opens the page on which it is paid.
+
+    money: what it costs, the coupon taken off. off: what the coupon takes off.
+    """
 
     id: UUID
     number: str
@@ -43,6 +46,8 @@ class Own:
     credit_cost: int
     money: Money | None
     due: Money | None
+    off: Money | None
+    coupon: str | None
     cancel_by: datetime
     held_until: datetime | None
     cancelled_at: datetime | None
@@ -160,7 +165,8 @@ class Details:
 
 _COLUMNS: Final = """b.id, b.number, b.customer_id, b.kind, b.class_id, coalesce(c.title, b.snapshot ->> 'title', '') as title, b.status, b.seats,
   b.starts_at, b.ends_at, coalesce(c.time_zone, b.snapshot ->> 'time_zone', v.time_zone) as time_zone, v.name as venue, v.address,
-  r.name as room, s.name as staff, u.name, b.paid_with, b.credit_cost, b.price_minor, b.due_minor, b.currency, b.cancel_by, b.held_until,
+  r.name as room, s.name as staff, u.name, b.paid_with, b.credit_cost, b.price_minor, b.due_minor, b.discount_minor,
+  (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon, b.currency, b.cancel_by, b.held_until,
   b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.version, b.created_at,
   coalesce(b.cancelled_at, b.attended_at, b.created_at) as changed_at,
   k.id as call_id, k.state as call_state, k.url as sealed_url, n.status as session_status,
@@ -274,8 +280,10 @@ async def details(tx: Transaction, *, tenant_id: UUID, customers: Sequence[UUID]
 def _own(row: Any) -> Own:
     told = dict(row)
     price, due, currency = told.pop("price_minor"), told.pop("due_minor"), told.pop("currency")
+    off = told.pop("discount_minor")
     return Own(
         **told,
-        money=Money(price, currency) if price is not None and currency else None,
+        money=Money(price - off, currency) if price is not None and currency else None,
         due=Money(due, currency) if due is not None and currency else None,
+        off=Money(off, currency) if off and currency else None,
     )
