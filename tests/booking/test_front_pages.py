@@ -538,3 +538,28 @@ async def test_a_coupon_is_shown_before_paying_and_the_gateway_takes_what_is_lef
     assert "was taken as often as it may be" in gone.text
     assert await till.stage.value("select amount_minor from payment where status = 'succeeded'") == 1800
     assert await till.stage.value("select count(*) from refund") == 0
+
+
+async def test_who_has_too_few_credits_is_told_the_rest_and_pays_it_with_money(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=2, price="seat")
+    path = f"{till.base}/classes/{a_class}"
+    await till.give_credits("zoe@example.com", 1)
+    await till.sign_in("zoe@example.com")
+    usual = await till.page(path)
+    answer = await till.mine.send("PUT", "/v1/booking-rules/paid_with_one_thing", {"is_on": False})
+    page = await till.page(path)
+    fields = await till.fields(path, f"{path}/bookings")
+    sending = asyncio.create_task(till.send(f"{path}/bookings", fields))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    own = (await sending).headers["location"].removesuffix("/pay")
+    held = await till.page(own)
+
+    assert answer.status_code == 200
+    assert "and 7.50 EUR" not in usual
+    assert "Book with 1 credit and 7.50 EUR" in is_sound(page).text
+    assert fields["pays"] == "both"
+    assert "Pay 7.50 EUR" in held
+    row = await till.stage.row("select paid_with, credit_cost, due_minor from booking")
+    assert tuple(row.values()) == ("credits_and_money", 1, 750)

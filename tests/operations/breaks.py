@@ -478,6 +478,17 @@ BREAKS = {
         _BOOKING_ID,
         "bkg",
     ),
+    "part_payments_add_up": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="nothing"),
+            "alter table booking drop constraint booking_part_payment",
+            """update booking set missing_credits = 2, snapshot = '{"credit_cost": 1}'""",
+        ),
+        _BOOKING_ID,
+        "bkg",
+    ),
     "money_for_seats_is_seated_or_returns": Break(
         CHECKOUT,
         ("update fulfilment_grant set kind = 'seat'",),

@@ -85,6 +85,7 @@ def giving(**facts: Any) -> dict[str, Any]:
 
 
 COUPON = giving()
+BOTH = {"pays": "both"} | with_class(has_price=True)
 
 
 # Rule, what is changed, what is told besides, and what keeps the rule after all.
@@ -136,6 +137,9 @@ CASES: list[tuple[str, dict[str, Any], set[str], dict[str, Any]]] = [
     ("walk_in_reserve", on("walk_in_reserve", seats=6), set(), {"source": "walk_in"}),
     ("walk_in_reserve", on("walk_in_reserve", seats=6), set(), {"now": STARTS - timedelta(minutes=60)}),
     ("online_reserve", on("online_reserve", seats=6) | {"source": "desk"}, set(), {"source": "online"}),
+    ("paid_with_one_thing", BOTH, set(), {"settings": Settings({"paid_with_one_thing": (False, {})})}),
+    ("paid_with_one_thing", BOTH, set(), on("paid_with_one_thing", but_staff=True) | {"source": "desk"}),
+    ("paid_with_one_thing", BOTH, set(), {"pays": "money"}),
     ("coupons_stopped", on("coupons_stopped") | COUPON, set(), {"settings": Settings()}),
     ("coupon_valid", giving(coupon_id=None), set(), COUPON),
     ("coupon_valid", giving(is_on=False), set(), COUPON),

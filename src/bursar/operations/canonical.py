@@ -209,7 +209,7 @@ where t.tenant_id = $1 and t.deleted_at is null and s.deleted_at is null
     ),
     # Its number is random, and which class it is of, the class's own name and time say.
     "booking": _lines(
-        f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.credits_back, "
+        f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.missing_credits, b.credits_back, "
         f"b.price_minor, b.discount_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
         """
 from booking b

@@ -39,6 +39,7 @@ _PREFIXES = {
     "tenant_id": ids.TENANT,
     "booking": ids.BOOKING,
     "booking_fee": ids.BOOKING_FEE,
+    "coupon": ids.COUPON,
     "class": ids.CLASS,
     "waitlist_entry": ids.WAITLIST_ENTRY,
     "gateway_account_id": ids.GATEWAY_ACCOUNT,

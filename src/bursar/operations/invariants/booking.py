@@ -48,7 +48,7 @@ select b.id as booking, b.number, b.status, b.paid_with, b.credit_cost, b.credit
 from booking b
 left join credit_spend s on s.tenant_id = b.tenant_id and s.id = b.spend_id
 where b.tenant_id = $1 /*only b.id*/
-  and ((b.paid_with = 'credits') <> (s.id is not null)
+  and ((b.paid_with in ('credits', 'credits_and_money')) <> (s.id is not null)
     or (s.id is not null and ((s.customer_id, s.amount) is distinct from (b.customer_id, b.credit_cost)
       or (b.credits_back in ('same_lot', 'new_lot') and not s.returned)
       or (coalesce(b.credits_back, 'none') = 'none' and s.returned)
@@ -57,13 +57,13 @@ where b.tenant_id = $1 /*only b.id*/
     ),
     Invariant(
         name="spends_for_bookings_are_theirs",
-        promises="Credits that were taken for a booking belong to a booking that is there.",
+        promises="Credits that were taken for a booking, and not given back, belong to a booking that is there.",
         subject="credit_spend",
         scope=Scope.spend,
         sql="""
 select s.id as spend, s.reference, s.amount
 from credit_spend s
-where s.tenant_id = $1 /*only s.id*/ and s.reference like 'booking:%'
+where s.tenant_id = $1 /*only s.id*/ and s.reference like 'booking:%' and not s.returned
   and not exists (select from booking b where b.tenant_id = s.tenant_id and b.spend_id = s.id)
 """,
     ),
@@ -104,7 +104,7 @@ where w.tenant_id = $1 /*only w.id*/ and w.status in ('promoted', 'offered')
         sql="""
 select b.id as booking, b.number, b.status, b.due_minor, b.currency
 from booking b
-where b.tenant_id = $1 /*only b.id*/ and b.paid_with = 'money' and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
+where b.tenant_id = $1 /*only b.id*/ and b.paid_with in ('money', 'credits_and_money') and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
   and not exists (select from seat_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id and s.status = 'seated')
 """,
     ),
@@ -140,6 +140,19 @@ where b.tenant_id = $1
   and (b.due_minor > b.price_minor - b.discount_minor
     or (b.kind = 'class' and b.discount_minor > 0 and b.due_minor <> b.price_minor - b.discount_minor)
     or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
+""",
+    ),
+    Invariant(
+        name="part_payments_add_up",
+        promises="What is paid partly with credits and partly with money costs as many credits as its seats: those that were taken, and those that money stands in for.",
+        subject="booking",
+        scope=Scope.booking,
+        sql="""
+select b.id as booking, b.number, b.status, b.credit_cost, b.missing_credits, b.seats, b.snapshot ->> 'credit_cost' as cost_of_seat
+from booking b
+where b.tenant_id = $1 /*only b.id*/ and b.missing_credits > 0
+  and (b.credit_cost + b.missing_credits <> b.seats * (b.snapshot ->> 'credit_cost')::integer
+    or (b.is_live and b.credits_back is not null))
 """,
     ),
     Invariant(

@@ -44,7 +44,10 @@ class NewBooking(Input):
     source: Literal["online", "desk", "walk_in"] = Field(
         default="online", description="desk, walk_in: staff books, and is held to fewer rules."
     )
-    pays: Pays = Field(default="auto", description="auto: credits where they suffice, else money where it has a price.")
+    pays: Pays = Field(
+        default="auto",
+        description="auto: credits where they suffice, else money where it has a price. both: as many credits as there are, the missing ones with money, where the business takes that.",
+    )
     coupon: Annotated[str, Field(pattern=CODE, max_length=32)] | None = Field(
         default=None, description="A code that lessens the price; who gives one pays with money."
     )

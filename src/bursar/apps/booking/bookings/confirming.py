@@ -52,7 +52,7 @@ async def confirm(
             seats=asked.seats,
             landing=landing,
             actor=actor,
-            asks_minor=asked.due_minor if asked.discount_minor else None,
+            asks_minor=asked.asks_minor,
         )
     elif not await seats.confirm(
         tx, tenant_id=tenant_id, class_id=class_id, seats=asked.seats, is_beyond=override_reason is not None

@@ -9,10 +9,13 @@ from bursar.apps.booking.policies import Terms
 
 Status = Literal["requested", "held", "booked", "attended", "no_show", "cancelled", "late_cancelled", "expired"]
 Source = Literal["online", "desk", "walk_in", "waitlist", "reschedule", "import"]
-Pays = Literal["auto", "credits", "money", "nothing"]
-PaidWith = Literal["credits", "money", "membership", "nothing"]
+Pays = Literal["auto", "credits", "money", "both", "nothing"]
+PaidWith = Literal["credits", "money", "membership", "nothing", "credits_and_money"]
 CreditsBack = Literal["same_lot", "new_lot", "kept", "none"]
 EntryStatus = Literal["waiting", "offered", "promoted", "skipped", "left", "closed"]
+
+MONEYED: Final = ("money", "credits_and_money")
+"""Ways to pay of which money is a part."""
 
 LIVE: Final = ("requested", "held", "booked", "attended", "no_show")
 PENDING: Final = ("requested", "held")
@@ -58,7 +61,7 @@ class ClassSeats:
 class Booking:
     """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was.
 
-    price_minor: before the discount. due_minor: what has to be paid before it is sure.
+    credit_cost: credits taken. missing_credits: what money stands in for. price_minor: of the part in money, before the discount. due_minor: what has to be paid before it is sure.
     """
 
     id: UUID
@@ -77,6 +80,7 @@ class Booking:
     source: Source
     paid_with: PaidWith
     credit_cost: int
+    missing_credits: int
     spend_id: UUID | None
     order_id: UUID | None
     price_minor: int | None
@@ -104,6 +108,11 @@ class Booking:
     @property
     def is_live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def asks_minor(self) -> int | None:
+        """What its checkout asks for, where that is not the price of its seats."""
+        return self.due_minor if self.discount_minor or self.missing_credits else None
 
     @property
     def is_pending(self) -> bool:

@@ -58,6 +58,7 @@ async def reschedule(
     classes = await seats.locked_all(tx, tenant_id=tenant_id, class_ids=sorted({old_id, class_id}))
     old = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     _check(old, class_id=class_id, is_waived=override_reason is not None, now=now)
+    _check_price(old, old_class=classes[old_id], new_class=classes[class_id])
     situation = await admitting.admitted(
         tx,
         tenant_id=tenant_id,
@@ -70,7 +71,6 @@ async def reschedule(
         leaving=old.id,
         now=now,
     )
-    _check_price(old, old_class=classes[old_id], new_class=classes[class_id])
     if old.paid_with != "money" and paying.way_to_pay(situation, a_class=classes[class_id], is_waived=True) == "money":
         raise _unfit("the other class is paid with money, or with more credits than there are")
     if situation.terms.needs_approval and override_reason is None:
@@ -190,6 +190,8 @@ def _check(old: Booking, *, class_id: UUID, is_waived: bool, now: datetime) -> N
 
 
 def _check_price(old: Booking, *, old_class: ClassSeats, new_class: ClassSeats) -> None:
+    if old.paid_with == "credits_and_money":
+        raise _unfit("it was paid partly with credits and partly with money")
     if old.paid_with == "money" and old_class.price_id != new_class.price_id:
         raise _unfit("the other class has another price")
 

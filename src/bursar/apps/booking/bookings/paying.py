@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,12 +33,13 @@ NOWHERE: Final = Landing()
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Money: what seats cost, and what a coupon takes off."""
+    """Money: what seats cost, and what a coupon takes off. missing_credits: what it stands in for, where credits pay the rest."""
 
     amount_minor: int
     currency: str
     coupon_id: UUID | None = None
     discount_minor: int = 0
+    missing_credits: int = 0
 
     @property
     def due_minor(self) -> int:
@@ -47,7 +49,7 @@ class Sum:
     @property
     def asks_minor(self) -> int | None:
         """What a checkout asks for them, where that is not their price."""
-        return self.due_minor if self.discount_minor else None
+        return self.due_minor if self.discount_minor or self.missing_credits else None
 
 
 def usable_at(a_class: ClassSeats, now: datetime) -> datetime:
@@ -72,6 +74,8 @@ def way_to_pay(situation: rules.Situation, *, a_class: ClassSeats, is_waived: bo
     if cost and pays != "money":
         if situation.is_covered:
             return "membership"
+        if situation.credits_of_both:
+            return "credits_and_money"
         if pays == "credits" or a_class.price_id is None or situation.credits.usable >= cost:
             return "credits"
     if a_class.price_id is None or pays == "credits":
@@ -90,30 +94,51 @@ async def pay(
     actor: str,
     now: datetime,
     leaving: UUID | None = None,
+    part: int | None = None,
+    again: int | None = None,
 ) -> passes.Paid:
-    """Pay seats with a membership or credits. leaving: a booking that is given up in the same act. Raises CreditsInsufficient."""
+    """Pay seats with a membership or credits. leaving: a booking that is given up in the same act. Raises CreditsInsufficient.
+
+    part: so many of the credits, where money pays the rest. again: which version of the booking takes anew what was given back.
+    """
     return await passes.pay(
         tx,
         tenant_id=tenant_id,
         customer_id=customer_id,
         pools=a_class.pools,
-        amount=a_class.credit_cost * seats,
+        amount=a_class.credit_cost * seats if part is None else part,
         class_at=usable_at(a_class, now),
-        reference=f"booking:{ids.show(ids.BOOKING, booking_id)}",
+        reference=f"booking:{ids.show(ids.BOOKING, booking_id)}" + (f".{again}" if again else ""),
         actor=actor,
         now=now,
-        seats=seats,
+        seats=seats if part is None else 0,  # a membership pays for no part of a seat
         leaving=leaving,
     )
 
 
 async def price_of(
-    tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, seats: int, coupon: coupons.Offered | None = None
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    a_class: ClassSeats,
+    seats: int,
+    coupon: coupons.Offered | None = None,
+    part: int = 0,
 ) -> Sum:
-    """Return what the seats cost who pays with money. coupon: one that can be taken."""
+    """Return what the seats cost who pays with money. coupon: one that can be taken. part: credits that are paid besides."""
     row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id)
+    if part:
+        missing = a_class.credit_cost * seats - part
+        return Sum(
+            money_for(missing, a_class.credit_cost, row["amount_minor"]), row["currency"], missing_credits=missing
+        )
     off = coupon.off(seats) if coupon else 0
     return Sum(row["amount_minor"] * seats, row["currency"], coupon.coupon_id if coupon else None, off)
+
+
+def money_for(missing: int, credit_cost: int, price_minor: int) -> int:
+    """Return what missing credits cost where a seat costs so many credits, or that price. Half to even; never nothing."""
+    return max(round(Fraction(price_minor * missing, credit_cost)), 1)
 
 
 async def redeem(tx: Transaction, *, tenant_id: UUID, booking: Booking, now: datetime, is_again: bool = False) -> None:

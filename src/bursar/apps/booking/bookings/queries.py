@@ -78,10 +78,11 @@ class BookingView(View):
     source: Source
     paid_with: PaidWith
     credit_cost: int = Field(description="Credits that it cost.")
+    missing_credits: int = Field(description="Credits that the money stands in for, where it is paid with both.")
     spend: SpendId | None
     order: OrderId | None
     checkout: CheckoutId | None = Field(description="Where it is paid: GET /v1/checkouts/{checkout} has the link.")
-    price_minor: int | None = Field(description="Before the discount.")
+    price_minor: int | None = Field(description="Of the part that is paid with money, before the discount.")
     due_minor: int | None = Field(description="What has to be paid before it is sure.")
     discount_minor: int = Field(description="What its coupon takes off the price.")
     coupon: str | None = Field(description="The code of its coupon.")
@@ -123,7 +124,7 @@ class WaitlistEntry(View):
 
 _SELECT: Final = """select b.id, b.number, b.customer_id as customer, b.kind, b.class_id as class, b.service_id as service, b.staff_id as staff,
   b.venue_id as venue, b.snapshot ->> 'title' as title, b.status, b.seats, b.starts_at, b.ends_at, b.snapshot ->> 'time_zone' as time_zone,
-  b.cancel_by, b.source, b.paid_with, b.credit_cost, b.spend_id as spend, b.order_id as order,
+  b.cancel_by, b.source, b.paid_with, b.credit_cost, b.missing_credits, b.spend_id as spend, b.order_id as order,
   (select k.id from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id order by k.id desc limit 1) as checkout,
   b.price_minor, b.due_minor, b.discount_minor,
   (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,

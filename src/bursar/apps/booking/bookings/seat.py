@@ -21,7 +21,7 @@ from bursar.apps.booking.bookings import holding, paying, queueing, seats, staff
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import ClassFull
 from bursar.apps.booking.bookings.rows import COLUMNS, read_all
-from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, SPENT, TWICE, Act, decide
+from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, SHORT, SPENT, TWICE, Act, decide
 from bursar.apps.booking.bookings.seat_rows import (
     Row,
     bookings_of,
@@ -36,6 +36,7 @@ from bursar.kernel.db import Transaction, attempt
 from bursar.kernel.errors import FieldError
 from bursar.money.fulfilment import Change, GrantStatus
 from bursar.money.fulfilment.fulfillers import SpecInvalid
+from bursar.money.fulfilment.spending import CreditsInsufficient
 
 SETTLE: Final = "bookings.settle_seat"
 RETURN: Final = "bookings.return_money"
@@ -55,6 +56,10 @@ _COUNT = """
 update class_instance as c set held = c.held - n.seats, booked = c.booked + n.seats
 from unnest($2::uuid[], $3::int[]) as n (id, seats) where c.tenant_id = $1 and c.id = n.id
 """
+
+_SPENT_AGAIN = (
+    f"update booking set spend_id = $3, credits_back = null where tenant_id = $1 and id = $2 returning {COLUMNS}"
+)
 
 _BUSY = "select lower(busy) as starts_at, upper(busy) as ends_at from booking where tenant_id = $1 and id = $2"
 
@@ -236,11 +241,33 @@ async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: d
                 await staffed.make_room(tx, tenant_id=tenant_id, staff_id=booking.staff_id, busy=times, now=now)
             (made,) = read_all(await tx.fetch(_CONFIRM, tenant_id, [booking.id]))
             await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now, is_again=True)
-            return made
+            return await _with_credits(tx, tenant_id, made, now)
     except CouponUsedUp:
         return SPENT
+    except CreditsInsufficient:
+        return SHORT
     except (ClassFull, staffed.StaffBusy, asyncpg.ExclusionViolationError, asyncpg.UniqueViolationError):
         return FULL
+
+
+async def _with_credits(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetime) -> Booking:
+    """Take anew the credits that an expired booking gave back, where money was only a part of it. Raises CreditsInsufficient."""
+    if not booking.missing_credits or booking.class_id is None:
+        return booking
+    paid = await paying.pay(
+        tx,
+        tenant_id=tenant_id,
+        customer_id=booking.customer_id,
+        booking_id=booking.id,
+        a_class=await seats.class_of(tx, tenant_id=tenant_id, class_id=booking.class_id),
+        seats=booking.seats,
+        part=booking.credit_cost,
+        again=booking.version,
+        actor=BY_PAYMENT,
+        now=now,
+    )
+    (made,) = read_all(await tx.fetch(_SPENT_AGAIN, tenant_id, booking.id, paid.spend_id))
+    return made
 
 
 def _again(booking: Booking) -> telling.Fact:
@@ -264,6 +291,7 @@ async def _free(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetim
         await queueing.prepare(tx, tenant_id=tenant_id, a_class=a_class, leaving=[booking], freed=booking.seats)
     (gone,) = read_all(await tx.fetch(_FREE, tenant_id, booking.id, now, BY_PAYMENT))
     await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=[gone], now=now)
+    await holding.return_credits(tx, tenant_id=tenant_id, bookings=[gone], actor=BY_PAYMENT, now=now)
     if booking.class_id:
         is_held = booking.status == "held"
         a_class = await seats.release(

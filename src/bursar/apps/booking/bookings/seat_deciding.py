@@ -22,6 +22,7 @@ BEGUN: Final = "it came when the time of its booking had begun"
 GONE: Final = "its booking had been cancelled"
 FULL: Final = "it came when its booking had expired, and the seat was gone"
 SPENT: Final = "it came when its booking had expired, and its coupon was used up"
+SHORT: Final = "it came when its booking had expired, and the credits for the rest of it were gone"
 DISPUTED: Final = "it is in dispute"
 
 Does = Literal["nothing", "confirm", "seat_again", "keep", "wait", "return", "free", "release"]

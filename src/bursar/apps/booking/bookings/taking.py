@@ -7,7 +7,7 @@ from uuid import UUID
 from bursar.apps.booking import passes, policies
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
 from bursar.apps.booking.bookings import seats as _seats
-from bursar.apps.booking.bookings.models import STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
+from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
@@ -74,8 +74,15 @@ async def book(
     terms = situation.terms
     paid_with = paying.way_to_pay(situation, a_class=wanted, is_waived=override_reason is not None)
     price: paying.Sum | None = None
-    if paid_with == "money":
-        price = await paying.price_of(tx, tenant_id=tenant_id, a_class=wanted, seats=seats, coupon=situation.coupon)
+    if paid_with in MONEYED:
+        price = await paying.price_of(
+            tx,
+            tenant_id=tenant_id,
+            a_class=wanted,
+            seats=seats,
+            coupon=situation.coupon,
+            part=situation.credits_of_both,
+        )
     is_due = price is not None and price.due_minor > 0
     status = _status_of(wanted, terms=terms, source=source, is_due=is_due, now=now)
     a_class, overbooked = await holding.take_for(
@@ -97,6 +104,7 @@ async def book(
         status=status,
         source=source,
         paid_with=paid_with,
+        part=situation.credits_of_both,
         price=price,
         landing=landing,
         override_reason=override_reason,
@@ -131,6 +139,7 @@ async def _pay_and_write(
     status: Status,
     source: Source,
     paid_with: PaidWith,
+    part: int,
     price: paying.Sum | None,
     landing: Landing,
     override_reason: str | None,
@@ -146,6 +155,9 @@ async def _pay_and_write(
         place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": seats}
         paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
         paid_with = paid.paid_with
+    elif part:
+        place = {"booking_id": booking_id, "a_class": a_class, "seats": seats, "part": part}
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
     if status == "held":
         assert price is not None, "what is held waits for money"
         held_until = now + timedelta(minutes=terms.hold_minutes)
@@ -172,6 +184,7 @@ async def _pay_and_write(
         currency=price.currency if price else None,
         coupon_id=price.coupon_id if price else None,
         discount_minor=price.discount_minor if price else 0,
+        missing_credits=price.missing_credits if price else 0,
         held_until=held_until,
         override_reason=override_reason,
         overbooked=overbooked,

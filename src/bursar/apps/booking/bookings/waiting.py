@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, seats, telling
-from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry, Pays
+from bursar.apps.booking.bookings.models import MONEYED, Booking, ClassSeats, Entry, Pays
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.refusals import (
     AlreadyPromoted,
@@ -73,7 +73,7 @@ _LESS = "update class_instance set waiting = waiting - $3 where tenant_id = $1 a
 
 _TAKE_UP = f"""
 update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, price_minor = $8, due_minor = $9,
-  currency = $10, held_until = $11, coupon_id = $12, discount_minor = $13, version = version + 1
+  currency = $10, held_until = $11, coupon_id = $12, discount_minor = $13, missing_credits = $14, version = version + 1
 where tenant_id = $1 and id = $2 and status = 'held' and order_id is null
 returning {rows.COLUMNS}
 """
@@ -192,9 +192,13 @@ async def accept(
         place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": offered.seats}
         paid = await paying.pay(tx, **who, **place, actor=actor, now=now, leaving=booking_id)
         paid_with = paid.paid_with
-    if paid_with == "money":
+    part = situation.credits_of_both
+    if part:
+        place = {"booking_id": booking_id, "a_class": a_class, "seats": offered.seats, "part": part}
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
+    if paid_with in MONEYED:
         price = await paying.price_of(
-            tx, tenant_id=tenant_id, a_class=a_class, seats=offered.seats, coupon=situation.coupon
+            tx, tenant_id=tenant_id, a_class=a_class, seats=offered.seats, coupon=situation.coupon, part=part
         )
     if price and price.due_minor:
         held_until = now + timedelta(minutes=offered.terms.hold_minutes)
@@ -214,7 +218,12 @@ async def accept(
         *(tenant_id, booking_id, "held" if order_id else "booked", paid_with),
         *(paid.amount, paid.spend_id, order_id),
         *((price.amount_minor, price.due_minor, price.currency) if price else (None, None, None)),
-        *(held_until, price.coupon_id if price else None, price.discount_minor if price else 0),
+        *(
+            held_until,
+            price.coupon_id if price else None,
+            price.discount_minor if price else 0,
+            price.missing_credits if price else 0,
+        ),
     )
     made = rows.read(row)
     await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now)

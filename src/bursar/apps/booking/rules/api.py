@@ -65,7 +65,10 @@ class Asked(Filters):
     customer: CustomerId
     seats: int = Field(default=1, ge=1, le=100)
     source: Source = Field(default="online", description="As what the booking would be made.")
-    pays: Pays = Field(default="auto", description="`credits`: money may not stand in for them.")
+    pays: Pays = Field(
+        default="auto",
+        description="`credits`: money may not stand in for them. `both`: money for those that are missing.",
+    )
     coupon: Annotated[str, Field(pattern=CODE, max_length=32)] | None = None
 
 

@@ -277,6 +277,17 @@ AT_BOOKING: Final = (
         is_waivable=True,
     ),
     Rule(
+        "paid_with_one_thing",
+        55,
+        "money",
+        "part_payment_not_taken",
+        "A seat is paid with credits or with money. Turned off, who has too few credits may pay the missing ones with money.",
+        check=checks.paid_with_one_thing,
+        parameters=(Parameter("but_staff", default=False, description="Whether staff may book it so nevertheless."),),
+        is_switchable=True,
+        is_waivable=True,
+    ),
+    Rule(
         "coupons_stopped",
         54,
         "money",

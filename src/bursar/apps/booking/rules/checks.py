@@ -203,6 +203,14 @@ def payable(s: Situation, _: Values) -> Found | None:
     )
 
 
+def paid_with_one_thing(s: Situation, p: Values) -> Found | None:
+    if s.pays != "both" or (p["but_staff"] and s.source in STAFFED):
+        return None
+    return Found(
+        "a seat is paid with credits or with money, not partly with each", "Pay with money, or buy a pack first."
+    )
+
+
 def coupons_taken(s: Situation, _: Values) -> Found | None:
     if s.coupon is None:
         return None

@@ -11,7 +11,7 @@ from bursar.apps.booking.passes import Membership
 from bursar.apps.booking.policies import Terms, waitlist_until
 
 Source = Literal["online", "desk", "walk_in", "waitlist", "reschedule", "import"]
-Pays = Literal["auto", "credits", "money", "nothing"]
+Pays = Literal["auto", "credits", "money", "both", "nothing"]
 Value = int | str | bool
 
 STAFFED: Final = frozenset({"desk", "walk_in", "import"})
@@ -144,9 +144,15 @@ class Situation:
     @property
     def takes_credits(self) -> bool:
         """True where credits have to be there: they are asked for, and money does not stand in for them."""
-        if self.pays in ("money", "nothing") or not self.cost:
+        if self.pays in ("money", "both", "nothing") or not self.cost:
             return False
         return self.pays == "credits" or not self.a_class.has_price
+
+    @property
+    def credits_of_both(self) -> int:
+        """Credits that are taken where money pays the rest: as many as there are. 0 where it is not paid with both."""
+        is_part = self.pays == "both" and not self.is_covered and 0 < self.credits.usable < self.cost
+        return self.credits.usable if is_part else 0
 
     @property
     def is_payable(self) -> bool:
@@ -158,6 +164,8 @@ class Situation:
                 return False
             case "credits":
                 return self.cost > 0
+            case "both":
+                return self.cost > 0 and self.a_class.has_price
             case "money":
                 return self.a_class.has_price
             case _:

@@ -1,6 +1,6 @@
 """One class: what it is, whether it can be booked and why not, and booking it: as a guest, with credits, or by waiting for a seat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -35,7 +35,7 @@ from bursar.web.pages.visits import require_same_origin
 SEATS_MAX: Final = 9
 _NAME_MAX: Final = 120
 _CODE_MAX: Final = 32
-_PAYS: Final[dict[str, Pays]] = {"auto": "auto", "credits": "credits", "money": "money"}
+_PAYS: Final[dict[str, Pays]] = {"auto": "auto", "credits": "credits", "money": "money", "both": "both"}
 
 router = APIRouter(route_class=PageRoute)
 
@@ -50,7 +50,8 @@ class FormStale(FormRefused):
 class Standing:
     """How a class stands for whoever is signed in. way: how the seat would be paid. why: every rule in the way.
 
-    balance: credits that can be spent on it. packs: what could be bought with a link instead.
+    balance: credits that can be spent on it. packs: what could be bought with a link instead. rest: money for
+    the credits that are missing, where the business lets it be paid so.
     """
 
     own: Own | None = None
@@ -59,6 +60,7 @@ class Standing:
     is_covered: bool = False
     why: tuple[Why, ...] = ()
     packs: tuple[BuyLink, ...] = ()
+    rest: Money | None = None
 
     @property
     def is_only_full(self) -> bool:
@@ -311,6 +313,8 @@ async def _standing(front: Front, tx: Transaction, a_class: Listed) -> Standing:
         source="online",
         now=now,
     )
+    both = replace(found, pays="both")
+    may_both = a_class.money is not None and both.credits_of_both > 0 and not rules.failures(both)
     failing = [] if own else [each for each in rules.failures(found) if each.code != "already_booked"]
     return Standing(
         own=own,
@@ -319,7 +323,15 @@ async def _standing(front: Front, tx: Transaction, a_class: Listed) -> Standing:
         is_covered=found.is_covered,
         why=of_failures(failing),
         packs=await _packs(tx, front, a_class, balance=found.credits.usable),
+        rest=_rest(a_class, both.credits_of_both) if may_both else None,
     )
+
+
+def _rest(a_class: Listed, part: int) -> Money:
+    """Return what the credits of one seat cost that are missing beside those that there are."""
+    assert a_class.money is not None, "only what has a price is paid with money"
+    missing = a_class.credit_cost - part
+    return Money(bookings.money_for(missing, a_class.credit_cost, a_class.money.minor), a_class.money.currency)
 
 
 async def _packs(tx: Transaction, front: Front, a_class: Listed, *, balance: int) -> tuple[BuyLink, ...]:
