@@ -44,6 +44,28 @@ async def test_figures_are_sums_over_all_tenants(db, stages):
     assert not any(stage.tenant_id.hex in "".join(labels) for stage in stages for labels in sums)
 
 
+async def test_churn_is_the_share_of_those_that_ran_a_month_ago_and_ended_since(db, database_url, admin_url):
+    stage = await set_stage(db, database_url)
+    for number in range(1, 7):
+        await stage.tell(event("customer.subscription.created", subscription(id=f"sub_{number}")))
+    admin = await asyncpg.connect(admin_url)
+    for reference, changed in {
+        "sub_2": "status = 'canceled', ended_at = now() - interval '3 days'",  # lost
+        "sub_3": "status = 'canceled', canceled_at = now() - interval '29 days'",  # lost, its end never reported
+        "sub_4": "status = 'canceled', ended_at = now() - interval '31 days'",  # before
+        "sub_5": "status = 'canceled', trial_end = now() - interval '2 days', ended_at = now() - interval '2 days'",  # a trial
+        "sub_6": "created_at = now() - interval '5 days', status = 'canceled', ended_at = now() - interval '1 day'",  # new since
+    }.items():
+        await admin.execute(f"update subscription set {changed} where gateway_ref = $1", reference)
+    await admin.close()
+
+    sums = await summed(db, now=utc_now())
+
+    assert (sums["subscriptions_month_begun", "", ""], sums["subscriptions_month_lost", "", ""]) == (3, 2)
+    assert sums["mrr_month_lost_minor", "EUR", ""] == 4000
+    assert (sums["mrr_minor", "EUR", ""], sums["arr_minor", "EUR", ""]) == (2000, 24_000)
+
+
 async def test_recurring_revenue_is_that_of_a_month(db, database_url, admin_url):
     stage = await set_stage(db, database_url)
     await stage.tell(event("customer.subscription.created", subscription()))
@@ -68,6 +90,9 @@ async def test_the_job_writes_them_and_whoever_watches_reads_them(db, database_u
         health = (await http.get("/health")).json()
 
     assert 'bursar_mrr_minor{currency="EUR"} 4000.0' in text
+    assert 'bursar_arr_minor{currency="EUR"} 48000.0' in text
+    assert "bursar_subscriptions_month_begun 2.0" in text
+    assert "bursar_subscriptions_month_lost 0.0" in text
     assert 'bursar_payments_day{gateway="stripe",status="succeeded"} 2.0' in text
     assert 'bursar_subscriptions{status="active"} 2.0' in text
     assert 'bursar_health{part="queue"} 0.0' in text

@@ -26,15 +26,31 @@ _Labels = tuple[str, str, str]
 
 _TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
 
+_MONTHS = "case p.interval when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'month' then 1 else 1 / 12.0 end"
+
 # List prices: discounts and quantities are the gateway's, and are not known for all of them.
 _BUSINESS = f"""
 select 'subscriptions' as name, status as label, '' as other_label, count(*)::numeric as value
 from subscription where tenant_id = $1 group by status
 union all
-select 'mrr_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * case p.interval
-    when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'month' then 1 else 1 / 12.0 end)
+select 'mrr_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {_MONTHS})
 from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
 where s.tenant_id = $1 and s.status in ('active', 'past_due') and p.interval is not null group by p.currency
+union all
+select f.name, '', '', f.value
+from (
+  select count(*) as begun, count(*) filter (where r.over_at >= $3 and r.over_at <= $6) as lost
+  from (
+    select coalesce(ended_at, case when status = 'canceled' then canceled_at end) as over_at from subscription
+    where tenant_id = $1 and created_at < $3 and status <> 'incomplete' and (trial_end is null or trial_end <= $3)
+  ) r where r.over_at is null or r.over_at >= $3
+) s cross join lateral (values ('subscriptions_month_begun', s.begun), ('subscriptions_month_lost', s.lost)) as f (name, value)
+union all
+select 'mrr_month_lost_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {_MONTHS})
+from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
+where s.tenant_id = $1 and s.created_at < $3 and (s.trial_end is null or s.trial_end <= $3) and p.interval is not null
+  and coalesce(s.ended_at, case when s.status = 'canceled' then s.canceled_at end) between $3 and $6
+group by p.currency
 union all
 select 'payments_day', a.gateway, t.status, sum(t.payments)
 from payment_tally t join gateway_account a on a.tenant_id = t.tenant_id and a.id = t.gateway_account_id
@@ -85,7 +101,7 @@ async def take_figures(work: jobs.Work) -> None:
 async def summed(db: Database, *, now: datetime) -> dict[_Labels, Decimal]:
     """Return the sums over all tenants, each of whom is asked in a transaction of its own."""
     sums: defaultdict[_Labels, Decimal] = defaultdict(Decimal)
-    since = (now - DAY, now - MONTH, ids.least_at(now - DAY), ids.least_at(now - HOUR))
+    since = (now - DAY, now - MONTH, ids.least_at(now - DAY), ids.least_at(now - HOUR), now)
     visited, more = _NO_TENANT, True
     while more:
         async with db.engine() as tx:
@@ -96,7 +112,10 @@ async def summed(db: Database, *, now: datetime) -> dict[_Labels, Decimal]:
                     sums[row["name"], row["label"], row["other_label"]] += row["value"]
         sums["tenants", "", ""] += len(tenants)
         visited, more = (tenants[-1], True) if len(tenants) == _SLICE else (visited, False)
-    return dict(sums)
+    yearly = {
+        ("arr_minor", currency, ""): 12 * value for (name, currency, _), value in sums.items() if name == "mrr_minor"
+    }
+    return {**sums, **yearly}
 
 
 KINDS: Final = (jobs.Kind(TAKE, take_figures, attempts_max=2, lease_s=300, at_once_max=1),)

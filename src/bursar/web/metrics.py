@@ -55,6 +55,26 @@ _BUSINESS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
         "List prices of active and past-due subscriptions, per month, in the currency's smallest unit.",
         ("currency",),
     ),
+    "arr_minor": (
+        "bursar_arr_minor",
+        "The same per year: twelve times bursar_mrr_minor.",
+        ("currency",),
+    ),
+    "subscriptions_month_begun": (
+        "bursar_subscriptions_month_begun",
+        "Subscriptions that ran, past their trial, when the last 30 days began.",
+        (),
+    ),
+    "subscriptions_month_lost": (
+        "bursar_subscriptions_month_lost",
+        "Of those, the ones that ended since. Lost by begun is the churn of 30 days.",
+        (),
+    ),
+    "mrr_month_lost_minor": (
+        "bursar_mrr_month_lost_minor",
+        "List prices, per month, of subscriptions that ran 30 days ago and ended since.",
+        ("currency",),
+    ),
     "captured_day_minor": (
         "bursar_captured_day_minor",
         "Payments that succeeded within a day, in the currency's smallest unit.",
