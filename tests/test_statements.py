@@ -52,8 +52,8 @@ MODULES = [module for module in modules() if any(statements(module))]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.removeprefix("bursar."))
-async def test_every_statement_of_a_module_fits_the_schema(module, database_url):
-    connection = await asyncpg.connect(database_url)
+async def test_every_statement_of_a_module_fits_the_schema(module, shared_database_url):
+    connection = await asyncpg.connect(shared_database_url)
     try:
         for statement in sorted(set(statements(module))):
             try:

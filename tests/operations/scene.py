@@ -16,6 +16,7 @@ from bursar.money.applying.batch import Account
 from bursar.money.intake import queue
 from bursar.money.intake.filing import Filing, file_events
 from bursar.operations.fingerprint import lines_of
+from bursar.operations.invariants import INVARIANTS, Invariant
 from bursar.operations.verify import Verified, verify
 from stage import Stage, add_price, set_stage
 
@@ -93,8 +94,8 @@ async def connected(url: str):
         await connection.close()
 
 
-async def checked(connection, stage: Stage) -> Verified:
-    return await verify(connection, stage.tenant_id, standing_kinds=STANDING)
+async def checked(connection, stage: Stage, invariants: Sequence[Invariant] = INVARIANTS) -> Verified:
+    return await verify(connection, stage.tenant_id, standing_kinds=STANDING, invariants=invariants)
 
 
 def broken(verified: Verified) -> dict[str, list[dict]]:
