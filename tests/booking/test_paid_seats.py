@@ -323,6 +323,24 @@ async def test_seats_of_classes_are_confirmed_seated_again_or_paid_back_and_coun
     assert await asked_back(shop) == [8000]
 
 
+async def test_who_was_there_has_been_there_though_the_money_goes_back_and_is_not_booked_again(shop: Salon):
+    class_id = ids.show(ids.CLASS, (await shop.stage.rows(_CLASS, NINE))[0]["id"])
+    made = await _seat(shop, class_id, "ann")
+    await shop.stage.tell(paid(made, "1", 8000))
+    shop.clock.now = NINE
+    came = f"/v1/bookings/{made['id']}/check-ins"
+    await shop.post(came, {})
+    await shop.stage.tell(event("refund.created", refund(amount=8000)))
+
+    undone = await shop.caller.send("DELETE", came)
+
+    assert (undone.status_code, undone.json()["code"]) == (409, "booking_state_unfit")
+    assert "payment has gone back" in undone.json()["hint"]
+    assert await shop.stage.value("select status from booking") == "attended"
+    assert await shop.stage.value("select status from seat_payment") == "released"
+    assert await shop.stage.row("select held, booked from class_instance") == {"held": 0, "booked": 1}
+
+
 async def test_what_was_paid_moves_with_the_seat_and_goes_back_from_there(shop: Salon):
     first, second = [
         ids.show(ids.CLASS, (await shop.stage.rows(_CLASS, at))[0]["id"]) for at in (NINE, NINE + timedelta(days=1))

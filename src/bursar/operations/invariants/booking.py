@@ -98,14 +98,16 @@ where w.tenant_id = $1 /*only w.id*/ and w.status in ('promoted', 'offered')
     ),
     Invariant(
         name="no_booking_is_sure_unpaid",
-        promises="A booking that has to be paid ahead with money is sure by one payment that is seated on it.",
+        promises="A booking that has to be paid ahead with money is sure by one payment that is seated on it; who has been there may have it back.",
         subject="booking",
         scope=Scope.booking,
         sql="""
 select b.id as booking, b.number, b.status, b.due_minor, b.currency
 from booking b
 where b.tenant_id = $1 /*only b.id*/ and b.paid_with in ('money', 'credits_and_money') and b.due_minor > 0 and b.status in ('booked', 'attended', 'no_show')
-  and not exists (select from seat_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id and s.status = 'seated')
+  and not exists (
+    select from seat_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id
+      and (s.status = 'seated' or (s.status = 'released' and b.status <> 'booked')))
 """,
     ),
     Invariant(

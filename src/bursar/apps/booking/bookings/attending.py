@@ -25,6 +25,9 @@ returning {rows.COLUMNS}
 _UNDO = f"""
 update booking set status = 'booked', attended_at = null, version = version + 1
 where tenant_id = $1 and id = $2 and status in ('attended', 'no_show') and credits_back is null
+  and not exists (
+    select from seat_payment s where s.tenant_id = booking.tenant_id and s.booking_id = booking.id group by s.booking_id
+    having bool_or(s.status = 'released') and not bool_or(s.status = 'seated'))
 returning {rows.COLUMNS}
 """
 
@@ -127,9 +130,9 @@ def _check_not_too_late(booking: Booking, chosen: rules.Settings, *, now: dateti
 
 def _unfit(booking: Booking, wanted: str) -> BookingUnfit:
     shown = ids.show(ids.BOOKING, booking.id)
-    hint = (
-        "Its credits have gone back."
-        if booking.is_live and booking.credits_back
-        else "Only a booking that is booked can be."
-    )
+    hint = "Only a booking that is booked can be."
+    if booking.is_live and booking.credits_back:
+        hint = "Its credits have gone back."
+    elif wanted == "undone" and booking.order_id:
+        hint = "Its payment has gone back: it is attended or missed, and not booked any more."
     return BookingUnfit(f"{shown} is {booking.status} and cannot be {wanted}", hint=hint)
