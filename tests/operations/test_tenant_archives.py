@@ -237,6 +237,7 @@ async def test_a_copy_acts_on_nobody(world, place):
     assert code == 0, told
     async with asking(place.admin_url) as there:
         assert await there.fetchval("select count(*) from gateway_account where is_active") == 0
+        assert await there.fetchval("select count(*) from alert_channel where is_on") == 0
         open_jobs = "select count(*) from job where state not in ('dead', 'unknown')"
         assert await there.fetchval(f"{open_jobs} and (state <> 'scheduled' or run_at < '9999-01-01')") == 0
         waiting = await there.fetchval(

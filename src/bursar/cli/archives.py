@@ -49,7 +49,7 @@ TakeOver = Annotated[
     bool,
     typer.Option(
         "--take-over",
-        help="The other installation is off: gateway accounts stay on, and what waits there is done here. Else it is a copy to look at.",
+        help="The other installation is off: gateway accounts and alert channels stay on, and what waits there is done here. Else it is a copy to look at.",
     ),
 ]
 
@@ -103,6 +103,11 @@ def import_(
         told = {**_told(checked), "is_dry_run": True}
         answer(told, f"{_text(told)}\nit is whole; nothing was written", as_json=as_json)
         return
+    if not backups.is_sealed(file):
+        # Whoever had it in his hands may have written anything into it.
+        raise archives.ArchiveWithoutSecrets(
+            "this file is not sealed, and is only to be read", hint="Export it without --plain."
+        )
     imported = take_in(checked, opened, into, data, takes_over=takes_over, expected=whose)
     told = {**_told(checked), "into": into, "waiting": imported.waiting, "takes_over": takes_over}
     answer(told, f"{_text(told)}\n{_after(told)}", as_json=as_json)
@@ -267,6 +272,6 @@ def _after(told: dict[str, Any]) -> str:
     if told["takes_over"]:
         return "imported; what waited there is done here from now on"
     return (
-        f"imported as a copy: gateway accounts are off, {told['waiting']} jobs, events and letters wait for ever; "
+        f"imported as a copy: gateway accounts and alert channels are off, {told['waiting']} jobs, events and letters wait for ever; "
         "with --take-over it would go on with them"
     )

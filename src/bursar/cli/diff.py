@@ -63,7 +63,9 @@ def diff(
 
         async def look(admin_url: str, app_url: str, secret_key: str) -> tuple[list[Difference], dict[str, int]]:
             scratch = Scratch(admin_url, app_url, secret_key)
-            return await _looked(scratch, living, tenant_id, names, rows_max=rows, origin=put_back and planned.point)
+            return await _looked(
+                scratch, living, tenant_id, names, rows_max=rows, origin=planned.point if put_back else None
+            )
 
         (found, done), restored = backups.look_into(
             vault, planned, scratch=looking_of(living), tools=tools_of(settings), tell=tell, look=look
@@ -94,7 +96,7 @@ class Scratch:
 
 
 async def _looked(
-    scratch: Scratch, living: Settings, tenant_id: UUID | None, names: list[str], *, rows_max: int, origin: str | bool
+    scratch: Scratch, living: Settings, tenant_id: UUID | None, names: list[str], *, rows_max: int, origin: str | None
 ) -> tuple[list[Difference], dict[str, int]]:
     url = living.database_admin_url if tenant_id is None else living.database_url
     async with reading(scratch.url(tenant_id)) as there, reading(url) as here:
@@ -105,10 +107,10 @@ async def _looked(
                 tables = await differences.tables_named(now, names, of_tenant=tenant_id is not None)
                 found = await differences.compare(before, now, tables, tenant_id=tenant_id, rows_max=rows_max)
             done = {}
-            if origin and tenant_id is not None:
+            if origin is not None and tenant_id is not None:
                 seals = Seal(scratch.secret_key), Seal(living.secret_key)
                 done = await differences.put_back(
-                    before, here, tables, tenant_id=tenant_id, seals=seals, actor=ACTOR, origin=str(origin)
+                    before, here, tables, tenant_id=tenant_id, seals=seals, actor=ACTOR, origin=origin
                 )
     return found, done
 

@@ -3,7 +3,7 @@
 The tenant keeps its id. Gateways' addresses, API keys, links and the audit trail name it, so it cannot stand twice in one
 database; beside the living one means a database of its own.
 
-As a copy it acts on nobody: gateway accounts are switched off and what waits to be done waits for ever. Who takes over gets
+As a copy it acts on nobody: gateway accounts and alert channels are switched off and what waits to be done waits for ever. Who takes over gets
 everything as it was, and the other installation must be off.
 """
 
@@ -40,6 +40,7 @@ _NEVER: Final = "9999-01-01 00:00:00+00"
 """When what waits in a copy is due."""
 
 _OF_COPY: Final[dict[str, Row]] = {
+    "alert_channel": {"is_on": "false"},
     "gateway_account": {"is_active": "false"},
     "gateway_event_queue": {"run_at": _NEVER},
     "mail_queue": {"due_at": _NEVER},
@@ -225,7 +226,7 @@ class _Changes:
             row = self._job(row)
         if self._takes_over or self._table not in _OF_COPY:
             return row
-        self.waiting += self._table != "gateway_account"
+        self.waiting += _NEVER in _OF_COPY[self._table].values()
         return row | _OF_COPY[self._table]
 
     def _job(self, row: Row) -> Row:
