@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from booking.salon import ZONE, Salon, salon
-from bursar.apps.booking import bookings
+from bursar.apps.booking import bookings, people
 from bursar.apps.booking.bookings import seat_jobs
 from bursar.kernel import ids
+from bursar.kernel.identity import tokens
 from bursar.operations.verify import verify
 from draining import bring_forward, drain
 from stage import charge, event, intent, refund
@@ -95,6 +96,22 @@ async def test_a_payment_in_time_confirms_and_its_repetition_changes_nothing(sho
     assert after == await of(shop, made) == ("booked", "deposit_paid")
     assert written == await shop.stage.value("select count(*) from outbox where topic = 'booking.booked'") == 1
     assert await asked_back(shop) == []
+
+
+async def test_the_customers_page_says_what_of_the_price_a_deposit_has_paid(shop: Salon):
+    made = await held(shop)
+    link, _ = tokens.make(shop.stage.tenant_id, ids.new())
+    token = tokens.read(link)
+    assert token
+    async with shop.stage.db.tenant(shop.stage.tenant_id) as tx:
+        assert await people.keep_link(tx, token, booking_id=ids.parse(ids.BOOKING, made["id"]), now=shop.clock.now)
+    await shop.stage.tell(paid(made))
+    own = f"/b/{ids.show(ids.TENANT, shop.stage.tenant_id)}/bookings/{link}"
+    pages = [await shop.caller.http.get(path) for path in (own, f"{own}/cancel")]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert "20.00 EUR of 80.00 EUR paid ahead." in pages[0].text
+    assert "80.00 EUR back" not in pages[1].text
 
 
 async def test_all_of_the_price_paid_ahead_is_paid(shop: Salon):

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from bursar.money.gateways import calls
 from bursar.money.gateways.calls import CallUnreadable, decode, encode
+from bursar.money.gateways.dodo.requests import request_of as dodo_request
 from bursar.money.gateways.facts import Claim
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -42,6 +44,18 @@ GOLDEN: tuple[tuple[calls.AnyCall, bytes], ...] = (
         (
             b'{"operation":"create_checkout","mode":"subscription","success_url":"https://shop.example/","lines":'
             b'[{"amount_minor":900,"currency":"EUR","name":"Club","interval":"month"}],"customer":"cus_1"}'
+        ),
+    ),
+    (
+        calls.CreateCheckout(
+            mode=calls.CheckoutMode.payment,
+            success_url="https://shop.example/",
+            lines=(calls.CheckoutLine(price="price_1"),),
+            takes_codes=False,
+        ),
+        (
+            b'{"operation":"create_checkout","mode":"payment","success_url":"https://shop.example/","lines":[{"price":"price_1"}],'
+            b'"takes_codes":false}'
         ),
     ),
     (calls.ExpireCheckout(session="cs_1"), b'{"operation":"expire_checkout","session":"cs_1"}'),
@@ -187,3 +201,15 @@ def test_order_of_what_is_named_does_not_change_the_bytes():
 def test_bytes_of_a_newer_version_are_refused_rather_than_half_read(request_bytes):
     with pytest.raises(CallUnreadable):
         decode(request_bytes)
+
+
+def test_a_seat_is_paid_at_dodo_without_dodos_own_discount_codes():
+    sold = calls.CreateCheckout(
+        mode=calls.CheckoutMode.payment,
+        success_url="https://shop.example/",
+        lines=(calls.CheckoutLine(price="prod_1"),),
+    )
+    seat = msgspec.structs.replace(sold, takes_codes=False)
+
+    assert "feature_flags" not in dodo_request(sold, mark="gwc_1", known={}).params
+    assert dodo_request(seat, mark="gwc_1", known={}).params["feature_flags"] == {"allow_discount_code": False}

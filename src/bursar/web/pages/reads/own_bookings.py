@@ -69,6 +69,11 @@ class Own:
         return ids.show(ids.BOOKING, self.id)
 
     @property
+    def is_part_paid(self) -> bool:
+        """True where a deposit made it sure, and the rest is paid later."""
+        return self.money is not None and self.due is not None and 0 < self.due.minor < self.money.minor
+
+    @property
     def class_public_id(self) -> str | None:
         return ids.show(ids.CLASS, self.class_id) if self.class_id else None
 
