@@ -26,6 +26,7 @@ pytestmark = [
 
 FREE_STEPS_MAX = 4
 PAID_STEPS_MAX = 5
+SIGNED_STEPS_MAX = 7
 SECONDS_MAX = 30
 
 
@@ -135,6 +136,46 @@ async def _tab_to(page: Page, name: str | re.Pattern[str]) -> None:
             await expect(wanted.first).to_be_focused(timeout=50)
             return
     raise AssertionError(f"{name} is not reached with the keyboard")
+
+
+async def test_a_customer_books_with_credits_by_a_mailed_code_in_half_a_minute_on_a_phone(
+    studio: Studio, database_url: str, tmp_path: Path
+):
+    await studio.give_credits("zoe@example.com", 3)
+    await studio.add_class("Morning Flow", days=1, cost=1, capacity=8)
+    await studio.add_class("Asked First", days=2, cost=0, capacity=0)
+
+    async with serving(database_url, outcome_wait_s=1) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        context = await browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+        person = Person(await context.new_page())
+        begun = time.monotonic()
+        await person.page.goto(f"http://127.0.0.1:{server.port}{studio.base}")
+        await person.tap("link", re.compile("Morning Flow"))
+        await person.tap("link", "Sign in to book")
+        await person.look(tmp_path / "sign-in.png")
+        await person.type("Your e-mail address", "zoe@example.com")
+        await person.tap("button", "Send me a code")
+        await person.look(tmp_path / "code.png")
+        code = re.search(r"\n    (\d{3} \d{3})\n", (await studio.mailed())[-1].text)[1]
+        await person.type("The code", code)
+        await person.tap("button", "Sign in")
+        await person.look(tmp_path / "class.png")
+        await person.tap("button", "Book with 1 credit")
+        await expect(person.page.get_by_role("heading", level=1)).to_have_text("You are booked")
+        took = time.monotonic() - begun
+        for link in ("My bookings", re.compile("Morning Flow")):
+            await person.page.get_by_role("link", name=link).first.click()
+            await person.look(tmp_path / "own.png")
+        await person.page.goto(f"http://127.0.0.1:{server.port}{studio.base}")
+        await person.page.get_by_role("link", name=re.compile("Asked First")).click()
+        await person.look(tmp_path / "full.png")
+        await browser.close()
+
+    assert person.faint == []
+    assert person.steps <= SIGNED_STEPS_MAX
+    assert took < SECONDS_MAX
+    assert await studio.stage.value("select status || paid_with from booking") == "bookedcredits"
 
 
 async def test_a_guest_books_and_pays_within_five_steps_and_the_page_tells_the_number(

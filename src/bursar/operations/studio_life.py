@@ -34,6 +34,8 @@ _STAFF: Final = (
 )
 _ROOMS: Final = (("Hall", 14), ("Loft", 8))
 
+_PACKS: Final = ("class-pack-10", "drop-in")
+
 # Title, room, instructor, days, time, minutes, seats, credits.
 _CLASSES: Final = (
     ("Morning flow", 0, 2, "MO,WE,FR", "07:00", 60, 14, 1),
@@ -174,18 +176,39 @@ async def furnish(http: httpx2.AsyncClient, *, today: date) -> bool:
     ]
     terms = {"cancel_minutes": 12 * 60, "waitlist_until_minutes": 60}
     await _made(http, "/v1/booking-policies", "policy", {"name": "House rules", "terms": terms, "is_default": True})
+    seat = await _sell(http)
     for n, what in enumerate((*_CLASSES, *_EVERY_DAY)):
-        await _made(http, "/v1/class-templates", f"template-{n}", _template(what, venue, rooms, staff, today))
+        await _made(
+            http, "/v1/class-templates", f"template-{n}", _template(what, venue, rooms, staff, today=today, seat=seat)
+        )
     return True
 
 
-def _template(what: tuple[Any, ...], venue: str, rooms: list[str], staff: list[str], today: date) -> dict[str, Any]:
+async def _sell(http: httpx2.AsyncClient) -> str:
+    """Sell the packs there are by link, and single seats to whoever comes for the first time; return the price of a seat."""
+    for key in _PACKS:
+        for price in await _data(http, "/v1/prices", lookup_key=key):
+            await _done(await http.put(f"/v1/prices/{price['id']}/buy-link", json={"is_on": True}))
+    product = await _made(http, "/v1/products", "seat", {"name": "One seat, paid at once"})
+    terms = {
+        "product": product,
+        "lookup_key": "seat",
+        "amount_minor": 1500,
+        "currency": "EUR",
+        "grants": [{"kind": "seat"}],
+    }
+    return await _made(http, "/v1/prices", "seat-price", terms)
+
+
+def _template(
+    what: tuple[Any, ...], venue: str, rooms: list[str], staff: list[str], *, today: date, seat: str
+) -> dict[str, Any]:
     title, room, instructor, days, at, minutes, seats, credits_needed = what
     return {
         "venue": venue,
         "room": rooms[room],
         "staff": None if instructor is None else staff[instructor],
-        "price": None,
+        "price": seat if credits_needed == 1 else None,
         "title": title,
         "category": "yoga",
         "duration_min": minutes,
