@@ -133,12 +133,12 @@ where k.tenant_id = $1 and (k.used <> found.live or found.wrong > 0 or k.used > 
         name="discounts_are_of_coupons",
         promises="What a booking asks ahead is its price less its discount, or less than that; a discount of a live booking is its coupon's.",
         subject="booking",
-        scope=Scope.never,
+        scope=Scope.booking,
         sql="""
 select b.id as booking, b.number, b.status, b.price_minor, b.discount_minor, b.due_minor, r.coupon_id as coupon
 from booking b
 left join coupon_redemption r on r.tenant_id = b.tenant_id and r.booking_id = b.id
-where b.tenant_id = $1
+where b.tenant_id = $1 /*only b.id*/
   and (b.due_minor > b.price_minor - b.discount_minor
     or (b.kind = 'class' and b.discount_minor > 0 and b.due_minor <> b.price_minor - b.discount_minor)
     or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
