@@ -431,6 +431,23 @@ def test_a_store_that_is_not_whole_is_refused_by_name_before_anything_is_written
     assert not into.exists()
 
 
+@pytest.mark.parametrize(
+    "harm", [_missing(0), _missing(1), _missing(-2), _tail_missing], ids=("start", "middle", "end", "tail")
+)
+def test_a_gap_in_the_log_is_found_by_who_looks_at_it_every_five_minutes(disaster, harm):
+    store = disaster.root / "gap"
+    shutil.copytree(disaster.store, store)
+    named = harm(store, backups.plan(disaster.vault(), "latest"))
+
+    try:
+        with pytest.raises(backups.BackupObjectMissing) as refused:
+            backups.prove_log(disaster.vault(store))
+    finally:
+        shutil.rmtree(store)
+
+    assert named in refused.value.message
+
+
 def test_a_wrong_key_is_refused_and_a_rotated_one_still_opens(disaster):
     wrong, rotated, into = disaster.root / "wrong", disaster.root / "rotated", disaster.root / "never"
     add_key(wrong, rotate=False)

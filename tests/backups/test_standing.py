@@ -5,6 +5,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from s3_server import S3
 
 from bursar import backups
+from bursar.alerts import look
 from bursar.backups.buckets import BucketStore
 from bursar.backups.keys import add_key
 from bursar.backups.source import connected
 from bursar.backups.wal import begins_object
 from bursar.kernel.db import Database
+from bursar.kernel.jobs import INSTALLATION
 from bursar.kernel.postgres import Tools, wheel_bin
 from bursar.kernel.settings import Settings
 
@@ -140,6 +143,52 @@ async def test_credentials_revoked_while_a_backup_is_taken_or_drilled_are_named(
     )
     backups.prove_backup(vault, taken)
     assert [one.id for one in backups.list_backups(vault).backups] == [taken.id]
+
+
+async def test_what_is_wrong_with_backups_is_an_alert_that_names_it(db, admin_url, keys, database_url, tmp_path):
+    store, now = tmp_path / "store", datetime.now(UTC)
+    vault = backups.Vault(backups.DirectoryStore(store), keys)
+    settings = Settings(database_url=database_url, secret_key="A" * 43, data=tmp_path)
+    taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
+    _flip(store / taken.base)
+    async with backups.noted(admin_url, backups.Targets(rpo_s=60, rto_s=600)) as notes:
+        await notes.end(await asyncio.to_thread(_drill, vault, tmp_path / "drill"))
+    _flip(store / f"backups/{taken.id}/backup")
+    async with connected(admin_url) as connection:
+        await connection.want(is_wanted=True)
+        (store / "installation").write_bytes(b"")
+        await _stream(admin_url, vault)._look_after(await connection.source())
+
+    await look(db, settings, now=now)
+    raised = await _alerts(db)
+
+    assert f"{taken.base} is damaged" in raised["drill_failed"]
+    assert f"backups/{taken.id}/backup is damaged" in raised["backup_damaged"]
+    assert "installation is damaged" in raised["backup_failed"]
+
+    vault.remove("installation")
+    vault.remove(f"backups/{taken.id}/backup")
+    async with connected(admin_url) as connection:
+        await _stream(admin_url, vault)._look_after(await connection.source())
+    passed = replace(await asyncio.to_thread(_drill, vault, tmp_path / "drill"), failure="", checks=())
+    async with backups.noted(admin_url, backups.Targets(rpo_s=60, rto_s=600)) as notes:
+        await notes.end(passed)
+    for minute in range(1, 8):
+        await look(db, settings, now=now + timedelta(minutes=minute))
+    assert not {"drill_failed", "backup_damaged", "backup_failed"} & (await _alerts(db)).keys()
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+async def _alerts(db: Database) -> dict[str, str]:
+    """Return what is open for the installation, by rule."""
+    async with db.tenant(INSTALLATION) as tx:
+        rows = await tx.fetch("select rule, detail from alert where state <> 'resolved'")
+    return {row["rule"]: row["detail"] for row in rows}
 
 
 async def _complaint(db: Database) -> str:
