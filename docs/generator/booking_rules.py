@@ -27,9 +27,8 @@ _NOT_BUILT = """
 |---|---|---|
 | 25 | credits of certain venues | give the classes of a venue pools of their own |
 | 50 | passing credits or bookings on to somebody else | |
-| 53, 54 | tax by venue, coupons | the gateway's checkout has both |
-| 55 | part credits, part money | a seat is paid with one or the other |
-| 56 | deposit for a class | |
+| 53 | tax by venue | prices are what is asked; a gateway's checkout may show the tax in them |
+| 56 | deposit for a class | a service has one: `deposit_price` or `deposit_percent` of its tier |
 """
 
 
