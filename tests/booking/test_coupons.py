@@ -77,6 +77,8 @@ async def test_what_is_asked_is_the_price_less_the_discount_and_paying_that_is_e
     assert (order["lines"][0]["quantity"], order["lines"][0]["asks_minor"]) == (2, 2010)
     await pay(desk, held, 2010)
     assert (await state(desk, held), await back(desk)) == ("booked", [])
+    story = await desk.caller.data(f"/v1/customers/{ann}/history")
+    assert [each["amount_minor"] for each in story if each["kind"] == "booking"] == [2010]
     # What goes back is what was paid, and with all of it the coupon.
     gone = told(await desk.cancel(held))
     await jobs(desk)
