@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from bursar.bootstrap import registry
-from bursar.money.fulfilment.spending import give_back, spend
+from bursar.money.fulfilment.returning import give_back
+from bursar.money.fulfilment.spending import spend
 from bursar.operations.verify import standing_kinds, verify
 from stage import MEMBERSHIP, Stage, event, intent, invoice, set_stage
 

@@ -12,7 +12,7 @@ from bursar.kernel.http import Input, Instant, Key, Name, Page, PageFilters, Rea
 from bursar.kernel.http.identifiers import CustomerId, LotId, SpendId
 from bursar.kernel.listing import ASKED
 from bursar.money.customers import require_customer
-from bursar.money.fulfilment import queries, spending
+from bursar.money.fulfilment import queries, returning, spending
 from bursar.money.fulfilment.credits import AMOUNT_MAX, POOL_DEFAULT
 from bursar.money.fulfilment.schemas import CreditMovement, Credits, Entitlement, EntitlementState, MovementKind
 
@@ -158,7 +158,7 @@ async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()
     """Give the credits of a spend back to the lots they came from. Repeating it changes nothing."""
     async with caller.transaction() as tx:
         _require_free((await spending.spend_of(tx, tenant_id=caller.tenant_id, spend_id=spend)).reference)
-        given = await spending.give_back(tx, tenant_id=caller.tenant_id, spend_id=spend, actor=caller.actor)
+        given = await returning.give_back(tx, tenant_id=caller.tenant_id, spend_id=spend, actor=caller.actor)
     return _shown(given)
 
 

@@ -14,7 +14,7 @@ from bursar.apps.booking.bookings.refusals import (
 )
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import spending
+from bursar.money.fulfilment import returning
 
 _ATTEND = f"""
 update booking set status = 'attended', attended_at = $3, version = version + 1
@@ -97,7 +97,7 @@ async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, ac
     if before.spend_id and before.terms.no_show == "return":
         terms = before.terms
         until = paying.replaced_until(grace_days=terms.grace_days, is_replaced=terms.expired_lot == "grace", now=now)
-        returned = await spending.give_back_all(
+        returned = await returning.give_back_all(
             tx, tenant_id=tenant_id, spend_ids=[before.spend_id], actor=actor, now=now, replaced_until=until
         )
         back = returned[0].how if returned else None

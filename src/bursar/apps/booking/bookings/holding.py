@@ -14,7 +14,7 @@ from bursar.apps.booking.bookings.models import Booking, ClassSeats
 from bursar.apps.booking.bookings.refusals import ClassCancelled, ClassFull
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import spending
+from bursar.money.fulfilment import returning
 
 POLICY: Final = "policy:holds"
 _AT_LEAST: Final = timedelta(seconds=1)
@@ -84,7 +84,7 @@ async def return_credits(
     until = paying.replaced_until(
         grace_days=max(each.terms.grace_days for each in spends.values()), is_replaced=True, now=now
     )
-    returned = await spending.give_back_all(
+    returned = await returning.give_back_all(
         tx, tenant_id=tenant_id, spend_ids=list(spends), actor=actor, now=now, replaced_until=until
     )
     how: dict[UUID, str] = {spends[each.spend_id].id: each.how for each in returned}

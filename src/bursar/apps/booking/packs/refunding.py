@@ -17,7 +17,7 @@ from bursar.kernel import audit, ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, FieldError
 from bursar.money import refunding
-from bursar.money.fulfilment import spending
+from bursar.money.fulfilment import returning, spending
 from bursar.money.payments.queries import PaymentNotFound
 
 SETTLE: Final = "packs.settle_refund"
@@ -271,7 +271,7 @@ async def settle_refund(work: jobs.Work) -> None:
         is_done = row["status"] == "succeeded"
         back = [row["reserved_spend_id"]] if is_done else [row["reserved_spend_id"], row["forfeited_spend_id"]]
         spends = [spend_id for spend_id in back if spend_id]
-        await spending.give_back_all(tx, tenant_id=tenant_id, spend_ids=spends, actor="policy:pack-refund", now=now)
+        await returning.give_back_all(tx, tenant_id=tenant_id, spend_ids=spends, actor="policy:pack-refund", now=now)
         await tx.execute(_SETTLED, tenant_id, refund_id, "refunded" if is_done else "failed", now)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from bursar.apps.booking.passes.memberships import POOL_DEFAULT, features_of, memberships_among
 from bursar.apps.booking.policies import Terms
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import spending
+from bursar.money.fulfilment import returning, spending
 
 PaidWith = Literal["credits", "membership", "nothing"]
 Back = Literal["same_lot", "new_lot", "kept", "none"]
@@ -102,7 +102,7 @@ async def give_back(
     (`is_ours`); else it is gone with its lot, and `kept` is said where all of it is.
     """
     is_replaced = is_ours or terms.expired_lot == "grace"
-    returned = await spending.give_back_all(
+    returned = await returning.give_back_all(
         tx,
         tenant_id=tenant_id,
         spend_ids=[spend_id],
