@@ -101,7 +101,9 @@ _NEVER_CHANGED = {
     "booking_link",
     "checkout",
     "credit_movement",
+    "credit_pool_venue",
     "credit_rollover",
+    "credit_transfer",
     "customer_order",
     "dispute_reminder",
     "erased_mark",
@@ -126,6 +128,7 @@ _ONLY_ERASED = {
 }
 """What is never changed but for what tells of an erased person."""
 _COME_AND_GO = {
+    "credit_pool_venue",
     "alert_channel",
     "alert_route",
     "alert_rule",

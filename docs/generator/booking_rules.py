@@ -25,8 +25,6 @@ _AREAS = {
 _NOT_BUILT = """
 | number | rule | |
 |---|---|---|
-| 25 | credits of certain venues | give the classes of a venue pools of their own |
-| 50 | passing credits or bookings on to somebody else | |
 | 53 | tax by venue | prices are what is asked; a gateway's checkout may show the tax in them |
 | 56 | deposit for a class | a service has one: `deposit_price` or `deposit_percent` of its tier |
 """

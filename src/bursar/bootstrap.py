@@ -96,6 +96,7 @@ APIS = (
     "bursar.apps.booking.bookings.api",
     "bursar.apps.booking.fees.api",
     "bursar.apps.booking.packs.api",
+    "bursar.apps.booking.packs.transfers_api",
     "bursar.kernel.zones.api",
     "bursar.money.intake.events_api",
     "bursar.money.intake.api",

@@ -112,6 +112,7 @@ PREFIXES = {
     "checkout": ids.CHECKOUT,
     "coupon": ids.COUPON,
     "circuit": ids.CIRCUIT,
+    "credit_transfer": ids.CREDIT_TRANSFER,
     "customer": ids.CUSTOMER,
     "dispute": ids.DISPUTE,
     "erasure": ids.ERASURE,
@@ -156,7 +157,7 @@ PREFIXES = {
 }
 
 
-NAMES = {"rule": "bookings_per_day"}
+NAMES = {"rule": "bookings_per_day", "pool": "classes"}
 """What paths name that is no id, and the same for everybody."""
 
 
@@ -457,6 +458,8 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/booking-fees/{booking_fee}/waivers": {"reason": "was ill"},
         "/v1/coupons": {"code": "autumn", "percent": 20, "uses_max": 10, "classes": [mine["class"]]},
         "/v1/coupons/{coupon}": {"is_on": True, "uses_max": 50},
+        "/v1/credit-transfers": {"lot": mine["lot"], "customer": mine["customer"], "amount": 1},
+        "/v1/credit-pools/{pool}": {"venues": [mine["venue"]]},
         "/v1/booking-policies": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-policies/{policy}": {"name": "Strict", "terms": {"cancel_minutes": 720}, "is_default": False},
         "/v1/booking-rules/{rule}": {"is_on": True, "parameters": {}},
@@ -807,6 +810,7 @@ _BOOKING_KINDS = {
     "appointment": ids.BOOKING,
     "given_up": ids.BOOKING,
     "booking_fee": ids.BOOKING_FEE,
+    "credit_transfer": ids.CREDIT_TRANSFER,
     "tier": ids.TIER,
     "hours": ids.STAFF_HOURS,
     "time_off": ids.TIME_OFF,
@@ -880,6 +884,13 @@ _BOOKING_ROWS = (
         select $1, id, id, 1 from credit_lot where tenant_id = $1 order by id limit 1""",
         (),
     ),
+    (
+        """insert into credit_transfer (tenant_id, id, from_lot_id, into_lot_id, spend_id, from_customer_id, to_customer_id, amount, actor)
+        select $1, $2, l.id, l.id, s.id, $3, c.id, 1, 'operator' from credit_lot l, credit_spend s, customer c
+        where l.tenant_id = $1 and s.tenant_id = $1 and c.tenant_id = $1 and c.id <> $3 order by l.id, s.id, c.id limit 1""",
+        ("credit_transfer", "customer"),
+    ),
+    ("insert into credit_pool_venue (tenant_id, pool, venue_id) values ($1, 'elsewhere', $2)", ("venue",)),
     (
         """insert into pack_refund (tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused,
           reserved_spend_id, asked_by, settled_at)

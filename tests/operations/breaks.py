@@ -136,6 +136,10 @@ insert into licence (tenant_id, id, entitlement_id, customer_id, key, product, a
 select tenant_id, gen_random_uuid(), entitlement_id, customer_id, 'TWIN', product, activations_max, status from licence
 """
 
+_TRANSFER = """
+insert into credit_transfer (tenant_id, id, from_lot_id, into_lot_id, spend_id, from_customer_id, to_customer_id, amount, actor)
+select s.tenant_id, new_id(), l.id, l.id, s.id, s.customer_id, new_id(), 2, 'operator' from credit_spend s, credit_lot l limit 1
+"""
 _FEE = """
 insert into booking_fee (tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, status, grant_id, raised_by, opened_at, ended_at)
 select tenant_id, new_id(), id, customer_id, 'no_show', 100, 'EUR', '{status}', case when '{status}' = 'paid' then (select id from fulfilment_grant limit 1) end, 'operator', now(),
@@ -515,6 +519,12 @@ BREAKS = {
         ),
         "select id from refund where tenant_id = $1 and gateway_ref = 're_1'",
         "re",
+    ),
+    "transferred_credits_are_conserved": Break(
+        CHECKOUT,
+        (_SPEND, _TRANSFER),
+        "select id from credit_spend where tenant_id = $1",
+        "spd",
     ),
     "fees_are_of_offences": Break(
         CHECKOUT,

@@ -252,6 +252,8 @@ _ROWS = {
         select tenant_id, lot, lot, customer, 1, 'waiting', 'operator' from numbered""",
     "booking_fee": """(tenant_id, id, booking_id, customer_id, kind, amount_minor, currency, status, grant_id, raised_by, opened_at, ended_at)
         select tenant_id, lot, lot, customer, 'no_show', 100, 'EUR', 'paid', grant_id, 'operator', now(), now() from numbered""",
+    "credit_transfer": """(tenant_id, id, from_lot_id, into_lot_id, spend_id, from_customer_id, to_customer_id, amount, actor)
+        select tenant_id, lot, lot, lot, lot, customer, lot, 1, 'operator' from numbered""",
     "seat_payment": """(tenant_id, grant_id, purchase_id, status)
         select tenant_id, grant_id, purchase, 'seated' from numbered""",
     "pack_refund": """(tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused, reserved_spend_id, asked_by)

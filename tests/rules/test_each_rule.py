@@ -119,6 +119,8 @@ CASES: list[tuple[str, dict[str, Any], set[str], dict[str, Any]]] = [
     ("first_timers_only", asking(first_timer=True) | having(has_any=True), set(), having()),
     ("intro_once", asking(intro=True) | having(has_intro=True), set(), having(has_any=True)),
     ("pools_match", nothing_but(elsewhere=3), {"credits_insufficient"}, nothing_but(usable=2, elsewhere=3)),
+    ("pools_good_here", nothing_but(barred=3), {"credits_insufficient"}, nothing_but(usable=2, barred=3)),
+    ("dues_paid", on("dues_paid", fees=True) | who(fee_unpaid_since=NOW), set(), who()),
     ("seats_left", with_class(held=6), set(), with_class(held=5)),
     ("seats_left", with_class(held=6), set(), with_class(held=6, held_over=1)),
     ("seats_left", with_class(held=6), set(), having(has_offer=True)),

@@ -69,7 +69,7 @@ def statements(tenant: UUID, customer: UUID, a_class: UUID) -> dict[str, tuple[s
     return {
         "class": (situations.CLASS, (tenant, a_class, customer, NOW)),
         "own": (situations.OWN, own),
-        "credits": (situations.CREDITS, (tenant, customer, ["default"], starts_at, NOW, None)),
+        "credits": (situations.CREDITS, (tenant, customer, ["default"], starts_at, NOW, None, [])),
         "features": (memberships.FEATURES, (tenant, customer, starts_at)),
         "used": (memberships.USED, (tenant, customer, *used)),
     }

@@ -226,6 +226,23 @@ where g.tenant_id = $1 /*only g.source_id*/ and g.kind = 'fee' and g.status = 'a
 """,
     ),
     Invariant(
+        name="transferred_credits_are_conserved",
+        promises="Credits that went to another customer left one lot and came into one of the same pool and end, as many, and do not come back.",
+        subject="credit_transfer",
+        scope=Scope.spend,
+        sql="""
+select t.spend_id as spend, t.into_lot_id as lot, t.amount, s.amount as spent, s.returned, i.granted
+from credit_transfer t
+left join credit_spend s on s.tenant_id = t.tenant_id and s.id = t.spend_id
+left join credit_lot o on o.tenant_id = t.tenant_id and o.id = t.from_lot_id
+left join credit_lot i on i.tenant_id = t.tenant_id and i.id = t.into_lot_id
+where t.tenant_id = $1 /*only t.spend_id*/
+  and (s.id is null or i.id is null or s.returned or s.amount <> t.amount or i.granted <> t.amount
+    or (s.customer_id, i.customer_id) is distinct from (t.from_customer_id, t.to_customer_id)
+    or (o.pool, o.expires_at) is distinct from (i.pool, i.expires_at))
+""",
+    ),
+    Invariant(
         name="staff_give_one_appointment_at_a_time",
         promises="No staff member is in two appointments at once, buffers included, and each takes at least its own time.",
         subject="booking",

@@ -7,6 +7,7 @@ Invariants:
 - a pack is refunded once; its unused credits are gone in the transaction that promises the money;
 - never more goes back than was paid, less what was used; given credits are no part of it;
 - while bookings to come are paid with it, it is not refunded: they are told, or cancelled first, as the business chose;
+- credits that go to another customer leave one lot and come into one of the same pool and end, as many, once;
 - when the refund is reported, nothing is left in the lot, and nothing is owed to it; when it is refused, all is as before.
 """
 
@@ -24,9 +25,20 @@ from bursar.apps.booking.packs.refunding import (
     offer,
     refund_pack,
 )
+from bursar.apps.booking.packs.transferring import (
+    CreditsNotTransferable,
+    CreditTransferNotFound,
+    CreditTransferUnfit,
+    LotNotFound,
+    transfer_credits,
+)
 
 __all__ = [
     "KINDS",
+    "CreditTransferNotFound",
+    "CreditTransferUnfit",
+    "CreditsNotTransferable",
+    "LotNotFound",
     "Offer",
     "Pack",
     "PackHasBookings",
@@ -39,5 +51,6 @@ __all__ = [
     "Worth",
     "offer",
     "refund_pack",
+    "transfer_credits",
     "worth",
 ]

@@ -85,7 +85,7 @@ async def memberships_among(
 
     leaving: a booking that is given up in the same act, and does not count.
     """
-    order = {f"{pool}{SUFFIX}": place for place, pool in enumerate(pools or (POOL_DEFAULT,))}
+    order = {f"{pool}{SUFFIX}": place for place, pool in enumerate(pools)}
     paying = sorted(
         (each for each in features if each.key in order),
         key=lambda each: (each.amount_max is not None, order[each.key], each.entitlement_id),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from bursar.apps.booking.passes.memberships import POOL_DEFAULT, features_of, memberships_among
+from bursar.apps.booking.passes.memberships import features_of, memberships_among
 from bursar.apps.booking.policies import Terms
 from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import returning, spending
@@ -77,7 +77,11 @@ async def pay(
         for membership in among:
             if membership.has_room:
                 return Paid("membership", 0, None, membership.feature)
-    first, *others = pools or (POOL_DEFAULT,)
+    if not pools:
+        raise spending.CreditsInsufficient(
+            "no credits are good at this venue", hint="Pay with money.", context={"balance": 0, "amount": amount}
+        )
+    first, *others = pools
     spent = await spending.spend(
         tx,
         tenant_id=tenant_id,

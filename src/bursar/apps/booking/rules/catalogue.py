@@ -170,6 +170,14 @@ AT_BOOKING: Final = (
         check=checks.credits_of_the_class,
     ),
     Rule(
+        "pools_good_here",
+        25,
+        "credits",
+        "credits_of_other_venues",
+        "Credits of a pool, and memberships of it, pay at the venues of the pool; one that names none is good everywhere.",
+        check=checks.credits_of_the_venue,
+    ),
+    Rule(
         "seats_left",
         26,
         "seats",

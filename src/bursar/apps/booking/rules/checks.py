@@ -251,6 +251,16 @@ def credits_of_the_class(s: Situation, _: Values) -> Found | None:
     )
 
 
+def credits_of_the_venue(s: Situation, _: Values) -> Found | None:
+    if not _lacks_credits(s) or not s.credits.barred:
+        return None
+    return Found(
+        f"{s.credits.barred} credits of the customer are good at other venues",
+        "Book a class at one of their venues, or buy a pack for this one.",
+        {"credits_barred": s.credits.barred},
+    )
+
+
 def credits_last(s: Situation, _: Values) -> Found | None:
     if not _lacks_credits(s) or not s.credits.ending:
         return None

@@ -12,6 +12,7 @@ WAITS_ONCE: Final = "waits_once"
 CHECK_IN_WINDOW: Final = "check_in_window"
 NO_SHOW_AFTER: Final = "no_show_after"
 ATTENDANCE_FINAL: Final = "attendance_final"
+TRANSFERABLE: Final = "credits_transferable"
 NO_SHOW_FEE: Final = "no_show_fee"
 LATE_CANCEL_FEE: Final = "late_cancel_fee"
 FEE_FREE: Final = "fee_free"
@@ -136,6 +137,16 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         None,
         "Credits that were given are no part of a refund.",
         where="when a pack is refunded",
+    ),
+    Rule(
+        TRANSFERABLE,
+        50,
+        "credits",
+        "credits_not_transferable",
+        "Credits go to another customer with their pool and their end, and count as used where their pack is refunded.",
+        where="when credits are transferred",
+        is_on=False,
+        is_switchable=True,
     ),
     Rule(
         "one_currency",

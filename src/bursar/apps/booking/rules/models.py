@@ -20,7 +20,7 @@ STAFFED: Final = frozenset({"desk", "walk_in", "import"})
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """A class as it stands. requirements: what its template asks of who comes. has_price: it can be paid with money.
+    """A class as it stands. pools: which credits pay for it, at its venue; barred_pools: those of its pools that are not good there. requirements: what its template asks of who comes. has_price: it can be paid with money.
 
     held_over: held seats whose time is over, which whoever books next takes. waiting: entries of its waitlist.
     """
@@ -42,6 +42,7 @@ class ClassFacts:
     pools: tuple[str, ...]
     has_price: bool
     requirements: Mapping[str, Any]
+    barred_pools: tuple[str, ...] = ()
 
     @property
     def seats_left(self) -> int:
@@ -90,13 +91,14 @@ class CreditFacts:
     """The customer's credits, judged when the class begins.
 
     usable: of the pools that pay for the class. ending: of these pools, usable now, but expired by then. suspended: of these pools, of
-    something paused or disputed. elsewhere: usable, of other pools.
+    something paused or disputed. elsewhere: usable, of other pools. barred: usable, of the class's pools that are not good at its venue.
     """
 
     usable: int = 0
     ending: int = 0
     suspended: int = 0
     elsewhere: int = 0
+    barred: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from bursar.apps.booking import coupons
-from bursar.apps.booking.passes import POOL_DEFAULT, Feature, features_of, memberships_among
+from bursar.apps.booking.passes import POOLS_HERE, Feature, features_of, memberships_among
 from bursar.apps.booking.policies import Terms, terms_read
 from bursar.apps.booking.rules.catalogue import BY_ID
 from bursar.apps.booking.rules.models import (
@@ -25,9 +25,10 @@ from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money.customers import CustomerNotFound
 
-CLASS: Final = """
+CLASS: Final = f"""
 select c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.capacity, c.held,
-  c.booked, c.waiting, c.credit_cost, c.pools, c.price_id is not null as has_price, c.requirements::text as requirements,
+  c.booked, c.waiting, c.credit_cost, {POOLS_HERE} as pools,
+  case when cardinality(c.pools) = 0 then array['default'] else c.pools end as class_pools, c.price_id is not null as has_price, c.requirements::text as requirements,
   u.id as customer_id, u.deleted_at is not null as is_deleted, coalesce(a.is_active, true) as is_active,
   coalesce(a.is_banned, false) as is_banned, a.waiver_signed_at, a.born_on, a.level, a.gender, a.dues_unpaid_since,
   (select min(f.created_at) from booking_fee f where f.tenant_id = $1 and f.customer_id = $3 and f.status = 'open') as fee_unpaid_since,
@@ -82,13 +83,14 @@ select
   coalesce(sum(remaining) filter (where is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as usable,
   coalesce(sum(remaining) filter (where is_ours and not is_suspended and expires_at > $5 and expires_at <= $4), 0)::bigint as ending,
   coalesce(sum(remaining) filter (where is_ours and is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as suspended,
-  coalesce(sum(remaining) filter (where not is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint
-    as elsewhere
+  coalesce(sum(remaining) filter (where not is_ours and not is_barred and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint
+    as elsewhere,
+  coalesce(sum(remaining) filter (where is_barred and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as barred
 from (
-  select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours from credit_lot
+  select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours, pool = any($7::text[]) as is_barred from credit_lot
   where tenant_id = $1 and customer_id = $2 and remaining > 0 and effective_at <= $4
   union all
-  select -m.amount, l.is_suspended, l.expires_at, l.pool = any($3::text[])
+  select -m.amount, l.is_suspended, l.expires_at, l.pool = any($3::text[]), l.pool = any($7::text[])
   from booking b
   join credit_movement m on m.tenant_id = b.tenant_id and m.spend_id = b.spend_id and m.kind = 'spent'
   join credit_lot l on l.tenant_id = m.tenant_id and l.id = m.lot_id
@@ -124,7 +126,9 @@ async def situation(
     a_class, chosen = _class(row), settings_read(row["rules"])
     used_at = max(a_class.starts_at, now)
     own = await _own(tx, tenant_id, customer_id, a_class=a_class, settings=chosen, now=now, leaving=leaving)
-    credits_row = await tx.fetchrow(CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now, leaving)
+    credits_row = await tx.fetchrow(
+        CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now, leaving, list(a_class.barred_pools)
+    )
     features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=used_at)
     memberships = await memberships_among(
         tx,
@@ -192,9 +196,11 @@ async def _own(
 
 def _class(row: Any) -> ClassFacts:
     names = ClassFacts.__dataclass_fields__.keys()
-    told = {name: row[name] for name in names}
-    pools = tuple(row["pools"]) or (POOL_DEFAULT,)
-    return ClassFacts(**told | {"pools": pools, "requirements": msgspec.json.decode(row["requirements"])})
+    told = {name: row[name] for name in names if name != "barred_pools"}
+    pools = tuple(row["pools"])
+    barred = tuple(each for each in row["class_pools"] if each not in pools)
+    requirements = msgspec.json.decode(row["requirements"])
+    return ClassFacts(**told | {"pools": pools, "barred_pools": barred, "requirements": requirements})
 
 
 def _terms(row: Any) -> Terms:

@@ -1,0 +1,2 @@
+drop table credit_pool_venue;
+drop table credit_transfer;
