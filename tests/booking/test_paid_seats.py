@@ -340,6 +340,20 @@ async def test_seats_of_classes_are_confirmed_seated_again_or_paid_back_and_coun
     assert await asked_back(shop) == [8000]
 
 
+async def test_who_pays_late_has_the_seat_where_and_when_the_class_is_by_now(shop: Salon):
+    class_id = ids.show(ids.CLASS, (await shop.stage.rows(_CLASS, NINE))[0]["id"])
+    made = await _seat(shop, class_id, "ann", ago=HOUR)
+    await expire(shop)
+    day = str((NINE + timedelta(days=2)).astimezone(ZoneInfo(ZONE)).date())
+    await shop.post(f"/v1/classes/{class_id}/changes", {"local_date": day, "local_start": "18:00"})
+
+    await shop.stage.tell(paid(made, "1", 8000))
+
+    told = (await shop.caller.get(f"/v1/bookings/{made['id']}")).json()
+    assert (told["status"], told["local"][:16]) == ("booked", f"{day}T18:00")
+    assert datetime.fromisoformat(told["cancel_by"]) == datetime.fromisoformat(told["starts_at"]) - 24 * HOUR
+
+
 async def test_who_was_there_has_been_there_though_the_money_goes_back_and_is_not_booked_again(shop: Salon):
     class_id = ids.show(ids.CLASS, (await shop.stage.rows(_CLASS, NINE))[0]["id"])
     made = await _seat(shop, class_id, "ann")

@@ -16,14 +16,6 @@ from bursar.kernel.db import Transaction
 _AT_ONCE: Final = 200
 
 # What was promised stays: nobody's time to cancel ends sooner than it did, unless the class itself begins before.
-_FOLLOW = f"""
-update booking set starts_at = $3, ends_at = $4, local_date = $5, venue_id = $6, staff_id = $7,
-  cancel_by = greatest(least(cancel_by, $3), $3 - make_interval(mins => coalesce((terms ->> 'cancel_minutes')::integer, 1440))),
-  snapshot = snapshot || $8::text::jsonb, version = version + 1
-where tenant_id = $1 and class_id = $2 and status in ('requested', 'held', 'booked', 'attended', 'no_show')
-returning {rows.COLUMNS}
-"""
-
 _LIVE = f"""
 select {rows.COLUMNS} from booking
 where tenant_id = $1 and class_id = $2 and status in ('requested', 'held', 'booked', 'attended', 'no_show')
@@ -128,7 +120,7 @@ async def change_class(
     place = ("starts_at", "ends_at", "venue_id", "staff_id")
     if any(getattr(before, name) != getattr(after, name) for name in place):
         is_moved = any(getattr(before, name) != getattr(after, name) for name in place[:3])
-        moved = await _follow(tx, tenant_id=tenant_id, class_id=class_id)
+        moved = await rows.follow(tx, tenant_id=tenant_id, a_class=after)
         await _tell_moved(tx, tenant_id=tenant_id, moved=moved, is_told=is_moved, actor=actor, now=now)
     await queueing.promote(tx, tenant_id=tenant_id, a_class=after, now=now)
     return replace(edited, instance=await schedule.class_of(tx, tenant_id=tenant_id, class_id=class_id))
@@ -145,16 +137,6 @@ async def serve_waitlists(work: jobs.Work) -> None:
         classes = await seats.locked_all(tx, tenant_id=tenant_id, class_ids=found)
         for class_id in sorted(classes):
             await queueing.promote(tx, tenant_id=tenant_id, a_class=classes[class_id], now=now)
-
-
-async def _follow(tx: Transaction, *, tenant_id: UUID, class_id: UUID) -> Sequence[Booking]:
-    """Bring the bookings of a class to where and when it is now."""
-    a_class = await seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
-    kept = ("venue", "staff", "starts_at", "ends_at", "time_zone")
-    snapshot = {name: value for name, value in rows.snapshot_of(a_class).items() if name in kept}
-    times = (a_class.starts_at, a_class.ends_at, a_class.local_date)
-    place = (a_class.venue_id, a_class.staff_id, rows.as_json(snapshot))
-    return rows.read_all(await tx.fetch(_FOLLOW, tenant_id, class_id, *times, *place))
 
 
 async def _tell_moved(

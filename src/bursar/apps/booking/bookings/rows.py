@@ -25,6 +25,14 @@ ENTRY_COLUMNS: Final = ", ".join(f.name for f in fields(Entry))
 
 _ONE = f"select {COLUMNS} from booking where tenant_id = $1 and id = $2"
 _LOCKED = f"{_ONE} for no key update"
+_FOLLOW = f"""
+update booking set starts_at = $3, ends_at = $4, local_date = $5, venue_id = $6, staff_id = $7,
+  cancel_by = greatest(least(cancel_by, $3), $3 - make_interval(mins => coalesce((terms ->> 'cancel_minutes')::integer, 1440))),
+  snapshot = snapshot || $8::text::jsonb, version = version + 1
+where tenant_id = $1 and class_id = $2 and status in ('requested', 'held', 'booked', 'attended', 'no_show') and ($9::uuid is null or id = $9)
+returning {COLUMNS}
+"""
+_FOLLOWING: Final = ("venue", "staff", "starts_at", "ends_at", "time_zone")
 _LIVE = f"""
 select {COLUMNS} from booking
 where tenant_id = $1 and class_id = $2 and customer_id = $3 and kind = 'class'
@@ -114,6 +122,16 @@ async def write(
         if await live_booking(tx, tenant_id=tenant_id, class_id=a_class.id, customer_id=customer_id):
             raise already_booked(a_class)
     raise AssertionError("twenty random numbers were taken: there is no room for bookings, or no randomness")
+
+
+async def follow(
+    tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, booking_id: UUID | None = None
+) -> list[Booking]:
+    """Bring the live bookings of a class, or one of them, to where and when it is now."""
+    snapshot = {name: value for name, value in snapshot_of(a_class).items() if name in _FOLLOWING}
+    times = (a_class.starts_at, a_class.ends_at, a_class.local_date)
+    place = (a_class.venue_id, a_class.staff_id, as_json(snapshot))
+    return read_all(await tx.fetch(_FOLLOW, tenant_id, a_class.id, *times, *place, booking_id))
 
 
 def snapshot_of(a_class: ClassSeats) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Which booking it is for, its order says; the order is named by the gateway's own
 - gone back or lost: the seat is free again; in dispute: the booking stays, and shows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,9 +18,9 @@ from uuid import UUID
 import asyncpg
 
 from bursar.apps.booking.bookings import holding, paying, queueing, seats, staffed, telling
-from bursar.apps.booking.bookings.models import Booking
+from bursar.apps.booking.bookings.models import Booking, ClassSeats
 from bursar.apps.booking.bookings.refusals import ClassFull
-from bursar.apps.booking.bookings.rows import COLUMNS, read_all
+from bursar.apps.booking.bookings.rows import COLUMNS, follow, read_all
 from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, SHORT, SPENT, TWICE, Act, decide
 from bursar.apps.booking.bookings.seat_rows import (
     Row,
@@ -103,8 +103,9 @@ async def settle(tx: Transaction, *, tenant_id: UUID, granted: Sequence[Granted]
     Locks classes, then staff, then bookings, then payments of seats, each in the order of their ids.
     """
     paid = await paid_by(tx, tenant_id=tenant_id, purchase_ids=[g.purchase_id for g in granted])
-    await _lock(tx, tenant_id, list((await bookings_of(tx, tenant_id=tenant_id, paid=paid)).values()))
-    bookings = await bookings_of(tx, tenant_id=tenant_id, paid=paid, lock=True)
+    classes = await _lock(tx, tenant_id, list((await bookings_of(tx, tenant_id=tenant_id, paid=paid)).values()))
+    found = await bookings_of(tx, tenant_id=tenant_id, paid=paid, lock=True)
+    bookings = {purchase_id: _at_its_class(booking, classes) for purchase_id, booking in found.items()}
     known = await rows_of_grants(tx, tenant_id=tenant_id, grant_ids=[g.id for g in granted])
     others = await rows_of_bookings(tx, tenant_id=tenant_id, booking_ids=[b.id for b in bookings.values()])
     seated = {row.booking_id: row.grant_id for row in others if row.status == "seated"}
@@ -158,13 +159,19 @@ def _with_heirs(cases: Sequence[_Case], others: Sequence[Row]) -> list[_Case]:
     ]
 
 
-async def _lock(tx: Transaction, tenant_id: UUID, bookings: Sequence[Booking]) -> None:
-    classes = sorted({b.class_id for b in bookings if b.class_id})
-    if classes:
-        await seats.locked_all(tx, tenant_id=tenant_id, class_ids=classes)
+def _at_its_class(booking: Booking, classes: Mapping[UUID, ClassSeats]) -> Booking:
+    """Return a booking with the time of its class: where it had expired, it did not follow when that moved."""
+    a_class = classes.get(booking.class_id) if booking.class_id else None
+    return replace(booking, starts_at=a_class.starts_at, ends_at=a_class.ends_at) if a_class else booking
+
+
+async def _lock(tx: Transaction, tenant_id: UUID, bookings: Sequence[Booking]) -> Mapping[UUID, ClassSeats]:
+    class_ids = sorted({b.class_id for b in bookings if b.class_id})
+    classes = await seats.locked_all(tx, tenant_id=tenant_id, class_ids=class_ids) if class_ids else {}
     staff = sorted({b.staff_id for b in bookings if b.kind == "service" and b.staff_id})
     if staff:
         await staffed.lock_staff(tx, tenant_id=tenant_id, staff_ids=staff)
+    return classes
 
 
 async def _act(tx: Transaction, tenant_id: UUID, cases: Sequence[_Case], now: datetime) -> None:
@@ -233,13 +240,16 @@ async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: d
     """Give a booking that had expired its seat again, with its coupon; why not, where either is gone, or the seat is waited for."""
     try:
         async with attempt(tx):
+            a_class: ClassSeats | None = None
             if booking.class_id:
-                await _seat_in_class(tx, tenant_id, booking.class_id, count=booking.seats, now=now)
+                a_class = await _seat_in_class(tx, tenant_id, booking.class_id, count=booking.seats, now=now)
             elif booking.staff_id:
                 busy = await tx.fetchrow(_BUSY, tenant_id, booking.id)
                 times = (busy["starts_at"], busy["ends_at"])
                 await staffed.make_room(tx, tenant_id=tenant_id, staff_id=booking.staff_id, busy=times, now=now)
             (made,) = read_all(await tx.fetch(_CONFIRM, tenant_id, [booking.id]))
+            if a_class:
+                (made,) = await follow(tx, tenant_id=tenant_id, a_class=a_class, booking_id=booking.id)
             await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now, is_again=True)
             return await _with_credits(tx, tenant_id, made, now)
     except CouponUsedUp:
@@ -276,10 +286,12 @@ def _again(booking: Booking) -> telling.Fact:
     return replace(fact, about=f"{fact.subject}.{booking.version}")
 
 
-async def _seat_in_class(tx: Transaction, tenant_id: UUID, class_id: UUID, *, count: int, now: datetime) -> None:
+async def _seat_in_class(tx: Transaction, tenant_id: UUID, class_id: UUID, *, count: int, now: datetime) -> ClassSeats:
     await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
-    if not await seats.take(tx, tenant_id=tenant_id, class_id=class_id, seats=count, is_held=False):
+    a_class = await seats.take(tx, tenant_id=tenant_id, class_id=class_id, seats=count, is_held=False)
+    if a_class is None:
         raise ClassFull("the seats are gone")
+    return a_class
 
 
 async def _free(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetime) -> list[telling.Fact]:
