@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor
-        self.venue = self.soon = self.later = ""
+        self.venue = self.soon = self.later = self.day = ""
 
     async def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {self.visitor.key}"}
@@ -34,6 +34,7 @@ class Desk:
     async def open(self) -> "Desk":
         self.venue = (await self.ask("POST", "/v1/venues", {"name": "Harbour", "time_zone": ZONE.key}))["id"]
         begins = datetime.now(UTC) + timedelta(minutes=20)
+        self.day = str(begins.astimezone(ZONE).date())  # which may be tomorrow already
         self.soon = await self.class_at(begins, "Flow <b>", 3)
         self.later = await self.class_at(begins + timedelta(days=1), "Slow", 3)
         return self
@@ -60,12 +61,12 @@ async def desk(site: Site) -> Desk:
 
 
 async def test_the_day_shows_its_classes_and_the_class_who_comes(desk: Desk):
-    day = await desk.visitor.page("/day")
+    day = await desk.visitor.page(f"/day?date={desk.day}")
     await desk.give("ann@example.org", name="Ann <i>", is_here="1")
     a_class = await desk.visitor.page(f"/day/classes/{desk.soon}")
     bookings = await desk.visitor.page("/bookings")
     number = (await desk.bookings())[0]["number"]
-    part = await desk.visitor.get("/day", **{"hx-request": "true"})
+    part = await desk.visitor.get(f"/day?date={desk.day}", **{"hx-request": "true"})
 
     assert "Flow &lt;b&gt;" in day
     assert "0 of 3" in day
@@ -252,8 +253,9 @@ async def test_whoever_may_only_look_is_offered_no_act_and_does_none(desk: Desk,
 
 async def test_reports_show_attendance_and_what_is_owed(desk: Desk):
     await desk.give("ann@example.org", is_here="1")
-    today = await desk.visitor.page("/reports/attendance")
-    by_class = await desk.visitor.page("/reports/attendance?by=title")
+    days = f"first_day={desk.day}&last_day={desk.day}"
+    today = await desk.visitor.page(f"/reports/attendance?{days}")
+    by_class = await desk.visitor.page(f"/reports/attendance?by=title&{days}")
     owed = await desk.visitor.page("/reports/credits")
 
     assert "<svg" in today

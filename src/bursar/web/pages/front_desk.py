@@ -19,6 +19,7 @@ from bursar.kernel.permissions import require
 from bursar.kernel.zones import local_day, time_zone_of
 from bursar.web.pages.paging import ROWS, Before
 from bursar.web.pages.reads.front_desk import class_head, names_of, venues_of
+from bursar.web.pages.reports import DayText
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Page, Visit, Visiting, to
@@ -41,7 +42,6 @@ _DONE: Final = {
     "left": "Off the waitlist.",
     "waived": "The fee is waived.",
 }
-DayText = Annotated[str, Query(max_length=20)]
 RefText = Annotated[str, Query(max_length=80)]
 
 router = APIRouter(route_class=PageRoute)

@@ -164,7 +164,7 @@ async def _stands(request: Request, link: str, template: Template, *, n: str, is
             shop = await shop_of(tx, token.tenant_id) if found else None
     if token is None or found is None or shop is None:
         return HTMLResponse(render("landing_nothing.html"), 404, {"x-robots-tag": "noindex, nofollow"})
-    path, looks = checkouts.path_of(link), _looks(n)
+    path, looks = checkouts.path_of(link), looks_of(n)
     if template == "paying.html" and found.state not in ("preparing", "open"):
         return to(path)
     url = calls.open_link(resources.seal, found.sealed_url, call_id=found.call_id) if found.state == "open" else None
@@ -177,7 +177,7 @@ async def _stands(request: Request, link: str, template: Template, *, n: str, is
         buy_path=f"/buy/{shop.tenant}/{found.again}" if found.again else None,
         looks=looks,
         is_given_up=looks >= LOOKS_MAX,
-        refresh_s=_pause_s(looks) if is_waiting else None,
+        refresh_s=pause_s(looks) if is_waiting else None,
         is_left=is_left,
     )
 
@@ -268,10 +268,11 @@ def is_address(text: str) -> bool:
     return bool(local and at and host) and " " not in text and len(text) <= _EMAIL_MAX and "@" not in local
 
 
-def _looks(text: str) -> int:
+def looks_of(text: str) -> int:
+    """Return how often a page has asked for itself, as its address says."""
     return min(int(text), LOOKS_MAX) if text.isascii() and text.isdigit() and len(text) <= len(str(LOOKS_MAX)) else 0
 
 
-def _pause_s(looks: int) -> int:
+def pause_s(looks: int) -> int:
     """Return how long to wait before the next look: news come within seconds, or late."""
     return 2 if looks < 10 else 10  # noqa: PLR2004 - the first twenty seconds

@@ -19,15 +19,13 @@ from bursar.apps.booking.policies import (
 from bursar.apps.booking.policies.terms import BOUNDS, CHOICES
 from bursar.apps.booking.rules import BY_ID, RuleUnknown, rules_of, set_rule
 from bursar.apps.booking.rules.models import Parameter, Value
+from bursar.apps.booking.schedule.api import READING, WRITING
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.web.pages.planning_forms import ScheduleFormInvalid
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
-
-READING: Final = "schedule:read"
-WRITING: Final = "schedule:write"
 
 _NAME_MAX: Final = 120
 _DIGITS_MAX: Final = 9

@@ -22,9 +22,6 @@ class StaffBusy(Conflict):
     code = "staff_busy"
 
 
-ONE_AT_A_TIME: Final = "booking_staff_once"
-"""The exclusion constraint that keeps appointments of one staff member apart."""
-
 _LOCK = "select id from staff where tenant_id = $1 and id = any($2::uuid[]) order by id for update"
 
 # No class is longer than a day.

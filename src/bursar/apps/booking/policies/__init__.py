@@ -12,7 +12,6 @@ Invariants:
 from bursar.apps.booking.policies.keeping import (
     Policy,
     PolicyInUse,
-    PolicyNotFound,
     change_policy,
     create_policy,
     delete_policy,
@@ -21,6 +20,7 @@ from bursar.apps.booking.policies.keeping import (
     terms_for,
 )
 from bursar.apps.booking.policies.terms import Terms, cancel_by, reschedule_by, terms_read, waitlist_until
+from bursar.apps.booking.schedule.refusals import PolicyNotFound
 
 __all__ = [
     "Policy",

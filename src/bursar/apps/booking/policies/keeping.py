@@ -8,17 +8,12 @@ from uuid import UUID
 import msgspec
 
 from bursar.apps.booking.policies.terms import Terms, terms_read
+from bursar.apps.booking.schedule.refusals import PolicyNotFound
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
-from bursar.kernel.errors import Conflict, LimitExceeded, NotFound
+from bursar.kernel.errors import Conflict, LimitExceeded
 
 _POLICIES_MAX: Final = 200
-
-
-class PolicyNotFound(NotFound):
-    """There is no such booking policy."""
-
-    code = "booking_policy_not_found"
 
 
 class PolicyInUse(Conflict):

@@ -1,13 +1,11 @@
 """The frozen types of what a schedule consists of."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from typing import Any, Final, Literal
+from datetime import date, datetime, time
+from typing import Any, Literal
 from uuid import UUID
 
 ClassStatus = Literal["scheduled", "cancelled", "deleted"]
-LONGEST: Final = timedelta(minutes=1440)
-"""No class lasts longer, so that whoever looks for what overlaps need not look further back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,6 @@ _ADD_DAYS = """
 insert into venue_closed_day (tenant_id, venue_id, day, name)
 select $1, $2, d.day, d.name from unnest($3::date[], $4::text[]) as d (day, name)
 """
-_CLOSED = "select day from venue_closed_day where tenant_id = $1 and venue_id = $2 and day between $3 and $4"
 
 
 async def hours_of(tx: Transaction, *, tenant_id: UUID, venue_id: UUID) -> tuple[Hours, ...]:
@@ -59,13 +58,6 @@ async def hours_of(tx: Transaction, *, tenant_id: UUID, venue_id: UUID) -> tuple
 async def closed_days_of(tx: Transaction, *, tenant_id: UUID, venue_id: UUID) -> tuple[ClosedDay, ...]:
     """Return the days on which a venue is closed."""
     return tuple(ClosedDay(**dict(row)) for row in await tx.fetch(_DAYS, tenant_id, venue_id))
-
-
-async def closed_between(
-    tx: Transaction, *, tenant_id: UUID, venue_id: UUID, first: date, last: date
-) -> frozenset[date]:
-    """Return the days of a period on which a venue is closed."""
-    return frozenset(row["day"] for row in await tx.fetch(_CLOSED, tenant_id, venue_id, first, last))
 
 
 async def set_hours(

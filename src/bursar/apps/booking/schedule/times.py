@@ -46,7 +46,7 @@ def local(at: datetime, zone: str) -> str:
 def told(at: datetime, zone: str) -> str:
     """Return an instant as people read it, with its zone: `Sun 8 March 2026, 09:00 EDT (America/New_York)`."""
     there = at.astimezone(zone_named(zone))
-    return f"{there:%a} {there.day} {there:%B %Y, %H:%M} {_short(there)} ({zone})"
+    return f"{there:%a} {there.day} {there:%B %Y, %H:%M} {letters(at, zone)} ({zone})"
 
 
 def clock(at: datetime, zone: str) -> str:
@@ -54,8 +54,9 @@ def clock(at: datetime, zone: str) -> str:
     return f"{at.astimezone(zone_named(zone)):%H:%M}"
 
 
-def _short(there: datetime) -> str:
-    """Return `EDT`, or `UTC-04:00` where a zone has no letters of its own."""
+def letters(at: datetime, zone: str) -> str:
+    """Return the letters of a zone at an instant: `EDT`, or `UTC-04:00` where it has none of its own."""
+    there = at.astimezone(zone_named(zone))
     name = there.tzname() or ""
     if name.isalpha():
         return name

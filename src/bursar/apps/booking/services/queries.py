@@ -22,8 +22,6 @@ PolicyId = Annotated[UUID, PublicId(ids.BOOKING_POLICY)]
 HoursId = Annotated[UUID, PublicId(ids.STAFF_HOURS)]
 TimeOffId = Annotated[UUID, PublicId(ids.TIME_OFF)]
 
-DAY_MINUTES: Final = 1440
-
 
 class Tier(View):
     """A way to have a service. Its terms never change; new terms are a new tier."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from bursar.kernel import ids
 from bursar.kernel.auth import public
 from bursar.kernel.errors import Invalid
 from bursar.web.pages.booking.front import opened
-from bursar.web.pages.reads.offerings import offerings
+from bursar.web.pages.reads.offerings import has_offerings
 from bursar.web.pages.reads.timetable import Day, next_day, places, timetable
 from bursar.web.pages.routing import PageRoute
 
@@ -94,7 +93,7 @@ async def schedule(request: Request, business: str, venue: str | None = None) ->
             places=await places(tx, tenant_id=tenant_id),
             venue=venue,
             next=after,
-            has_services=bool(await offerings(tx, tenant_id=tenant_id)),
+            has_services=await has_offerings(tx, tenant_id=tenant_id),
         )
 
 
@@ -115,8 +114,3 @@ def _day(text: str | None, today: date) -> date:
     if day is None or day - today > AHEAD_MAX:
         raise DayUnknown("There is no such day in the timetable.", hint="A day is written as 2026-01-31.")
     return max(day, today)
-
-
-def class_id_of(text: str) -> UUID:
-    """Return the class of a page's address. Raises IdInvalid."""
-    return ids.parse(ids.CLASS, text)

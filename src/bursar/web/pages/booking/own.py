@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -24,7 +23,7 @@ from bursar.web.pages.booking.why import Why, of_refusal
 from bursar.web.pages.reads.own_bookings import Own, own_booking
 from bursar.web.pages.reads.timetable import listed_class, others
 from bursar.web.pages.routing import PageRoute
-from bursar.web.pages.shopping import LOOKS_MAX
+from bursar.web.pages.shopping import LOOKS_MAX, looks_of, pause_s
 
 _REASON_MAX: Final = 300
 
@@ -51,7 +50,7 @@ async def one_booking(request: Request, business: str, booking: str, n: str = ""
     """Show a booking. n: how often the page has asked for itself, waiting for the payment. fee: what became of asking for its fee's."""
     async with opened(request, business) as (front, tx):
         found = await _opened(front, tx, booking)
-        looks = _looks(n)
+        looks = looks_of(n)
         is_waiting = found.own.waits_for_money and (found.own.is_paid or looks > 0) and looks < LOOKS_MAX
         return front.answer(
             "booking.html",
@@ -62,7 +61,7 @@ async def one_booking(request: Request, business: str, booking: str, n: str = ""
             is_fee_waiting=fee == "waiting",
             is_confirming=found.own.waits_for_money and (found.own.is_paid or looks > 0),
             looks=looks,
-            refresh_s=(2 if looks < 10 else 10) if is_waiting else None,  # noqa: PLR2004 - the first twenty seconds
+            refresh_s=pause_s(looks) if is_waiting else None,
         )
 
 
@@ -72,7 +71,7 @@ async def pay(request: Request, business: str, booking: str, n: str = "") -> Res
     """Lead on to the gateway's page as soon as it is there."""
     async with opened(request, business) as (front, tx):
         found = await _opened(front, tx, booking)
-        own, looks = found.own, _looks(n)
+        own, looks = found.own, looks_of(n)
         if not own.waits_for_money or own.call_state not in ("asked", "succeeded") or own.is_paid:
             return front.to(found.path)
         assert own.call_id
@@ -123,7 +122,7 @@ async def fee_page(request: Request, business: str, booking: str, n: str = "") -
             return front.to(found.path)
         seal = front.resources.seal
         checkout = await checkouts.checkout(tx, tenant_id=front.tenant_id, checkout_id=owed.checkout, seal=seal)
-        looks = _looks(n)
+        looks = looks_of(n)
         if checkout.status not in ("pending", "open"):
             return front.to(f"{found.path}?fee={'refused' if checkout.status == 'refused' else 'waiting'}")
         url = checkout.url
@@ -256,17 +255,17 @@ async def _asked(front: Front, tx: Transaction, found: Opened, *, is_changed: bo
 
 async def _opened(front: Front, tx: Transaction, name: str) -> Opened:
     """Return the booking that an address opens. Raises BookingNotHere, whether there is such a booking or not."""
-    booking_id = await _of_customer(front, tx, name) if name.startswith(f"{ids.BOOKING}_") else None
-    if booking_id is None and (token := tokens.read(name)) and token.tenant_id == front.tenant_id:
-        booking_id = await people.booking_of(tx, token)
-    own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=booking_id, now=front.now) if booking_id else None
+    own = await _of_customer(front, tx, name) if name.startswith(f"{ids.BOOKING}_") else None
+    if own is None and (token := tokens.read(name)) and token.tenant_id == front.tenant_id:
+        linked = await people.booking_of(tx, token)
+        own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=linked, now=front.now) if linked else None
     if own is None:
         hint = "Take the link from your mail." if front.visitor else "Take the link from your mail, or sign in."
         raise BookingNotHere("There is no booking at this address.", hint=hint)
     return Opened(own, f"{front.base}/bookings/{name}")
 
 
-async def _of_customer(front: Front, tx: Transaction, name: str) -> UUID | None:
+async def _of_customer(front: Front, tx: Transaction, name: str) -> Own | None:
     """Return the booking of an id, if it is of whoever is signed in."""
     try:
         booking_id = ids.parse(ids.BOOKING, name)
@@ -276,7 +275,7 @@ async def _of_customer(front: Front, tx: Transaction, name: str) -> UUID | None:
         return None
     own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=booking_id, now=front.now)
     mine = await customers.customers_of_email(tx, tenant_id=front.tenant_id, email=front.visitor.email)
-    return booking_id if own and own.customer_id in mine else None
+    return own if own and own.customer_id in mine else None
 
 
 def _mark(told: bookings.Told) -> str:
@@ -284,7 +283,3 @@ def _mark(told: bookings.Told) -> str:
     found = told.consequence
     fee = f" {told.fee.minor} {told.fee.currency}" if told.fee else ""
     return f"{found.status} {told.credits_back} {told.money_back_minor}{fee}"
-
-
-def _looks(text: str) -> int:
-    return min(int(text), LOOKS_MAX) if text.isascii() and text.isdigit() and len(text) <= len(str(LOOKS_MAX)) else 0

@@ -42,6 +42,17 @@ order by s.name, s.id, t.duration_min, t.id limit {OFFERINGS_MAX}
 """
 
 
+_ANY = """
+select exists (select from service s join tier t on t.tenant_id = s.tenant_id and t.service_id = s.id and t.deleted_at is null
+  where s.tenant_id = $1 and s.is_published and s.deleted_at is null)
+"""
+
+
+async def has_offerings(tx: Transaction, *, tenant_id: UUID) -> bool:
+    """Say whether customers may choose anything."""
+    return bool(await tx.fetchval(_ANY, tenant_id))
+
+
 async def offerings(tx: Transaction, *, tenant_id: UUID, tier_id: UUID | None = None) -> list[Offering]:
     """Return what customers may choose from; with a tier that one alone."""
     return [_offering(row) for row in await tx.fetch(_OFFERINGS, tenant_id, tier_id)]

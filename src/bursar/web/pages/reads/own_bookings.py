@@ -10,7 +10,6 @@ from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
-from bursar.web.pages.reads.timetable import zone_letters
 
 AHEAD_MAX: Final = 100
 PAST_AT_ONCE: Final = 20
@@ -91,7 +90,7 @@ class Own:
 
     @property
     def zone_short(self) -> str:
-        return zone_letters(self.starts_at, self.time_zone)
+        return times.letters(self.starts_at, self.time_zone)
 
     @property
     def cancel_by_told(self) -> str:

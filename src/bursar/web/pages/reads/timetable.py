@@ -72,7 +72,7 @@ class Listed:
     @property
     def zone_short(self) -> str:
         """The zone's letters at that moment: `CET`."""
-        return zone_letters(self.starts_at, self.time_zone)
+        return times.letters(self.starts_at, self.time_zone)
 
     @property
     def told(self) -> str:
@@ -187,14 +187,6 @@ async def others(tx: Transaction, *, tenant_id: UUID, class_id: UUID, seats: int
 async def places(tx: Transaction, *, tenant_id: UUID) -> tuple[Place, ...]:
     """Return the venues of a business."""
     return tuple(Place(row["id"], row["name"]) for row in await tx.fetch(_PLACES, tenant_id))
-
-
-def zone_letters(at: datetime, zone: str) -> str:
-    """Return `CET`, or the offset where a zone has no letters of its own."""
-    there = at.astimezone(zone_named(zone))
-    name = there.tzname() or ""
-    offset = f"{there:%z}"
-    return name if name.isalpha() else f"UTC{offset[:3]}:{offset[3:5]}"
 
 
 def _listed(row: Any) -> Listed:

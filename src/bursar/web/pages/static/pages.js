@@ -81,7 +81,7 @@
 
   function say(word) {
     for (const state of document.querySelectorAll("[data-live-state]")) {
-      state.textContent = word;
+      if (state.textContent !== word) state.textContent = word;
       state.classList.toggle("is-off", word !== "live");
     }
   }
