@@ -12,6 +12,7 @@ from bursar.kernel.listing import cursor
 pytestmark = pytest.mark.anyio
 
 GUARDED = {
+    "credits_not_transferable",
     "pack_not_refundable",
     "service_has_appointments",
     "customer_has_credits",
