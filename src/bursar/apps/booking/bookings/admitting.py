@@ -49,10 +49,15 @@ async def admitted(
         coupon=coupon,
         leaving=leaving,
     )
-    ignored = {_COUNTED, _BEGUN} if source in STAFFED else {_COUNTED}
+    judge(situation, is_waived=is_waived)
+    return situation
+
+
+def judge(situation: rules.Situation, *, is_waived: bool = False) -> None:
+    """Return if no rule forbids the booking. is_waived: staff gave a reason. Raises NotBookable."""
+    ignored = {_COUNTED, _BEGUN} if situation.source in STAFFED else {_COUNTED}
     found = tuple(failure for failure in rules.failures(situation) if failure.rule not in ignored)
     rules.require(found, is_waived=is_waived)
-    return situation
 
 
 async def of_waiting(

@@ -166,7 +166,7 @@ async def create_booking(caller: CallerOf, new: NewBooking) -> BookingView:
             actor=caller.actor,
             now=caller.now(),
         )
-        return await queries.booking(tx, tenant_id=caller.tenant_id, booking_id=made.id)
+        return await queries.view_of(tx, tenant_id=caller.tenant_id, made=made)
 
 
 @router.get("/bookings")

@@ -71,7 +71,7 @@ async def reschedule(
         leaving=old.id,
         now=now,
     )
-    if old.paid_with != "money" and paying.way_to_pay(situation, a_class=classes[class_id], is_waived=True) == "money":
+    if old.paid_with != "money" and paying.way_to_pay(situation, is_waived=True) == "money":
         raise _unfit("the other class is paid with money, or with more credits than there are")
     if situation.terms.needs_approval and override_reason is None:
         raise _unfit("staff confirms every booking of the other class")

@@ -57,13 +57,13 @@ def usable_at(a_class: ClassSeats, now: datetime) -> datetime:
     return max(a_class.starts_at, now)
 
 
-def way_to_pay(situation: rules.Situation, *, a_class: ClassSeats, is_waived: bool = False) -> PaidWith:
+def way_to_pay(situation: rules.Situation, *, is_waived: bool = False) -> PaidWith:
     """Return with what seats will be paid; whether a membership or credits suffice is decided where they are taken.
 
     is_waived: staff may give them for nothing. Raises PaymentMissing.
     """
-    cost, pays = situation.cost, situation.pays
-    if not cost and a_class.price_id is None:
+    cost, pays, a_class = situation.cost, situation.pays, situation.a_class
+    if not cost and not a_class.has_price:
         return "nothing"
     if pays == "nothing":
         if is_waived:
@@ -76,9 +76,9 @@ def way_to_pay(situation: rules.Situation, *, a_class: ClassSeats, is_waived: bo
             return "membership"
         if situation.credits_of_both:
             return "credits_and_money"
-        if pays == "credits" or a_class.price_id is None or situation.credits.usable >= cost:
+        if pays == "credits" or not a_class.has_price or situation.credits.usable >= cost:
             return "credits"
-    if a_class.price_id is None or pays == "credits":
+    if not a_class.has_price or pays == "credits":
         raise PaymentMissing(f"{a_class.title} cannot be paid with {pays}", hint="Leave `pays` out, or choose another.")
     return "money"
 
@@ -94,11 +94,13 @@ async def pay(
     actor: str,
     now: datetime,
     leaving: UUID | None = None,
+    situation: rules.Situation | None = None,
     part: int | None = None,
     again: int | None = None,
 ) -> passes.Paid:
-    """Pay seats with a membership or credits. leaving: a booking that is given up in the same act. Raises CreditsInsufficient.
+    """Pay seats with a membership or credits. The customer is queued up. Raises CreditsInsufficient.
 
+    leaving: a booking that is given up in the same act. situation: read since the customer was queued up, for the same booking.
     part: so many of the credits, where money pays the rest. again: which version of the booking takes anew what was given back.
     """
     return await passes.pay(
@@ -113,7 +115,14 @@ async def pay(
         now=now,
         seats=seats if part is None else 0,  # a membership pays for no part of a seat
         leaving=leaving,
+        memberships=situation.memberships if situation and _is_of(situation, a_class, now) else None,
     )
+
+
+def _is_of(situation: rules.Situation, a_class: ClassSeats, now: datetime) -> bool:
+    """Say whether a situation was read of the class as it stands: it was not locked then."""
+    seen = situation.a_class
+    return (seen.id, seen.starts_at, seen.pools, situation.now) == (a_class.id, a_class.starts_at, a_class.pools, now)
 
 
 async def price_of(

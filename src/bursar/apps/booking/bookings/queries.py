@@ -1,6 +1,7 @@
 """Reads of bookings and of who waits."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -9,6 +10,7 @@ import msgspec
 from pydantic import Field
 
 from bursar.apps.booking.bookings.models import (
+    Booking,
     CreditsBack,
     EntryStatus,
     PaidWith,
@@ -162,6 +164,9 @@ from waitlist_entry w""",
     refers={"customer": "customer", "class": "class_instance"},
 )
 
+_REFERENCES: Final = ("customer", "class", "service", "staff", "venue", "spend", "order")
+_SAME: Final = tuple({f.name for f in fields(Booking)} & BookingView.model_fields.keys() - {"terms"})
+
 _ONE = f"{_SELECT} where b.tenant_id = $1 and b.id = $2"
 _ENTRY = f"{ENTRIES.select} where w.tenant_id = $1 and w.id = $2"
 
@@ -172,6 +177,18 @@ async def booking(tx: Transaction, *, tenant_id: UUID, booking_id: UUID) -> Book
     if row is None:
         raise BookingNotFound(f"there is no booking {ids.show(ids.BOOKING, booking_id)}", hint="See GET /v1/bookings.")
     return shown(row)
+
+
+async def view_of(tx: Transaction, *, tenant_id: UUID, made: Booking) -> BookingView:
+    """Return the view of a booking that was just made, and owes no fee yet. It is read again only where it has a checkout or a coupon."""
+    if made.order_id or made.coupon_id:
+        return await booking(tx, tenant_id=tenant_id, booking_id=made.id)
+    told = {name: getattr(made, name) for name in _SAME}
+    references = {name: getattr(made, f"{name}_id") for name in _REFERENCES}
+    kept = {name: made.snapshot[name] for name in ("title", "time_zone")}
+    return shown(
+        told | references | kept | {"checkout": None, "coupon": None, "fee": None} | {"terms": made.terms.canonical()}
+    )
 
 
 async def bookings(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[BookingView]:

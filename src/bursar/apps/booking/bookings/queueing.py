@@ -234,7 +234,7 @@ async def _serve_one(tx: Transaction, *, tenant_id: UUID, turn: _Turn, entry: En
     if why_not:
         turn.facts.append(await _pass(tx, tenant_id, entry, status="skipped", told=why_not, now=now))
         return
-    is_money = paying.way_to_pay(situation, a_class=turn.a_class) == "money"
+    is_money = paying.way_to_pay(situation) == "money"
     serve = _offer if is_money or turn.terms.waitlist_mode == "offer" else _seat
     turn.facts += await serve(tx, **who, terms=turn.terms, entry=entry, now=now)
     turn.free -= entry.seats

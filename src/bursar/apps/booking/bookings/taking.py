@@ -4,14 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bursar.apps.booking import passes, policies
+from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
 from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.customers import require_customer
 
 
 async def book(
@@ -41,14 +40,14 @@ async def book(
     """
     if booking_id and (known := await rows.known_booking(tx, tenant_id=tenant_id, booking_id=booking_id)):
         return known
-    # Looked at first, because a row about nobody could not be written.
-    await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)
     await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
-    wanted = await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
-    mine = await rows.live_booking(tx, tenant_id=tenant_id, class_id=class_id, customer_id=customer_id)
-    if mine and mine.status == "held" and mine.held_until and mine.held_until <= now:
+    place: dict[str, Any] = {"tenant_id": tenant_id, "class_id": class_id, "customer_id": customer_id}
+    asked: dict[str, Any] = {"seats": seats, "source": source, "pays": pays, "coupon": coupon, "now": now}
+    situation = await rules.situation(tx, **place, **asked)
+    if situation.own.has_lapsed:
         await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
-    elif mine and queueing.is_offer(mine, now=now):
+        situation = await rules.situation(tx, **place, **asked)
+    if situation.own.has_offer and (mine := await rows.live_booking(tx, **place)) and queueing.is_offer(mine, now=now):
         return await waiting.accept(
             tx,
             tenant_id=tenant_id,
@@ -59,32 +58,19 @@ async def book(
             actor=actor,
             now=now,
         )
-    situation = await admitting.admitted(
-        tx,
-        tenant_id=tenant_id,
-        class_id=class_id,
-        customer_id=customer_id,
-        seats=seats,
-        source=source,
-        pays=pays,
-        coupon=coupon,
-        is_waived=override_reason is not None,
-        now=now,
-    )
-    terms = situation.terms
-    paid_with = paying.way_to_pay(situation, a_class=wanted, is_waived=override_reason is not None)
+    admitting.judge(situation, is_waived=override_reason is not None)
+    paid_with = paying.way_to_pay(situation, is_waived=override_reason is not None)
     price: paying.Sum | None = None
     if paid_with in MONEYED:
         price = await paying.price_of(
             tx,
             tenant_id=tenant_id,
-            a_class=wanted,
+            a_class=await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id),
             seats=seats,
             coupon=situation.coupon,
             part=situation.credits_of_both,
         )
-    is_due = price is not None and price.due_minor > 0
-    status = _status_of(wanted, terms=terms, source=source, is_due=is_due, now=now)
+    status = _status_of(situation, is_due=price is not None and price.due_minor > 0)
     a_class, overbooked = await holding.take_for(
         tx,
         tenant_id=tenant_id,
@@ -99,10 +85,8 @@ async def book(
         booking_id=booking_id or ids.new(),
         customer_id=customer_id,
         a_class=a_class,
-        terms=terms,
-        seats=seats,
+        situation=situation,
         status=status,
-        source=source,
         paid_with=paid_with,
         part=situation.credits_of_both,
         price=price,
@@ -110,7 +94,6 @@ async def book(
         override_reason=override_reason,
         overbooked=overbooked,
         actor=actor,
-        now=now,
     )
     if a_class.waiting:
         await queueing.settle(tx, tenant_id=tenant_id, booking=made, now=now)
@@ -119,12 +102,13 @@ async def book(
     return made
 
 
-def _status_of(a_class: ClassSeats, *, terms: policies.Terms, source: Source, is_due: bool, now: datetime) -> Status:
-    if terms.needs_approval and source not in STAFFED:
+def _status_of(situation: rules.Situation, *, is_due: bool) -> Status:
+    if situation.terms.needs_approval and situation.source not in STAFFED:
         return "requested"
     if is_due:
         return "held"
-    return "attended" if source == "walk_in" and a_class.starts_at <= now else "booked"
+    has_begun = situation.a_class.starts_at <= situation.now
+    return "attended" if situation.source == "walk_in" and has_begun else "booked"
 
 
 async def _pay_and_write(
@@ -134,10 +118,8 @@ async def _pay_and_write(
     booking_id: UUID,
     customer_id: UUID,
     a_class: ClassSeats,
-    terms: policies.Terms,
-    seats: int,
+    situation: rules.Situation,
     status: Status,
-    source: Source,
     paid_with: PaidWith,
     part: int,
     price: paying.Sum | None,
@@ -145,15 +127,15 @@ async def _pay_and_write(
     override_reason: str | None,
     overbooked: int,
     actor: str,
-    now: datetime,
 ) -> Booking:
     """Take the credits, or ask for the money, and write the booking. Raises CreditsInsufficient, AlreadyBooked, CouponUsedUp."""
     who: dict[str, Any] = {"tenant_id": tenant_id, "customer_id": customer_id}
+    seats, terms, now = situation.seats, situation.terms, situation.now
     order_id = held_until = None
     paid = passes.Paid("nothing")
     if paid_with in ("credits", "membership"):
         place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": seats}
-        paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now, situation=situation)
         paid_with = paid.paid_with
     elif part:
         place = {"booking_id": booking_id, "a_class": a_class, "seats": seats, "part": part}
@@ -171,7 +153,7 @@ async def _pay_and_write(
         a_class=a_class,
         status=status,
         seats=seats,
-        source=source,
+        source=situation.source,
         paid_with=paid_with,
         terms=terms,
         cancel_by=policies.cancel_by(terms, a_class.starts_at),

@@ -26,7 +26,6 @@ from bursar.apps.booking.bookings.refusals import (
 )
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
-from bursar.money.customers import require_customer
 
 CLOSE_WAITLIST: Final = "bookings.close_waitlist"
 
@@ -91,7 +90,6 @@ async def join(
     Raises SeatsFree, AlreadyBooked, AlreadyWaiting, AlreadyPromoted, WaitlistClosed, ClassCancelled, ClassNotPublished, ClassNotFound,
     CustomerNotFound.
     """
-    await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)
     await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
     await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
@@ -184,7 +182,7 @@ async def accept(
         leaving=booking_id,
         now=now,
     )
-    paid_with = paying.way_to_pay(situation, a_class=a_class)
+    paid_with = paying.way_to_pay(situation)
     order_id = held_until = None
     price: paying.Sum | None = None
     paid = passes.Paid("nothing")

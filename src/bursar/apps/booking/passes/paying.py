@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from bursar.apps.booking.passes.memberships import features_of, memberships_among
+from bursar.apps.booking.passes.memberships import Membership, features_of, memberships_among
 from bursar.apps.booking.policies import Terms
 from bursar.kernel.db import Transaction
+from bursar.money.customers import require_customer
 from bursar.money.fulfilment import returning, spending
 
 PaidWith = Literal["credits", "membership", "nothing"]
@@ -30,14 +31,23 @@ class Paid:
 
 
 # Bookings of one customer queue up here, so that what is counted of them is counted once. (Taken before the class is locked.)
-_KNOWN = "insert into attendee (tenant_id, customer_id) values ($1, $2) on conflict (tenant_id, customer_id) do nothing"
-_QUEUE = "select 1 from attendee where tenant_id = $1 and customer_id = $2 for no key update"
+# False: somebody else has written the row since, or there is no such customer.
+_QUEUE = """
+with known as (
+  select from attendee where tenant_id = $1 and customer_id = $2 for no key update
+), made as (
+  insert into attendee (tenant_id, customer_id)
+  select $1, c.id from customer c where c.tenant_id = $1 and c.id = $2 and not exists (select from known)
+  on conflict (tenant_id, customer_id) do nothing returning 1
+)
+select exists (select from known) or exists (select from made)
+"""
 
 
 async def queue_up(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) -> None:
-    """Let what one customer does to his bookings happen one after another, until this transaction ends."""
-    if await tx.fetchval(_QUEUE, tenant_id, customer_id) is None:
-        await tx.execute(_KNOWN, tenant_id, customer_id)
+    """Let what one customer does to his bookings happen one after another, until this transaction ends. Raises CustomerNotFound."""
+    if not await tx.fetchval(_QUEUE, tenant_id, customer_id):
+        await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)
         await tx.fetchval(_QUEUE, tenant_id, customer_id)
 
 
@@ -54,27 +64,29 @@ async def pay(
     now: datetime,
     seats: int = 1,
     leaving: UUID | None = None,
+    memberships: tuple[Membership, ...] | None = None,
 ) -> Paid:
-    """Pay for a seat with what the customer has. amount: credits, of all seats together; 0 is free.
+    """Pay for a seat with what the customer has, who is queued up. amount: credits, of all seats together; 0 is free.
 
-    A membership pays for its owner's seat, so for one. leaving: a booking that is given up in the same act.
+    A membership pays for its owner's seat, so for one. leaving: a booking that is given up in the same act. memberships: those that pay
+    for the class then, where they were read since the customer was queued up.
     Raises CreditsInsufficient.
     """
     if not amount:
         return Paid("nothing")
     if seats == 1:
-        await queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
-        features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=class_at)
-        among = await memberships_among(
-            tx,
-            tenant_id=tenant_id,
-            customer_id=customer_id,
-            features=features,
-            pools=tuple(pools),
-            class_at=class_at,
-            leaving=leaving,
-        )
-        for membership in among:
+        if memberships is None:
+            features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=class_at)
+            memberships = await memberships_among(
+                tx,
+                tenant_id=tenant_id,
+                customer_id=customer_id,
+                features=features,
+                pools=tuple(pools),
+                class_at=class_at,
+                leaving=leaving,
+            )
+        for membership in memberships:
             if membership.has_room:
                 return Paid("membership", 0, None, membership.feature)
     if not pools:

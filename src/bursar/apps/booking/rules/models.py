@@ -76,6 +76,7 @@ class OwnBookings:
 
     booked: str | None = None
     has_offer: bool = False
+    has_lapsed: bool = False
     overlapping: str | None = None
     on_day: int = 0
     in_week: int = 0

@@ -53,6 +53,9 @@ select
   exists (select from booking b
    where b.tenant_id = $1 and b.class_id = $3 and b.customer_id = $2 and b.kind = 'class' and b.status = 'held' and b.held_until > $7
      and b.order_id is null) as has_offer,
+  exists (select from booking b
+   where b.tenant_id = $1 and b.class_id = $3 and b.customer_id = $2 and b.kind = 'class' and b.status = 'held' and b.held_until <= $7)
+   as has_lapsed,
   (select b.number from booking b
    where b.tenant_id = $1 and b.customer_id = $2 and b.starts_at > $4::timestamptz - interval '25 hours' and b.starts_at < $5
      and b.ends_at > $4 and b.is_live and b.class_id is distinct from $3 and b.id is distinct from $10
