@@ -31,12 +31,13 @@ from bursar.backups.keys import (
 )
 from bursar.backups.loading import DatabaseTaken, Loaded, RestoreIncomplete, load_into_url
 from bursar.backups.looking import clear_look, look_into
-from bursar.backups.planning import Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
+from bursar.backups.planning import LATEST, Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
 from bursar.backups.restoring import Restored, restore
 from bursar.backups.rounds import Rounds
 from bursar.backups.source import BackupUnderWay, connected
+from bursar.backups.spool import SYNCHRONOUS, Spooled, spooled
 from bursar.backups.standing import LogProven, prove_log
 from bursar.backups.store import SCHEME, BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
 from bursar.backups.streaming import Drills, LogBehind, Manner, ReceiverEnded, Stream
@@ -45,7 +46,9 @@ from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
 __all__ = [
     "BACKUP_SLACK",
+    "LATEST",
     "SCHEME",
+    "SYNCHRONOUS",
     "Ages",
     "Backup",
     "BackupDamaged",
@@ -91,6 +94,7 @@ __all__ = [
     "Rounds",
     "Scene",
     "SealedFileMissing",
+    "Spooled",
     "Store",
     "Stream",
     "Targets",
@@ -120,5 +124,6 @@ __all__ = [
     "read_keyring",
     "restore",
     "seal_file",
+    "spooled",
     "take",
 ]

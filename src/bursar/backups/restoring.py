@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from bursar.backups.loading import SESSION, TENANTS, RestoreIncomplete, Scratch,
 from bursar.backups.planning import Plan, prove
 from bursar.backups.proving import entries
 from bursar.backups.source import connected
+from bursar.backups.spool import Spooled, add_to, target_of
 from bursar.backups.taking import Tell
 from bursar.backups.tools import run
 from bursar.backups.vault import Vault
@@ -52,11 +53,18 @@ async def look_at_nothing(url: str, app_url: str, secret_key: str) -> None:
 
 
 def restore(
-    vault: Vault, planned: Plan, *, into: Path, tools: Tools, tell: Tell, look: Look = look_at_nothing
+    vault: Vault,
+    planned: Plan,
+    *,
+    into: Path,
+    tools: Tools,
+    tell: Tell,
+    look: Look = look_at_nothing,
+    beyond: Spooled | None = None,
 ) -> Restored:
     """Restore into an empty directory, which `bursar up --data` can then use. One that fails leaves it empty.
 
-    look: looks at the recovered database before it is stopped.
+    look: looks at the recovered database before it is stopped. beyond: the log after the plan's last mark.
     Raises: DirectoryTaken, BackupDamaged, BackupObjectMissing, BackupKeyUnknown, ServerFailed, RestoreIncomplete.
     """
     if planned.is_logical:
@@ -71,7 +79,10 @@ def restore(
         tell("unpacking")
         _assemble(vault, planned.chain, files, tools)
         _add_log(vault, planned, files)
-        tell(f"recovering to {planned.point}")
+        if beyond:
+            add_to(files / "pg_wal", beyond, segment_bytes=planned.newest.segment_bytes)
+            planned = replace(planned, settings=target_of(files / "pg_wal", beyond, planned, tools), is_exact=False)
+        tell(f"recovering to {planned.point}{', and to the end of the spool' if beyond else ''}")
         secret_key = vault.said(planned.newest.instance)["secret_key"]
         found: list[_Found] = []
 

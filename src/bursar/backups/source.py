@@ -23,6 +23,8 @@ SESSION: Final = {
     "statement_timeout": f"{_STATEMENT_S}s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "1min",
+    # Where commits wait for the log to be received, those of who receives it do not.
+    "synchronous_commit": "local",
 }
 
 _SOURCE = """

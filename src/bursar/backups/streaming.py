@@ -26,6 +26,7 @@ from bursar.backups.drills import clear_leftovers, columns_of
 from bursar.backups.due import Rhythm, due
 from bursar.backups.pruning import Keeping, prune
 from bursar.backups.source import APPLICATION, INCREMENTAL_SINCE, SLOT, Connection, Source, connected
+from bursar.backups.spool import PARTIAL, directory_of, forget_older
 from bursar.backups.standing import log_begins, prove_log
 from bursar.backups.taking import Place, take_or_full
 from bursar.backups.tools import start
@@ -58,7 +59,6 @@ DRILL_AGAIN: Final = {
 }
 _RECEIVED_MAX_S: Final = 10.0
 _POLL_S: Final = 0.1
-_PARTIAL: Final = ".partial"
 
 
 class LogBehind(Unavailable):
@@ -85,13 +85,17 @@ class Drills:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How backups are made. spool: a directory of this process alone. mark_s: seconds from mark to mark."""
+    """How backups are made. spool: a directory of this process alone. mark_s: seconds from mark to mark.
+
+    is_synchronous: what is received is on the disk before the server is told so, which may wait for that.
+    """
 
     spool: Path
     mark_s: float
     rhythm: Rhythm
     keeping: Keeping
     drills: Drills | None = None
+    is_synchronous: bool = False
 
 
 class Stream:
@@ -100,6 +104,7 @@ class Stream:
     def __init__(self, place: Place, manner: Manner) -> None:
         self._place = place
         self._manner = manner
+        self._spool = manner.spool
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._kept: set[str] = set()
         self._is_new = False
@@ -115,10 +120,12 @@ class Stream:
             self._is_first = (await connection.standing()).backed_up_at is None
             await connection.summarise(source.number)
             await connection.quiet()
+            self._spool = directory_of(self._manner.spool, system=source.system, timeline=source.timeline)
+            forget_older(self._manner.spool, system=source.system, timeline=source.timeline)
             self._is_new = await connection.add_slot()
             if self._is_new:
                 # What came before is no beginning of what comes now.
-                shutil.rmtree(self._manner.spool, ignore_errors=True)
+                shutil.rmtree(self._spool, ignore_errors=True)
             receiver = self._receive()
             try:
                 await asyncio.to_thread(self._claim, source)
@@ -187,7 +194,7 @@ class Stream:
         if self._is_new or not vault.has(begins_object()):
             vault.put(begins_object(), {"lsn": self._first(size)})
             self._is_new = False
-        for path in sorted(self._manner.spool.iterdir()):
+        for path in sorted(self._spool.iterdir()):
             if found := HISTORY.fullmatch(path.name):
                 self._once(path, history_object(int(found[1], 16)), {"timeline": int(found[1], 16)})
             elif SEGMENT.fullmatch(path.name):
@@ -207,16 +214,16 @@ class Stream:
 
     def _first(self, size: int) -> int:
         """Return where the log begins that has come."""
-        names = sorted(path.name.removesuffix(_PARTIAL) for path in self._manner.spool.iterdir())
+        names = sorted(path.name.removesuffix(PARTIAL) for path in self._spool.iterdir())
         return min(segment_number(name, size) for name in names if SEGMENT.fullmatch(name)) * size
 
     def _part(self, segment: str, size: int) -> bytes:
         """Return what has come of a segment, which may have been finished a moment ago."""
         try:
-            with (self._manner.spool / f"{segment}{_PARTIAL}").open("rb") as file:
+            with (self._spool / f"{segment}{PARTIAL}").open("rb") as file:
                 return file.read(size)
         except FileNotFoundError:
-            return (self._manner.spool / segment).read_bytes()
+            return (self._spool / segment).read_bytes()
 
     def _once(self, path: Path, name: str, said: dict[str, Any]) -> None:
         if name in self._kept:
@@ -235,7 +242,7 @@ class Stream:
 
     def _tidy(self) -> None:
         """Remove from the spool what is in the store. The newest segment stays: the receiver goes on after it."""
-        done = sorted(path for path in self._manner.spool.iterdir() if SEGMENT.fullmatch(path.name))
+        done = sorted(path for path in self._spool.iterdir() if SEGMENT.fullmatch(path.name))
         for path in done[:-1]:
             if segment_object(path.name) in self._kept:
                 path.unlink()
@@ -278,13 +285,14 @@ class Stream:
 
     def _receive(self) -> "subprocess.Popen[bytes]":
         """Start the receiver. It ends with the thread that starts it, so this is the main one."""
-        self._manner.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         call = self._place.tools.call(
             "pg_receivewal",
-            f"--directory={self._manner.spool}",
+            f"--directory={self._spool}",
             f"--slot={SLOT}",
             "--status-interval=1",
             "--no-loop",
+            *(["--synchronous"] if self._manner.is_synchronous else []),
             url=self._place.url,
             application=APPLICATION,
         )

@@ -17,6 +17,7 @@ from bursar.kernel.settings import Settings
 from bursar.operations import figures
 
 _SPOOL = "backup-spool"
+_UNDER_DATA = "BURSAR_BACKUP_SYNCHRONOUS needs BURSAR_BACKUP_SPOOL outside the data directory, and BURSAR_BACKUP_STORE"
 _SCRATCH = "drill"
 _LOOKING = "looking"
 
@@ -31,6 +32,12 @@ class BackupKeyInStore(Invalid):
     """The key lies in the store that it seals, where whoever takes the one has the other."""
 
     code = "backup_key_in_store"
+
+
+class SpoolUnsafe(Invalid):
+    """The log shall be safe before anything is acknowledged, and there is no place for it that would be."""
+
+    code = "backup_spool_unsafe"
 
 
 def place_of(settings: Settings) -> backups.Place:
@@ -122,10 +129,26 @@ def key_file(settings: Settings) -> Path:
     return Path(settings.backup_key_file).absolute() if settings.backup_key_file else settings.data / "backup.keys"
 
 
+def spool_of(settings: Settings) -> Path:
+    """Return the directory into which the log is received."""
+    return (Path(settings.backup_spool).absolute() if settings.backup_spool else settings.data) / _SPOOL
+
+
+def server_options(settings: Settings) -> dict[str, str]:
+    """Return what the embedded server must be told about backups. Raises: SpoolUnsafe."""
+    if not settings.backup_synchronous:
+        return {}
+    is_inside = spool_of(settings).resolve().is_relative_to(settings.data.resolve())
+    if is_inside or not settings.backup_store or settings.backup_logical:
+        raise SpoolUnsafe(_UNDER_DATA, hint="Set both, with the spool on another disk; or leave it asynchronous.")
+    return backups.SYNCHRONOUS
+
+
 def manner_of(settings: Settings) -> backups.Manner:
     minutes = settings.backup_incremental_minutes
     return backups.Manner(
-        spool=settings.data / _SPOOL,
+        spool=spool_of(settings),
+        is_synchronous=settings.backup_synchronous,
         mark_s=settings.backup_mark_s,
         rhythm=backups.Rhythm(
             full=timedelta(hours=settings.backup_full_hours),

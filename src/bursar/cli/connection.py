@@ -8,7 +8,7 @@ import base64
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,10 @@ def of_cluster(settings: Settings, cluster: Cluster) -> Settings:
     return _complete(settings, cluster.app_url, cluster.admin_url)
 
 
-def cluster_of(settings: Settings) -> Cluster:
-    """Return the embedded server of an instance, not started."""
-    return Cluster(settings.data, bin_dir=Path(settings.postgres_bin) if settings.postgres_bin else None)
+def cluster_of(settings: Settings, options: Mapping[str, str] | None = None) -> Cluster:
+    """Return the embedded server of an instance, not started. options: settings of the server on top of ours."""
+    bin_dir = Path(settings.postgres_bin) if settings.postgres_bin else None
+    return Cluster(settings.data, bin_dir=bin_dir, options=options)
 
 
 def secret_key(data: Path) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from bursar import backups
 from bursar.cli.archives import TakeOver
-from bursar.cli.backup_store import tools_of, vault_of
+from bursar.cli.backup_store import spool_of, tools_of, vault_of
 from bursar.cli.connection import settings_for
 from bursar.cli.elsewhere import load_elsewhere
 from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap, replay_gap
@@ -50,6 +50,12 @@ def restore(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prove everything, say what would be done, write nothing.")
     ] = False,
+    spool: Annotated[
+        bool,
+        typer.Option(
+            help="With --to latest go on beyond the last mark with what BURSAR_BACKUP_SPOOL received, if it is set and there."
+        ),
+    ] = True,
     gap: Annotated[
         bool,
         typer.Option(
@@ -77,6 +83,8 @@ def restore(
     if into.startswith(_ADDRESSES):
         load_elsewhere(settings, url=into, to=to, only_shown=dry_run, gap=gap, as_json=as_json)
         return
+    if not spool:
+        settings = settings.model_copy(update={"backup_spool": ""})
     _restore_into(Path(into), to, settings, dry_run=dry_run, gap=gap, as_json=as_json)
 
 
@@ -89,17 +97,20 @@ def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap
     vault = vault_of(settings)
     Recovery(into).refuse_taken()
     planned = backups.plan(vault, to)
-    told = _plan(planned, into)
+    beyond = (
+        backups.spooled(spool_of(settings), vault, planned) if settings.backup_spool and to == backups.LATEST else None
+    )
+    told = _plan(planned, into, beyond)
     if dry_run:
         backups.prove(vault, planned)
         answer(
             {**told, "is_dry_run": True},
-            f"{_plan_text(planned, into)}\neverything it needs is proven; nothing was written",
+            f"{_plan_text(planned, into, beyond)}\neverything it needs is proven; nothing was written",
             as_json=as_json,
         )
         return
-    tell(_plan_text(planned, into))
-    restored = backups.restore(vault, planned, into=into, tools=tools_of(settings), tell=tell)
+    tell(_plan_text(planned, into, beyond))
+    restored = backups.restore(vault, planned, into=into, tools=tools_of(settings), tell=tell, beyond=beyond)
     left = Gap(restored.directory, restored.at - OVERLAP, restored.tenants)
     keep_gap(left)
     commands = _commands(restored)
@@ -141,20 +152,22 @@ def _gap_text(done: list[dict[str, Any]], directory: Path) -> str:
     return "\n".join(lines)
 
 
-def _plan(planned: backups.Plan, into: Path) -> dict[str, Any]:
+def _plan(planned: backups.Plan, into: Path, beyond: backups.Spooled | None) -> dict[str, Any]:
     return {
         "into": str(into.absolute()),
         "backups": [backup.id for backup in planned.chain],
         "segments": [piece.segment for piece in planned.pieces],
         "target": planned.point,
+        "spool": [str(path) for path in beyond.segments] if beyond else [],
         "bytes": sum(backup.plain_bytes for backup in planned.chain),
     }
 
 
-def _plan_text(planned: backups.Plan, into: Path) -> str:
+def _plan_text(planned: backups.Plan, into: Path, beyond: backups.Spooled | None) -> str:
+    end = f", and with the spool to its end ({beyond.segments[-1]})" if beyond else ""
     return (
         f"will restore into {into.absolute()}: the backup {' + '.join(backup.id for backup in planned.chain)}, "
-        f"{len(planned.pieces)} segments of the log, to {planned.point}"
+        f"{len(planned.pieces)} segments of the log, to {planned.point}{end}"
     )
 
 

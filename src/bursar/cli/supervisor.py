@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 
 from bursar.cli.backup_store import begin as begin_backups
+from bursar.cli.backup_store import server_options
 from bursar.cli.children import Child, end_all, end_leftovers
 from bursar.cli.commands import COMMANDS
 from bursar.cli.connection import ADDRESSES, cluster_of, of_cluster, of_external
@@ -91,7 +92,7 @@ class Supervisor:
         if self._settings.database_url:
             self._settings = of_external(self._settings)
         else:
-            self._cluster = cluster_of(self._settings)
+            self._cluster = cluster_of(self._settings, server_options(self._settings))
             stack.callback(self._close_database)
             self._cluster.start()
             if self._cluster.is_elsewhere:
@@ -101,7 +102,7 @@ class Supervisor:
                 )
             self._settings = of_cluster(self._settings, self._cluster)
         if not self._stop.is_asked:
-            asyncio.run(migrate(self._settings))
+            asyncio.run(migrate(_unwaiting(self._settings)))
         if not self._stop.is_asked and (self._cluster or self._settings.backup_store):
             begin_backups(self._settings)
 
@@ -123,7 +124,7 @@ class Supervisor:
         if self._settings.alert_urls:
             self._children.append(Child("alerts", ("alerts", "watch"), needed=False))
         self._children.append(self._forgetting)
-        stack.callback(lambda: end_all(self._children, hurry=lambda: self._stop.is_urgent))
+        stack.callback(self._end_children)
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
         for child in self._children:
@@ -131,6 +132,12 @@ class Supervisor:
                 child.start(self._environment())
         self._caller.start()
         self._write_down()
+
+    def _end_children(self) -> None:
+        """End who writes before who receives the log: commits may wait for it."""
+        for is_last in (False, True):
+            group = [child for child in self._children if (child.name == "backups") is is_last]
+            end_all(group, hurry=lambda: self._stop.is_urgent)
 
     def _environment(self) -> dict[str, str]:
         """What children get: the addresses and the key, which would otherwise be found out again by each."""
@@ -232,6 +239,16 @@ class Supervisor:
         write_private_json(self._settings.data / "processes.json", {"pids": mine})
         if (self._settings.data / ADDRESSES).exists():
             write_private_json(self._settings.data / ADDRESSES, self._facts())
+
+
+def _unwaiting(settings: Settings) -> Settings:
+    """Return settings for what is done before the log is received: its commits wait for nobody."""
+    if not settings.backup_synchronous:
+        return settings
+    url = settings.database_admin_url
+    return settings.model_copy(
+        update={"database_admin_url": f"{url}{'&' if '?' in url else '?'}synchronous_commit=local"}
+    )
 
 
 async def migrate(settings: Settings) -> migrations.Migrated:

@@ -197,6 +197,14 @@ class Settings(BaseSettings):
         le=60,
         description="How often a mark is written and the log up to it brought to the store: about what a disaster may cost, in seconds.",
     )
+    backup_spool: str = Field(
+        default="",
+        description="Directory into which the log is received before it is sealed and stored. On another disk it survives the data directory, and `bursar restore` reads its end. Empty: under `data`.",
+    )
+    backup_synchronous: bool = Field(
+        default=False,
+        description="Acknowledge nothing before its log is in BURSAR_BACKUP_SPOOL, so that the end of the data directory costs nothing. While no log is received, nothing is committed.",
+    )
     backup_full_hours: int = Field(default=24, ge=1, le=744, description="How often a full backup is taken.")
     backup_incremental_minutes: int = Field(
         default=60,
