@@ -25,7 +25,6 @@ _AREAS = {
 _NOT_BUILT = """
 | number | rule | |
 |---|---|---|
-| 53 | tax by venue | prices are what is asked; a gateway's checkout may show the tax in them |
 | 56 | deposit for a class | a service has one: `deposit_price` or `deposit_percent` of its tier |
 """
 

@@ -494,8 +494,8 @@ def _schedule_bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
     }
     new = what | {"venue": mine["venue"], "local_start": "18:30"}
     return {
-        "/v1/venues": {"name": "Hill", "time_zone": "Europe/Rome", "address": "Up"},
-        "/v1/venues/{venue}": {"name": "Quay", "address": "Down"},
+        "/v1/venues": {"name": "Hill", "time_zone": "Europe/Rome", "address": "Up", "tax_bp": 2200},
+        "/v1/venues/{venue}": {"name": "Quay", "address": "Down", "tax_included": False},
         "/v1/venues/{venue}/opening-hours": {
             "hours": [{"weekday": day, "opens_min": 420, "closes_min": 1320} for day in range(1, 8)]
         },

@@ -563,3 +563,31 @@ async def test_who_has_too_few_credits_is_told_the_rest_and_pays_it_with_money(t
     assert "Pay 7.50 EUR" in held
     row = await till.stage.row("select paid_with, credit_cost, due_minor from booking")
     assert tuple(row.values()) == ("credits_and_money", 1, 750)
+
+
+async def test_a_tax_on_top_is_told_before_and_asked_for_with_the_price(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=0, price="seat")
+    path = f"{till.base}/classes/{a_class}"
+    venue = ids.show(ids.VENUE, await till.stage.value("select venue_id from class_instance limit 1"))
+    await till.mine.send("PATCH", f"/v1/venues/{venue}", {"tax_bp": 1900})
+    within = await till.page(path)
+    await till.mine.send("PATCH", f"/v1/venues/{venue}", {"tax_bp": 825, "tax_included": False})
+    timetable, before = await till.page(till.base), await till.page(path)
+    fields = await till.fields(path, f"{path}/bookings")
+    who = fields | {"name": "Zoe", "email": "zoe@example.com", "seats": "2"}
+    priced = await till.send(f"{path}/bookings", who | {"check": "1"})
+    sending = asyncio.create_task(till.send(f"{path}/bookings", who))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    held = await till.page((await sending).headers["location"].removesuffix("/pay"))
+
+    assert "The money has 19 % tax in it: 2.39 EUR" in is_sound(within).text
+    assert "Book and pay 15.00 EUR a seat" in within
+    assert "plus tax" in is_sound(timetable).text
+    assert "15.00 EUR plus 8.25 % tax" in is_sound(before).text
+    assert "With money 16.24 EUR in all, 1.24 EUR of it tax" in before
+    assert "Book and pay 15.00 EUR a seat plus tax" in before
+    assert "Tax, 8.25 % + 2.48 EUR To pay 32.48 EUR" in is_sound(priced.text).text
+    assert "Pay 32.48 EUR" in is_sound(held).text
+    assert "2.48 EUR of 32.48 EUR (8.25 %)" in held

@@ -46,7 +46,7 @@ class AddressUnknown(Invalid):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be sold, to whom. lines: price (id or lookup key) and quantity. asks_minor: what is asked for all of them together, where
-    that is less than their prices: a discount of ours. takes_codes: whether the gateway may ask for a code of its own that lessens it. account_id: None: the only one there is.
+    that is not their prices: a discount of ours, or a tax on top. takes_codes: whether the gateway may ask for a code of its own that lessens it. account_id: None: the only one there is.
 
     email: prefills the page of a customer whom nobody knows yet. trial_end: a subscription's.
     success_url: None: a page of ours, below `base_url`. link: what opens that page, where somebody has made it already.
@@ -243,14 +243,14 @@ def _call(wanted: Wanted, sold: Sequence[_Sold], *, order: str, customer: _Custo
 
 
 def _lines(wanted: Wanted, sold: Sequence[_Sold]) -> tuple[CheckoutLine, ...]:
-    """Return what the page asks for; with a discount one line of what is left, because the gateway knows no such price.
+    """Return what the page asks for; where that is not the prices, one line of it all, because the gateway knows no such price.
 
     A gateway that sells only what it knows by name refuses it, before anything is asked of it.
     """
     if wanted.asks_minor is None:
         return tuple(each.line for each in sold)
     assert wanted.asks_minor > 0, "what costs nothing needs no checkout"
-    assert not any(each.is_recurring for each in sold), "a discount is of one sale"
+    assert not any(each.is_recurring for each in sold), "what is asked otherwise is one sale"
     named = [f"{each.offer.name} × {each.quantity}" if each.quantity > 1 else each.offer.name for each in sold]
     return (CheckoutLine(amount_minor=wanted.asks_minor, currency=sold[0].offer.currency, name=", ".join(named)),)
 

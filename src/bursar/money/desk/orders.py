@@ -28,7 +28,8 @@ class OrderLine(BaseModel):
     price: PriceId
     quantity: int = Field(examples=[1])
     asks_minor: int | None = Field(
-        default=None, description="What is asked for the order, where that is not its prices: a discount."
+        default=None,
+        description="What is asked for the order, where that is not its prices: a discount, or a tax on top.",
     )
 
 
@@ -67,7 +68,7 @@ async def place_order(
 ) -> Order:
     """Write down what a checkout will buy. lines: price (id or lookup key) and quantity.
 
-    asks_minor: what is asked for all of them, where that is less than their prices; kept with the first line. Raises PriceNotFound, CustomerNotFound.
+    asks_minor: what is asked for all of them, where that is not their prices; kept with the first line. Raises PriceNotFound, CustomerNotFound.
     """
     if customer_id:
         await require_customer(tx, tenant_id=tenant_id, customer_id=customer_id)

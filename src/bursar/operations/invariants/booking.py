@@ -131,7 +131,7 @@ where k.tenant_id = $1 and (k.used <> found.live or found.wrong > 0 or k.used > 
     ),
     Invariant(
         name="discounts_are_of_coupons",
-        promises="What a booking asks ahead is its price less its discount, or less than that; a discount of a live booking is its coupon's.",
+        promises="What a booking asks ahead is its price less its discount, with the tax that comes on top, or less than that; a discount of a live booking is its coupon's.",
         subject="booking",
         scope=Scope.booking,
         sql="""
@@ -139,9 +139,28 @@ select b.id as booking, b.number, b.status, b.price_minor, b.discount_minor, b.d
 from booking b
 left join coupon_redemption r on r.tenant_id = b.tenant_id and r.booking_id = b.id
 where b.tenant_id = $1 /*only b.id*/
-  and (b.due_minor > b.price_minor - b.discount_minor
-    or (b.kind = 'class' and b.discount_minor > 0 and b.due_minor <> b.price_minor - b.discount_minor)
+  and (b.due_minor > b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end
+    or (b.kind = 'class' and b.discount_minor > 0
+      and b.due_minor <> b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end)
     or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
+""",
+    ),
+    Invariant(
+        name="taxes_are_of_prices",
+        promises="What of a booking's money is tax is its rate's share, rounded half to even; who pays for a class is asked for net and tax together.",
+        subject="booking",
+        scope=Scope.booking,
+        sql="""
+select b.id as booking, b.number, b.status, b.price_minor, b.discount_minor, b.due_minor, b.tax_bp, b.tax_included, b.tax_minor
+from booking b
+cross join lateral (select b.price_minor - b.discount_minor as priced_minor,
+  case when b.tax_included then 10000 + b.tax_bp else 10000 end as whole_bp) as of
+cross join lateral (select div(of.priced_minor::numeric * b.tax_bp, of.whole_bp) as floor_minor,
+  2 * mod(of.priced_minor::numeric * b.tax_bp, of.whole_bp) - of.whole_bp as beyond_half) as share
+where b.tenant_id = $1 /*only b.id*/ and b.tax_bp > 0
+  and (b.tax_minor is distinct from share.floor_minor + case when share.beyond_half > 0 then 1 when share.beyond_half < 0 then 0
+      else mod(share.floor_minor, 2) end
+    or (b.kind = 'class' and b.due_minor is distinct from of.priced_minor + case when b.tax_included then 0 else b.tax_minor end))
 """,
     ),
     Invariant(

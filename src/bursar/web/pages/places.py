@@ -9,6 +9,7 @@ from starlette.responses import Response
 from bursar.apps.booking.schedule import add_room, add_staff, add_venue, opening, places
 from bursar.apps.booking.schedule.places_api import READING, WRITING
 from bursar.apps.booking.schedule.schemas import NewRoom, NewStaff, NewVenue
+from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.zones import time_zone_of, zone_names
@@ -94,6 +95,7 @@ async def venue_page(visit: Visiting, venue: str, done: Done = "") -> Response:
         return page.answer(
             "planning/venue.html",
             venue=found,
+            tax_told=Tax(found["tax_bp"], found["tax_included"]).told,
             venue_id=ids.show(ids.VENUE, venue_id),
             days=[
                 (

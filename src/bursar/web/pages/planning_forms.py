@@ -20,7 +20,7 @@ WEEKDAYS: Final = {
     "SU": "Sun",
 }
 _DAY_FIELD: Final = "day "
-_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "weeks_ahead"})
+_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "weeks_ahead", "tax_bp"})
 _CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "ends_on", "rrule"})
 """Left empty they are nothing, instead of what they were."""
 _EMPTIED: Final = frozenset({"about", "address", "category"})
@@ -45,6 +45,7 @@ _WORDS: Final = {
     "address": "The address has at most 500 characters.",
     "category": "The category is one word of small letters, digits, - and _.",
     "duration_min": "A class lasts from 1 to 1440 minutes.",
+    "tax_bp": "The tax is a whole number from 0 to 10000, in hundredths of a per cent.",
     "capacity": "The seats are a whole number from 1 to 100000.",
     "credit_cost": "The credits are a whole number from 0 to 1000.",
     "pools": "There are at most 10 pools of credits, with commas between them.",
@@ -103,6 +104,8 @@ def wanted(form: type[Wanted], fields: Mapping[str, str]) -> Wanted:
     given = {name: _value(name, fields[name]) for name in form.model_fields if name in fields}
     if "is_published" in form.model_fields:
         given["is_published"] = fields.get("is_published") == "on"
+    if "tax_included" in form.model_fields:
+        given["tax_included"] = fields.get("tax_on_top") != "on"
     if "allows_overbooked" in form.model_fields:
         given["allows_overbooked"] = fields.get("allows_overbooked") == "on"
     if "requirements" in form.model_fields and _ASKED in fields:

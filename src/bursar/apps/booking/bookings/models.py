@@ -62,6 +62,7 @@ class Booking:
     """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was.
 
     credit_cost: credits taken. missing_credits: what money stands in for. price_minor: of the part in money, before the discount. due_minor: what has to be paid before it is sure.
+    tax_minor: what of it is tax, or comes on top of the price where the tax was not included in it.
     """
 
     id: UUID
@@ -88,6 +89,9 @@ class Booking:
     currency: str | None
     coupon_id: UUID | None
     discount_minor: int
+    tax_bp: int
+    tax_included: bool
+    tax_minor: int
     terms: Terms
     snapshot: dict[str, Any]
     cancel_by: datetime
@@ -112,7 +116,19 @@ class Booking:
     @property
     def asks_minor(self) -> int | None:
         """What its checkout asks for, where that is not the price of its seats."""
-        return self.due_minor if self.discount_minor or self.missing_credits else None
+        is_other = self.discount_minor or self.missing_credits or (self.tax_minor and not self.tax_included)
+        return self.due_minor if is_other else None
+
+    @property
+    def net_minor(self) -> int | None:
+        """What it costs less the tax."""
+        return None if self.gross_minor is None else self.gross_minor - self.tax_minor
+
+    @property
+    def gross_minor(self) -> int | None:
+        """What it costs, its discount off and its tax in."""
+        added = 0 if self.tax_included else self.tax_minor
+        return None if self.price_minor is None else self.price_minor - self.discount_minor + added
 
     @property
     def is_pending(self) -> bool:

@@ -15,6 +15,7 @@ from bursar.apps.booking.bookings.refusals import (
     RescheduleUnfit,
 )
 from bursar.apps.booking.schedule import times
+from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -134,6 +135,8 @@ async def _move(
         currency=old.currency,
         coupon_id=old.coupon_id,
         discount_minor=old.discount_minor,
+        tax=Tax(old.tax_bp, old.tax_included),
+        tax_minor=old.tax_minor,
         override_reason=override_reason,
         overbooked=overbooked,
         moved_from=old.id,

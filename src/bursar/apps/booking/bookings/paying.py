@@ -10,11 +10,16 @@ from uuid import UUID
 from bursar.apps.booking import coupons, passes, rules
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith
 from bursar.apps.booking.bookings.refusals import PaymentMissing
+from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money import checkouts
 
-_PRICE = "select amount_minor, currency from price where tenant_id = $1 and id = $2"
+_PRICE = """
+select p.amount_minor, p.currency, v.tax_bp, v.tax_included
+from price p join venue v on v.tenant_id = p.tenant_id and v.id = $3
+where p.tenant_id = $1 and p.id = $2
+"""
 _ORDER = "select order_id from checkout where tenant_id = $1 and id = $2"
 
 
@@ -33,23 +38,37 @@ NOWHERE: Final = Landing()
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Money: what seats cost, and what a coupon takes off. missing_credits: what it stands in for, where credits pay the rest."""
+    """Money: what seats cost, and what a coupon takes off. missing_credits: what it stands in for, where credits pay the rest.
+
+    tax: of the venue; what a coupon takes off is not taxed.
+    """
 
     amount_minor: int
     currency: str
     coupon_id: UUID | None = None
     discount_minor: int = 0
     missing_credits: int = 0
+    tax: Tax = NO_TAX
 
     @property
     def due_minor(self) -> int:
         """What has to be paid before the seats are sure; nothing where a coupon takes all off."""
-        return self.amount_minor - self.discount_minor
+        return self._taxed.gross_minor
+
+    @property
+    def tax_minor(self) -> int:
+        """What of it is tax."""
+        return self._taxed.tax_minor
+
+    @property
+    def _taxed(self) -> Taxed:
+        return self.tax.of(self.amount_minor - self.discount_minor)
 
     @property
     def asks_minor(self) -> int | None:
         """What a checkout asks for them, where that is not their price."""
-        return self.due_minor if self.discount_minor or self.missing_credits else None
+        is_other = self.missing_credits or self.due_minor != self.amount_minor
+        return self.due_minor if is_other else None
 
 
 def usable_at(a_class: ClassSeats, now: datetime) -> datetime:
@@ -135,14 +154,14 @@ async def price_of(
     part: int = 0,
 ) -> Sum:
     """Return what the seats cost who pays with money. coupon: one that can be taken. part: credits that are paid besides."""
-    row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id)
+    row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id, a_class.venue_id)
+    tax = Tax(row["tax_bp"], row["tax_included"])
     if part:
         missing = a_class.credit_cost * seats - part
-        return Sum(
-            money_for(missing, a_class.credit_cost, row["amount_minor"]), row["currency"], missing_credits=missing
-        )
+        amount = money_for(missing, a_class.credit_cost, row["amount_minor"])
+        return Sum(amount, row["currency"], missing_credits=missing, tax=tax)
     off = coupon.off(seats) if coupon else 0
-    return Sum(row["amount_minor"] * seats, row["currency"], coupon.coupon_id if coupon else None, off)
+    return Sum(row["amount_minor"] * seats, row["currency"], coupon.coupon_id if coupon else None, off, tax=tax)
 
 
 def money_for(missing: int, credit_cost: int, price_minor: int) -> int:
@@ -184,7 +203,7 @@ async def ask_for_money(
     actor: str,
     asks_minor: int | None = None,
 ) -> UUID:
-    """Start the checkout of seats and return its order. asks_minor: what is asked, where that is less than their price. Nothing is sent before the commit.
+    """Start the checkout of seats and return its order. asks_minor: what is asked, where that is not their price. Nothing is sent before the commit.
 
     Raises what `checkouts.start` raises.
     """

@@ -12,6 +12,7 @@ from bursar.apps.booking.bookings import numbers
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry, PaidWith, Source, Status
 from bursar.apps.booking.bookings.refusals import AlreadyBooked, BookingNotFound
 from bursar.apps.booking.policies import Terms, terms_read
+from bursar.apps.booking.schedule.taxes import NO_TAX, Tax
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -42,9 +43,10 @@ where tenant_id = $1 and class_id = $2 and customer_id = $3 and kind = 'class'
 _WRITE = f"""
 insert into booking (tenant_id, id, number, customer_id, kind, class_id, staff_id, venue_id, status, seats, starts_at, ends_at, local_date,
   source, paid_with, credit_cost, spend_id, order_id, price_minor, due_minor, currency, terms, snapshot, cancel_by, held_until,
-  override_reason, overbooked, moved_from, moves, booked_by, attended_at, coupon_id, discount_minor, missing_credits)
+  override_reason, overbooked, moved_from, moves, booked_by, attended_at, coupon_id, discount_minor, missing_credits,
+  tax_bp, tax_included, tax_minor)
 values ($1, $2, $3, $4, 'class', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::text::jsonb,
-  $22::text::jsonb, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)
+  $22::text::jsonb, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
 on conflict do nothing
 returning {COLUMNS}
 """
@@ -95,6 +97,8 @@ async def write(
     coupon_id: UUID | None = None,
     discount_minor: int = 0,
     missing_credits: int = 0,
+    tax: Tax = NO_TAX,
+    tax_minor: int = 0,
     held_until: datetime | None = None,
     override_reason: str | None = None,
     overbooked: int = 0,
@@ -114,7 +118,7 @@ async def write(
             *(tenant_id, booking_id, numbers.number(), customer_id, a_class.id, *place, status, seats, *times),
             *(source, paid_with, credit_cost, spend_id, order_id, *money, *kept, cancel_by, held_until),
             *(override_reason, overbooked, *moved, booked_by, attended_at, coupon_id, discount_minor),
-            missing_credits,
+            *(missing_credits, tax.rate_bp, tax.is_included, tax_minor),
         )
         if row:
             return read(row)

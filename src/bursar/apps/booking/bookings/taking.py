@@ -9,6 +9,7 @@ from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, 
 from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
+from bursar.apps.booking.schedule.taxes import NO_TAX
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -167,6 +168,8 @@ async def _pay_and_write(
         coupon_id=price.coupon_id if price else None,
         discount_minor=price.discount_minor if price else 0,
         missing_credits=price.missing_credits if price else 0,
+        tax=price.tax if price else NO_TAX,
+        tax_minor=price.tax_minor if price else 0,
         held_until=held_until,
         override_reason=override_reason,
         overbooked=overbooked,

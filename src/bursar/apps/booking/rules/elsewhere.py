@@ -165,6 +165,14 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         where="when a seat is booked",
     ),
     Rule(
+        "tax_of_venue",
+        53,
+        "money",
+        None,
+        "A seat that is sold for money is taxed as its venue says when it is booked: with the price, or on top of it.",
+        where="when a seat is booked",
+    ),
+    Rule(
         NO_SHOW_FEE,
         57,
         "money",

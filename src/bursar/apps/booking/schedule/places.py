@@ -51,7 +51,9 @@ class HasClasses(Conflict):
     code = "has_future_classes"
 
 
-_VENUE: Final = "select v.id, v.name, v.time_zone, v.address, v.created_at, v.deleted_at from venue v"
+_VENUE: Final = (
+    "select v.id, v.name, v.time_zone, v.address, v.tax_bp, v.tax_included, v.created_at, v.deleted_at from venue v"
+)
 _ROOM: Final = "select r.id, r.venue_id as venue, r.name, r.capacity, r.created_at, r.deleted_at from room r"
 _STAFF: Final = "select s.id, s.name, s.about, s.user_id as user, s.created_at, s.deleted_at from staff s"
 
@@ -72,10 +74,14 @@ _LOCKED_VENUE = f"{_ONE_VENUE} for no key update"
 _LOCKED_ROOM = f"{_ONE_ROOM} for no key update"
 _LOCKED_STAFF = f"{_ONE_STAFF} for no key update"
 
-_ADD_VENUE = "insert into venue (tenant_id, id, name, time_zone, address) values ($1, $2, $3, $4, $5)"
+_ADD_VENUE = """
+insert into venue (tenant_id, id, name, time_zone, address, tax_bp, tax_included) values ($1, $2, $3, $4, $5, $6, $7)
+"""
 _ADD_ROOM = "insert into room (tenant_id, id, venue_id, name, capacity) values ($1, $2, $3, $4, $5)"
 _ADD_STAFF = "insert into staff (tenant_id, id, name, about, user_id) values ($1, $2, $3, $4, $5)"
-_SET_VENUE = "update venue set name = $3, time_zone = $4, address = $5 where tenant_id = $1 and id = $2"
+_SET_VENUE = """
+update venue set name = $3, time_zone = $4, address = $5, tax_bp = $6, tax_included = $7 where tenant_id = $1 and id = $2
+"""
 _SET_ROOM = "update room set name = $3, capacity = $4 where tenant_id = $1 and id = $2"
 _SET_STAFF = "update staff set name = $3, about = $4, user_id = $5 where tenant_id = $1 and id = $2"
 _DELETE_VENUE = "update venue set deleted_at = $3 where tenant_id = $1 and id = $2"
@@ -138,12 +144,28 @@ async def person(tx: Transaction, *, tenant_id: UUID, staff_id: UUID, lock: bool
     return await _one(tx, _LOCKED_STAFF if lock else _ONE_STAFF, tenant_id, staff_id, (StaffNotFound, ids.STAFF))
 
 
-async def add_venue(tx: Transaction, *, tenant_id: UUID, name: str, time_zone: str, address: str, actor: str) -> UUID:
-    """Add a venue. Raises TimeZoneUnknown."""
+async def add_venue(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    name: str,
+    time_zone: str,
+    address: str,
+    tax_bp: int = 0,
+    tax_included: bool = True,
+    actor: str,
+) -> UUID:
+    """Add a venue. tax_bp: what is taxed of seats that are sold there, in basis points. Raises TimeZoneUnknown."""
     zone_named(time_zone)
     venue_id = ids.new()
-    await tx.execute(_ADD_VENUE, tenant_id, venue_id, name, time_zone, address)
-    new = {"name": name, "time_zone": time_zone, "address": address}
+    await tx.execute(_ADD_VENUE, tenant_id, venue_id, name, time_zone, address, tax_bp, tax_included)
+    new = {
+        "name": name,
+        "time_zone": time_zone,
+        "address": address,
+        "tax_bp": tax_bp,
+        "tax_included": tax_included,
+    }
     await _told(tx, (tenant_id, actor), "venue.added", ids.show(ids.VENUE, venue_id), new)
     return venue_id
 
@@ -151,7 +173,10 @@ async def add_venue(tx: Transaction, *, tenant_id: UUID, name: str, time_zone: s
 async def change_venue(
     tx: Transaction, *, tenant_id: UUID, venue_id: UUID, changes: Mapping[str, Any], actor: str, now: datetime
 ) -> None:
-    """Change a venue. Its zone stays while classes are to come. Raises VenueNotFound, PlaceDeleted, TimeZoneUnknown, HasClasses."""
+    """Change a venue. Its zone stays while classes are to come; its tax is that of bookings made from then on.
+
+    Raises VenueNotFound, PlaceDeleted, TimeZoneUnknown, HasClasses.
+    """
     before = present(await venue(tx, tenant_id=tenant_id, venue_id=venue_id, lock=True), "venue")
     after = before | dict(changes)
     if after["time_zone"] != before["time_zone"]:
@@ -159,7 +184,8 @@ async def change_venue(
         left = await tx.fetchrow(_FUTURE_VENUE, tenant_id, venue_id, now, now.date())
         if left["classes"] or left["bookings"] or left["templates"]:
             raise _has_classes("The zone cannot be changed", left)
-    await tx.execute(_SET_VENUE, tenant_id, venue_id, after["name"], after["time_zone"], after["address"])
+    tax = (after["tax_bp"], after["tax_included"])
+    await tx.execute(_SET_VENUE, tenant_id, venue_id, after["name"], after["time_zone"], after["address"], *tax)
     await _changed(tx, (tenant_id, actor), ("venue.changed", ids.show(ids.VENUE, venue_id)), before, after)
 
 

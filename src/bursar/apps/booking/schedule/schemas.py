@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from bursar.apps.booking.schedule import times
 from bursar.apps.booking.schedule.conflicts import Clash
 from bursar.apps.booking.schedule.models import ClassInstance, Template
+from bursar.apps.booking.schedule.taxes import WHOLE_BP
 from bursar.kernel.http import Day, Input, Key, Lines, Name, View
 from bursar.kernel.http.identifiers import (
     BookingPolicyId,
@@ -80,12 +81,21 @@ CLEARED: Final = frozenset({"room", "staff", "policy", "price", "rrule", "ends_o
 """What may be set to nothing; a null of anything else means that it stays."""
 
 
+TaxRate = Annotated[int, Field(strict=True, ge=0, le=WHOLE_BP, examples=[1900])]
+
+
 class NewVenue(Input):
     """Where classes take place."""
 
     name: Title
     time_zone: Key = Field(max_length=64, examples=["Europe/Berlin"], description="A name of the IANA database.")
     address: Annotated[Lines, Field(max_length=500)] = ""
+    tax_bp: TaxRate = Field(
+        default=0, description="The tax on seats that are sold for money there, in basis points: 1900 is 19 %."
+    )
+    tax_included: Annotated[bool, Field(strict=True)] = Field(
+        default=True, description="Whether prices have it in them. Else it is put on what a checkout asks."
+    )
 
 
 class ChangedVenue(Input):
@@ -94,6 +104,8 @@ class ChangedVenue(Input):
     name: Title | None = None
     time_zone: Annotated[Key, Field(max_length=64)] | None = None
     address: Annotated[Lines, Field(max_length=500)] | None = None
+    tax_bp: TaxRate | None = Field(default=None, description="Of bookings made from then on.")
+    tax_included: Annotated[bool, Field(strict=True)] | None = None
 
 
 class Venue(View):
@@ -101,6 +113,8 @@ class Venue(View):
     name: str
     time_zone: str
     address: str
+    tax_bp: int
+    tax_included: bool
     created_at: datetime
     deleted_at: datetime | None
 

@@ -90,7 +90,7 @@ from unnest($2::uuid[]) as who (person) cross join lateral (
   where m.tenant_id = $1 and m.customer_id = who.person and (m.created_at, m.id, 'credits') < ($3, $4, $5)
   order by m.created_at desc, m.id desc limit $6)
   union all
-  (select b.created_at, 'booking', b.id, b.customer_id, b.status, null, null, null, b.price_minor - b.discount_minor, b.currency, b.number,
+  (select b.created_at, 'booking', b.id, b.customer_id, b.status, null, null, null, b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end, b.currency, b.number,
     b.snapshot ->> 'title', b.starts_at, null
   from booking b where b.tenant_id = $1 and b.customer_id = who.person and (b.created_at, b.id, 'booking') < ($3, $4, $5)
   order by b.created_at desc, b.id desc limit $6)

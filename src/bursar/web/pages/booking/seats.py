@@ -80,11 +80,15 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What seats cost with a coupon, before anything is booked. why_not: the coupon cannot be taken; the price is without it."""
+    """What seats cost with a coupon and tax, before anything is booked. why_not: the coupon cannot be taken; the price is without it.
+
+    tax: what comes on top; None: the price has it in it.
+    """
 
     code: str
     price: Money
     off: Money
+    tax: Money | None
     due: Money
     why_not: str | None
 
@@ -270,18 +274,29 @@ def _fees_told(terms: policies.Terms) -> str:
 
 
 async def _quote(tx: Transaction, front: Front, a_class: Listed, typed: Typed) -> Quote | None:
-    """Return what the seats cost with the coupon that was typed. What one customer has taken of it is looked at when he books."""
-    if not typed.coupon or a_class.money is None:
+    """Return what the seats cost with the coupon that was typed, and the tax on top. What one customer has taken of it is looked at when he books."""
+    if a_class.money is None or not (typed.coupon or a_class.tax.is_added):
         return None
     seats, money = int(typed.seats), a_class.money
+    if not typed.coupon:
+        return _quoted(a_class, money, seats=seats)
     offer = await coupons.offered(
         tx, tenant_id=front.tenant_id, class_id=a_class.id, code=typed.coupon, customer_id=None
     )
     assert offer is not None, "the class is there"
     why_not = coupons.why_invalid(offer, seats=seats, now=front.now) or coupons.why_used_up(offer)
-    price, off = money.minor * seats, 0 if why_not else offer.off(seats)
-    whole, less, due = (Money(each, money.currency) for each in (price, off, price - off))
-    return Quote(offer.code, whole, less, due, why_not)
+    return _quoted(
+        a_class, money, seats=seats, code=offer.code, off=0 if why_not else offer.off(seats), why_not=why_not
+    )
+
+
+def _quoted(
+    a_class: Listed, money: Money, *, seats: int, code: str = "", off: int = 0, why_not: str | None = None
+) -> Quote:
+    price = money.minor * seats
+    taxed = a_class.tax.of(price - off)
+    whole, less, tax, due = (Money(n, money.currency) for n in (price, off, taxed.tax_minor, taxed.gross_minor))
+    return Quote(code, whole, less, tax if a_class.tax.is_added else None, due, why_not)
 
 
 async def _is_gone(tx: Transaction, front: Front, class_id: UUID, typed: Typed, refusal: DomainError) -> bool:
@@ -331,7 +346,8 @@ def _rest(a_class: Listed, part: int) -> Money:
     """Return what the credits of one seat cost that are missing beside those that there are."""
     assert a_class.money is not None, "only what has a price is paid with money"
     missing = a_class.credit_cost - part
-    return Money(bookings.money_for(missing, a_class.credit_cost, a_class.money.minor), a_class.money.currency)
+    amount = bookings.money_for(missing, a_class.credit_cost, a_class.money.minor)
+    return Money(a_class.tax.of(amount).gross_minor, a_class.money.currency)
 
 
 async def _packs(tx: Transaction, front: Front, a_class: Listed, *, balance: int) -> tuple[BuyLink, ...]:

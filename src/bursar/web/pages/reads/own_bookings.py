@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking.schedule import times
+from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
@@ -22,7 +23,7 @@ _OPEN: Final = ("requested", "held", "booked")
 class Own:
     """A booking as its customer sees it. pay: the gateway's call that opens the page on which it is paid.
 
-    money: what it costs, the coupon taken off. off: what the coupon takes off.
+    money: what it costs, the coupon taken off and the tax in. off: what the coupon takes off.
     """
 
     id: UUID
@@ -46,6 +47,8 @@ class Own:
     money: Money | None
     due: Money | None
     off: Money | None
+    tax: Money | None
+    tax_told: str
     coupon: str | None
     cancel_by: datetime
     held_until: datetime | None
@@ -169,7 +172,7 @@ class Details:
 
 _COLUMNS: Final = """b.id, b.number, b.customer_id, b.kind, b.class_id, coalesce(c.title, b.snapshot ->> 'title', '') as title, b.status, b.seats,
   b.starts_at, b.ends_at, coalesce(c.time_zone, b.snapshot ->> 'time_zone', v.time_zone) as time_zone, v.name as venue, v.address,
-  r.name as room, s.name as staff, u.name, b.paid_with, b.credit_cost, b.price_minor, b.due_minor, b.discount_minor,
+  r.name as room, s.name as staff, u.name, b.paid_with, b.credit_cost, b.price_minor, b.due_minor, b.discount_minor, b.tax_bp, b.tax_included, b.tax_minor,
   (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon, b.currency, b.cancel_by, b.held_until,
   b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.version, b.created_at,
   coalesce(b.cancelled_at, b.attended_at, b.created_at) as changed_at,
@@ -284,10 +287,14 @@ async def details(tx: Transaction, *, tenant_id: UUID, customers: Sequence[UUID]
 def _own(row: Any) -> Own:
     told = dict(row)
     price, due, currency = told.pop("price_minor"), told.pop("due_minor"), told.pop("currency")
-    off = told.pop("discount_minor")
+    off, tax_minor = told.pop("discount_minor"), told.pop("tax_minor")
+    tax = Tax(told.pop("tax_bp"), told.pop("tax_included"))
+    added = tax_minor if tax.is_added else 0
     return Own(
         **told,
-        money=Money(price - off, currency) if price is not None and currency else None,
+        money=Money(price - off + added, currency) if price is not None and currency else None,
         due=Money(due, currency) if due is not None and currency else None,
         off=Money(off, currency) if off and currency else None,
+        tax=Money(tax_minor, currency) if tax_minor and currency else None,
+        tax_told=tax.told,
     )

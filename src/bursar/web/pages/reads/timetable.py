@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bursar.apps.booking.schedule import times
+from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
@@ -18,7 +19,7 @@ OTHERS_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A class as customers see it. money: what a seat costs who pays with money; None: it is not sold for money."""
+    """A class as customers see it. money: what a seat costs who pays with money; None: it is not sold for money. tax: of its venue."""
 
     id: UUID
     title: str
@@ -37,6 +38,7 @@ class Listed:
     policy_id: UUID | None
     price_id: UUID | None
     money: Money | None
+    tax: Tax
     venue: str
     address: str
     room: str | None
@@ -59,6 +61,16 @@ class Listed:
     @property
     def is_free(self) -> bool:
         return not self.credit_cost and self.price_id is None
+
+    @property
+    def tax_of_seat(self) -> Money | None:
+        """What of the money for one seat is tax, or comes on top of it."""
+        return self.money and Money(self.tax.of(self.money.minor).tax_minor, self.money.currency)
+
+    @property
+    def to_pay(self) -> Money | None:
+        """What one seat costs with its tax."""
+        return self.money and Money(self.tax.of(self.money.minor).gross_minor, self.money.currency)
 
     @property
     def begins(self) -> str:
@@ -118,7 +130,7 @@ class Place:
 
 _COLUMNS: Final = """c.id, c.title, c.about, c.category, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.status, c.is_shifted,
   c.capacity, c.held + c.booked as taken, c.waiting, c.credit_cost, c.policy_id, p.id as price_id, p.amount_minor, p.currency,
-  v.name as venue, v.address, r.name as room, s.name as staff, coalesce(s.about, '') as staff_about, c.cancel_reason"""
+  v.name as venue, v.address, v.tax_bp, v.tax_included, r.name as room, s.name as staff, coalesce(s.about, '') as staff_about, c.cancel_reason"""
 
 _FROM: Final = """from class_instance c
 join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
@@ -192,4 +204,5 @@ async def places(tx: Transaction, *, tenant_id: UUID) -> tuple[Place, ...]:
 def _listed(row: Any) -> Listed:
     told = dict(row)
     minor, currency = told.pop("amount_minor"), told.pop("currency")
-    return Listed(**told, money=Money(minor, currency) if minor is not None else None)
+    tax = Tax(told.pop("tax_bp"), told.pop("tax_included"))
+    return Listed(**told, tax=tax, money=Money(minor, currency) if minor is not None else None)
