@@ -235,6 +235,36 @@ async def test_a_room_and_an_instructor_are_taken_once_and_both_are_told(studio)
     assert after["warnings"] == []
 
 
+async def test_an_instructor_gives_classes_of_what_he_teaches(studio):
+    place = await studio.place()
+    staff = f"/v1/staff/{place['staff']}"
+    new = place | {"title": "Reformer", "duration_min": 60, "local_date": "2026-03-05", "local_start": "07:00"}
+    alone = {name: value for name, value in new.items() if name not in {"room", "staff"}}
+    taught = await studio.ok("PATCH", staff, {"teaches": ["yoga", "breath-work"]})
+
+    other = await studio.refused("POST", "/v1/classes", new | {"category": "pilates"})
+    unsaid = await studio.refused("POST", "/v1/classes", new)
+    his = await studio.ok("POST", "/v1/classes", new | {"category": "yoga"})
+    changed = await studio.refused("PATCH", f"/v1/classes/{his['id']}", {"category": "pilates"})
+    nobody = await studio.ok("POST", "/v1/classes", alone | {"category": "pilates", "capacity": 5})
+    given = await studio.refused(
+        "PATCH", f"/v1/classes/{nobody['id']}", {"staff": place["staff"], "local_start": "09:00"}
+    )
+    await studio.ok("PATCH", staff, {"teaches": ["breath-work"]})
+    listed = (await studio.ok("GET", "/v1/schedule-conflicts"))["data"]
+    await studio.ok("PATCH", staff, {"teaches": []})
+    everything = await studio.ok("PATCH", f"/v1/classes/{his['id']}", {"category": "pilates"})
+
+    assert taught["teaches"] == ["yoga", "breath-work"]
+    assert {each["code"] for each in (other, unsaid, changed, given)} == {"instructor_not_qualified"}
+    assert other["errors"][0]["field"] == "staff"
+    assert "teaches yoga, breath-work, and this is pilates" in other["detail"]
+    assert [(each["rule"], each["class"]) for each in listed if each["rule"] == "instructor_qualified"] == [
+        ("instructor_qualified", his["id"])
+    ]
+    assert everything["category"] == "pilates"
+
+
 async def test_ten_who_want_one_room_at_once_get_it_once(studio):
     place = await studio.place()
     new = place | {"title": "Race", "duration_min": 60, "local_date": "2026-03-04", "local_start": "18:00"}

@@ -24,6 +24,7 @@ SHOWN = {
     "venue_open": (SCHEDULE, "test_a_venue_that_is_closed_takes_no_class"),
     "room_free": (SCHEDULE, "test_ten_who_want_one_room_at_once_get_it_once"),
     "instructor_free": (SCHEDULE, "test_a_room_and_an_instructor_are_taken_once_and_both_are_told"),
+    "instructor_qualified": (SCHEDULE, "test_an_instructor_gives_classes_of_what_he_teaches"),
     "venue_not_closed": (SCHEDULE, "test_a_venue_that_is_closed_takes_no_class"),
     "capacity_within_room": (SCHEDULE, "test_a_business_may_choose_to_be_only_warned"),
     "ends_after_start": (BOOKINGS, "test_a_class_that_moves_takes_its_bookings_along_and_tells_them"),

@@ -77,7 +77,13 @@ async def new_person(visit: Visiting) -> Response:
     new = wanted(NewStaff, await visit.form())
     async with visit.open() as page:
         await add_staff(
-            page.tx, tenant_id=visit.tenant_id, name=new.name, about=new.about, user_id=None, actor=visit.actor
+            page.tx,
+            tenant_id=visit.tenant_id,
+            name=new.name,
+            about=new.about,
+            user_id=None,
+            teaches=new.teaches,
+            actor=visit.actor,
         )
     return to("/schedule/places?done=added")
 

@@ -48,6 +48,7 @@ _WORDS: Final = {
     "tax_bp": "The tax is a whole number from 0 to 10000, in hundredths of a per cent.",
     "capacity": "The seats are a whole number from 1 to 100000.",
     "credit_cost": "The credits are a whole number from 0 to 1000.",
+    "teaches": "What somebody teaches are categories, such as yoga, with commas between them.",
     "pools": "There are at most 10 pools of credits, with commas between them.",
     "rrule": "The rule is written as in RFC 5545: FREQ=WEEKLY;BYDAY=MO,WE.",
     "starts_on": "The first day is a date.",
@@ -144,6 +145,6 @@ def _value(name: str, text: str) -> Any:
         return None
     if name in _WHOLE and typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS_MAX:
         return int(typed)
-    if name == "pools":
+    if name in ("pools", "teaches"):
         return [pool.strip() for pool in typed.split(",") if pool.strip()]
     return typed

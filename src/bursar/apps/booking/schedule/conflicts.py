@@ -51,6 +51,12 @@ class InstructorTaken(ScheduleRuleBroken):
     code = "instructor_taken"
 
 
+class InstructorNotQualified(ScheduleRuleBroken):
+    """The instructor may not give classes of this category."""
+
+    code = "instructor_not_qualified"
+
+
 class OutsideOpeningHours(ScheduleRuleBroken):
     """The venue is not open all that time."""
 
@@ -70,13 +76,28 @@ class RoomTooSmall(ScheduleRuleBroken):
 
 
 _REFUSALS: Final[dict[str, type[ScheduleRuleBroken]]] = {
-    refusal.code: refusal for refusal in (RoomTaken, InstructorTaken, OutsideOpeningHours, VenueClosed, RoomTooSmall)
+    refusal.code: refusal
+    for refusal in (
+        RoomTaken,
+        InstructorTaken,
+        InstructorNotQualified,
+        OutsideOpeningHours,
+        VenueClosed,
+        RoomTooSmall,
+    )
 }
 
 PLACE_RULES: Final = (
     PlaceRule("venue_open", 3, "outside_opening_hours", "A class takes place while its venue is open.", "local_start"),
     PlaceRule("room_free", 4, "room_taken", "A room has one class at a time.", "room"),
     PlaceRule("instructor_free", 5, "instructor_taken", "An instructor is in one place at a time.", "staff"),
+    PlaceRule(
+        "instructor_qualified",
+        6,
+        "instructor_not_qualified",
+        "An instructor gives classes of the categories that he teaches; one for whom none are named, of all.",
+        "staff",
+    ),
     PlaceRule(
         "venue_not_closed",
         7,
@@ -117,7 +138,8 @@ _OVERLAPS: Final = (
 
 _CLASHES: Final = f"""
 with a as (
-  select c.id, c.title, c.venue_id, c.room_id, c.staff_id, c.local_date, c.capacity, c.starts_at, c.ends_at, c.time_zone,
+  select c.id, c.title, c.category, c.venue_id, c.room_id, c.staff_id, c.local_date, c.capacity, c.starts_at, c.ends_at,
+    c.time_zone,
     c.starts_at at time zone c.time_zone as begins, c.ends_at at time zone c.time_zone as finishes,
     -- A comparison with more than a column would not be let into an index under row-level security.
     c.starts_at - interval '1441 minutes' as earliest, c.starts_at - interval '2881 minutes' as earliest_service
@@ -132,6 +154,10 @@ union all
 select 'instructor_free', a.id, a.title, a.starts_at, a.time_zone, b.id, null
 from a join booking b on b.tenant_id = $1 and b.staff_id = a.staff_id and b.kind = 'service' and b.starts_at < a.ends_at
   and b.starts_at > a.earliest_service and b.ends_at > a.starts_at and b.is_live
+union all
+select 'instructor_qualified', a.id, a.title, a.starts_at, a.time_zone, null,
+  s.name || ' teaches ' || array_to_string(s.teaches, ', ') || ', and this is ' || coalesce(nullif(a.category, ''), 'of no category')
+from a join staff s on s.tenant_id = $1 and s.id = a.staff_id and cardinality(s.teaches) > 0 and not a.category = any (s.teaches)
 union all
 select 'venue_not_closed', a.id, a.title, a.starts_at, a.time_zone, null, d.name
 from a join venue_closed_day d on d.tenant_id = $1 and d.venue_id = a.venue_id and d.day = a.local_date
@@ -212,6 +238,7 @@ def _clash(row: Any, *, is_refused: bool) -> Clash:
     told = {
         "room_free": f"{about}: the room has {row['other_title']} ({shown})",
         "instructor_free": f"{about}: the instructor gives {row['other_title'] or 'a service'} ({shown})",
+        "instructor_qualified": f"{about}: {row['other_title']}",
         "venue_not_closed": f"{about}: the venue is closed that day{_named(row['other_title'])}",
         "venue_open": f"{about}: the venue is not open all that time",
         "capacity_within_room": f"{about}: more seats than the room, {row['other_title']}",

@@ -1,6 +1,6 @@
 """Where classes take place and who instructs them: venues, rooms and staff. Deleted ones are hidden, and nothing is lost with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -55,7 +55,7 @@ _VENUE: Final = (
     "select v.id, v.name, v.time_zone, v.address, v.tax_bp, v.tax_included, v.created_at, v.deleted_at from venue v"
 )
 _ROOM: Final = "select r.id, r.venue_id as venue, r.name, r.capacity, r.created_at, r.deleted_at from room r"
-_STAFF: Final = "select s.id, s.name, s.about, s.user_id as user, s.created_at, s.deleted_at from staff s"
+_STAFF: Final = "select s.id, s.name, s.about, s.user_id as user, s.teaches, s.created_at, s.deleted_at from staff s"
 
 VENUES = Listing(select=_VENUE, tenant="v.tenant_id", key="v.id", filters={"present": "v.deleted_at is null"})
 ROOMS = Listing(
@@ -78,12 +78,12 @@ _ADD_VENUE = """
 insert into venue (tenant_id, id, name, time_zone, address, tax_bp, tax_included) values ($1, $2, $3, $4, $5, $6, $7)
 """
 _ADD_ROOM = "insert into room (tenant_id, id, venue_id, name, capacity) values ($1, $2, $3, $4, $5)"
-_ADD_STAFF = "insert into staff (tenant_id, id, name, about, user_id) values ($1, $2, $3, $4, $5)"
+_ADD_STAFF = "insert into staff (tenant_id, id, name, about, user_id, teaches) values ($1, $2, $3, $4, $5, $6)"
 _SET_VENUE = """
 update venue set name = $3, time_zone = $4, address = $5, tax_bp = $6, tax_included = $7 where tenant_id = $1 and id = $2
 """
 _SET_ROOM = "update room set name = $3, capacity = $4 where tenant_id = $1 and id = $2"
-_SET_STAFF = "update staff set name = $3, about = $4, user_id = $5 where tenant_id = $1 and id = $2"
+_SET_STAFF = "update staff set name = $3, about = $4, user_id = $5, teaches = $6 where tenant_id = $1 and id = $2"
 _DELETE_VENUE = "update venue set deleted_at = $3 where tenant_id = $1 and id = $2"
 _DELETE_ROOMS_OF = "update room set deleted_at = $3 where tenant_id = $1 and venue_id = $2 and deleted_at is null"
 _DELETE_ROOM = "update room set deleted_at = $3 where tenant_id = $1 and id = $2"
@@ -231,12 +231,22 @@ async def delete_room(tx: Transaction, *, tenant_id: UUID, room_id: UUID, actor:
 
 
 async def add_staff(
-    tx: Transaction, *, tenant_id: UUID, name: str, about: str, user_id: UUID | None, actor: str
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    name: str,
+    about: str,
+    user_id: UUID | None,
+    actor: str,
+    teaches: Sequence[str] = (),
 ) -> UUID:
-    """Add somebody to the staff. user_id: who of the business's users it is. Raises StaffNotFound: no such user."""
+    """Add somebody to the staff. Raises StaffNotFound: no such user.
+
+    user_id: who of the business's users it is. teaches: categories of classes that this person may instruct; none: all.
+    """
     await _require_user(tx, tenant_id, user_id)
     staff_id = ids.new()
-    await tx.execute(_ADD_STAFF, tenant_id, staff_id, name, about, user_id)
+    await tx.execute(_ADD_STAFF, tenant_id, staff_id, name, about, user_id, list(teaches))
     await _told(tx, (tenant_id, actor), "staff.added", ids.show(ids.STAFF, staff_id), {"name": name})
     return staff_id
 
@@ -244,11 +254,15 @@ async def add_staff(
 async def change_staff(
     tx: Transaction, *, tenant_id: UUID, staff_id: UUID, changes: Mapping[str, Any], actor: str
 ) -> None:
-    """Change what is told of somebody. Raises StaffNotFound, PlaceDeleted."""
+    """Change what is told of somebody. Classes that are there keep their instructor, and are told of as conflicts.
+
+    Raises StaffNotFound, PlaceDeleted.
+    """
     before = present(await person(tx, tenant_id=tenant_id, staff_id=staff_id, lock=True), "person")
     after = before | dict(changes)
     await _require_user(tx, tenant_id, after["user"])
-    await tx.execute(_SET_STAFF, tenant_id, staff_id, after["name"], after["about"], after["user"])
+    values = after["name"], after["about"], after["user"], list(after["teaches"])
+    await tx.execute(_SET_STAFF, tenant_id, staff_id, *values)
     await _changed(tx, (tenant_id, actor), ("staff.changed", ids.show(ids.STAFF, staff_id)), before, after)
 
 

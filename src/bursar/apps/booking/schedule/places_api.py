@@ -190,7 +190,13 @@ async def add_staff(caller: CallerOf, new: NewStaff) -> Staff:
     """Add somebody to the staff."""
     async with caller.transaction() as tx:
         staff_id = await places.add_staff(
-            tx, tenant_id=caller.tenant_id, name=new.name, about=new.about, user_id=new.user, actor=caller.actor
+            tx,
+            tenant_id=caller.tenant_id,
+            name=new.name,
+            about=new.about,
+            user_id=new.user,
+            teaches=new.teaches,
+            actor=caller.actor,
         )
         return Staff.of(await places.person(tx, tenant_id=caller.tenant_id, staff_id=staff_id))
 

@@ -177,12 +177,23 @@ class Room(View):
     deleted_at: datetime | None
 
 
+Teaches = Annotated[
+    list[Annotated[Category, Field(min_length=1)]],
+    Field(
+        max_length=50,
+        description="Categories of classes that this person may instruct. None: all.",
+        examples=[["yoga", "pilates"]],
+    ),
+]
+
+
 class NewStaff(Input):
     """Somebody who instructs classes or gives services."""
 
     name: Title
     about: About = ""
     user: UserId | None = Field(default=None, description="Who of the business's users it is.")
+    teaches: Teaches = Field(default_factory=list)
 
 
 class ChangedStaff(Input):
@@ -191,6 +202,7 @@ class ChangedStaff(Input):
     name: Title | None = None
     about: About | None = None
     user: UserId | None = None
+    teaches: Teaches | None = None
 
 
 class Staff(View):
@@ -198,6 +210,7 @@ class Staff(View):
     name: str
     about: str
     user: UserId | None
+    teaches: list[str]
     created_at: datetime
     deleted_at: datetime | None
 

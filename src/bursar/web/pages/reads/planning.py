@@ -19,7 +19,7 @@ select r.id, r.venue_id, left(r.name, 80) as name, r.capacity from room r
 where r.tenant_id = $1 and r.deleted_at is null order by r.venue_id, r.id limit {SHOWN_MAX}
 """
 _STAFF = f"""
-select id, left(name, 80) as name, left(about, 120) as about from staff
+select id, left(name, 80) as name, left(about, 120) as about, array_to_string(teaches, ', ') as teaches from staff
 where tenant_id = $1 and deleted_at is null order by id limit {SHOWN_MAX}
 """
 _POLICIES = f"""
@@ -48,13 +48,17 @@ _APART: Final = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something that a form offers. id: public. about: what tells it from another of the same name. within: the venue of a room."""
+    """Something that a form offers. id: public. about: what tells it from another of the same name. within: the venue of a room.
+
+    teaches: categories of who of the staff.
+    """
 
     id: str
     name: str
     about: str = ""
     within: str = ""
     capacity: int = 0
+    teaches: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,10 @@ async def choices_of(tx: Transaction, *, tenant_id: UUID) -> Choices:
         Choice(ids.show(ids.ROOM, r["id"]), r["name"], named.get(venue, ""), venue, r["capacity"])
         for r, venue in ((r, ids.show(ids.VENUE, r["venue_id"])) for r in await tx.fetch(_ROOMS, tenant_id))
     ]
-    staff = [Choice(ids.show(ids.STAFF, r["id"]), r["name"], r["about"]) for r in await tx.fetch(_STAFF, tenant_id)]
+    staff = [
+        Choice(ids.show(ids.STAFF, r["id"]), r["name"], r["about"], teaches=r["teaches"])
+        for r in await tx.fetch(_STAFF, tenant_id)
+    ]
     policies = [
         Choice(ids.show(ids.BOOKING_POLICY, r["id"]), r["name"], "default" if r["is_default"] else "")
         for r in await tx.fetch(_POLICIES, tenant_id)
