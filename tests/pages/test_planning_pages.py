@@ -169,9 +169,15 @@ async def test_one_class_is_changed_alone_and_deleted_and_a_venue_says_when_it_i
     warned = Markup(await visitor.page(f"/schedule/week?day={day}")).text
     refused = await visitor.post(f"{venue}/delete")
     half = await visitor.post(f"{venue}/hours", {"opens 2": "08:00", "closes 2": ""})
+    landed(await visitor.post(f"{venue}/tax", {"tax_bp": "825", "tax_on_top": "on"}))
+    taxed = Markup(await visitor.page(venue)).text
+    too_much = await visitor.post(f"{venue}/tax", {"tax_bp": "10001"})
     landed(await visitor.post(f"{added}/delete"))
     landed(await visitor.post(f"{venue}/delete"))
 
+    assert "8.25 %, on top of the price" in taxed
+    assert (too_much.status_code, "0 to 10000" in too_much.text) == (422, True)
+    assert await stage.value("select (tax_bp, tax_included)::text from venue") == "(825,f)"
     assert "Guest" in page
     assert "0 of 5" in Markup(page).text
     assert await stage.value("select pools from class_instance") == []

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from bursar.apps.booking.schedule import add_room, add_staff, add_venue, opening, places
 from bursar.apps.booking.schedule.places_api import READING, WRITING
-from bursar.apps.booking.schedule.schemas import NewRoom, NewStaff, NewVenue
+from bursar.apps.booking.schedule.schemas import ChangedVenue, NewRoom, NewStaff, NewVenue, changes_of
 from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
@@ -24,7 +24,7 @@ _DAY_MIN: Final = 24 * _HOUR_MIN
 _TIME_LENGTH: Final = 5
 _CLOSED_MAX: Final = 400
 
-Done = Literal["", "added", "deleted", "hours"]
+Done = Literal["", "added", "deleted", "hours", "tax"]
 
 router = APIRouter(route_class=PageRoute)
 
@@ -133,6 +133,19 @@ async def set_hours(visit: Visiting, venue: str) -> Response:
         days = [opening.ClosedDay(day, named.get(day, "")) for day in closed]
         await opening.set_closed_days(page.tx, **of, days=days, actor=visit.actor)
     return to(f"/schedule/places/venues/{ids.show(ids.VENUE, venue_id)}?done=hours")
+
+
+@router.post("/schedule/places/venues/{venue}/tax")
+@needs(WRITING)
+async def set_tax(visit: Visiting, venue: str) -> Response:
+    """Tax seats so that are booked from now on."""
+    venue_id = ids.parse(ids.VENUE, venue)
+    fields = await visit.form()
+    changed = wanted(ChangedVenue, {name: fields[name] for name in ("tax_bp", "tax_on_top") if name in fields})
+    of: dict[str, Any] = {"tenant_id": visit.tenant_id, "venue_id": venue_id}
+    async with visit.open() as page:
+        await places.change_venue(page.tx, **of, changes=changes_of(changed), actor=visit.actor, now=visit.now)
+    return to(f"/schedule/places/venues/{ids.show(ids.VENUE, venue_id)}?done=tax")
 
 
 @router.post("/schedule/places/venues/{venue}/delete")
