@@ -37,7 +37,7 @@ from bursar.money.intake.filing import Filing, file_events
 
 SECRET = "whsec_benchmark"
 FILED_AT_ONCE = 500
-_READY_S = 30
+_READY_S = 90
 
 _PRODUCT = "insert into product (tenant_id, id, name) values ($1, $2, $3)"
 _PRICE = """

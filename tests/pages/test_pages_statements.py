@@ -12,7 +12,7 @@ from visitors import Visitor
 
 from bursar.kernel import ids
 from bursar.kernel.db import Database
-from bursar.web.pages import marks, reads
+from bursar.web.pages import marks, reads, remembering
 from bursar.web.pages.reads import search
 from bursar.web.pages.reads.events import STATUSES, list_statement
 from stage import charge, event, intent
@@ -78,7 +78,7 @@ class Counting:
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/", 10),
+        ("/", 12),
         ("/events", 4),
         ("/payments", 2),
         ("/subscriptions", 3),
@@ -100,12 +100,15 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_few(
         async with opened(self, tenant_id) as tx:
             yield Counting(tx, asked) if _LOOKING.get() else tx
 
+    # Nothing is remembered from one look to the next, whatever the machine is busy with.
+    monkeypatch.setattr(remembering, "_KEPT_S_MIN", 0.0)
+    monkeypatch.setattr(remembering, "_KEPT_COSTS", 0)
     await lived.page("/")
     _LOOKING.set(True)
-    monkeypatch.setattr(Database, "tenant", counted)
-    await lived.page(path)
+    with monkeypatch.context() as counting:
+        counting.setattr(Database, "tenant", counted)
+        await lived.page(path)
     few = len(asked)
-    monkeypatch.undo()
     await lived.stage.tell(*(event("charge.succeeded", charge(f"m{n}", customer=f"cus_{n}")) for n in range(40)))
     await lived.stage.tell(
         *(event("payment_intent.succeeded", intent(f"m{n}", customer=f"cus_{n}")) for n in range(40))
@@ -116,4 +119,4 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_few(
     await lived.page(path)
 
     assert len(asked) <= most + RECOGNISED, "\n".join(asked)
-    assert abs(len(asked) - few) <= 5, "only the overview's remembered figures may differ"
+    assert len(asked) <= few

@@ -15,6 +15,8 @@ from bursar.kernel.http.identifiers import CreditTransferId, CustomerId, LotId, 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["packs"])
 
 PoolText = Annotated[Name, Field(max_length=64, examples=["classes"])]
+# What is no UTF-8 in a path arrives as this character.
+PoolPath = Annotated[PoolText, Path(pattern="^[^\ufffd]+$")]
 
 
 class NewCreditTransfer(Input):
@@ -94,7 +96,7 @@ async def list_credit_pools(caller: CallerOf) -> CreditPools:
 
 @router.put("/credit-pools/{pool}")
 @needs("schedule:write")
-async def put_credit_pool(caller: CallerOf, pool: Annotated[PoolText, Path()], wanted: WantedPool) -> CreditPool:
+async def put_credit_pool(caller: CallerOf, pool: PoolPath, wanted: WantedPool) -> CreditPool:
     """Let credits of a pool, and memberships of it, pay at these venues only, from now on."""
     async with caller.transaction() as tx:
         venues = await pools.limit_pool(
