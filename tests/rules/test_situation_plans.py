@@ -69,13 +69,14 @@ def statements(tenant: UUID, customer: UUID, a_class: UUID) -> dict[str, tuple[s
     return {
         "class": (situations.CLASS, (tenant, a_class, customer, NOW)),
         "own": (situations.OWN, own),
-        "credits": (situations.CREDITS, (tenant, customer, ["default"], starts_at, NOW, None, [])),
+        "credits": (situations.CREDITS, (tenant, customer, ["default"], starts_at, NOW, [])),
+        "returned": (situations.CREDITS_AND_RETURNED, (tenant, customer, ["default"], starts_at, NOW, [], a_class)),
         "features": (memberships.FEATURES, (tenant, customer, starts_at)),
         "used": (memberships.USED, (tenant, customer, *used)),
     }
 
 
-@pytest.mark.parametrize("name", ["class", "own", "credits", "features", "used"])
+@pytest.mark.parametrize("name", ["class", "own", "credits", "returned", "features", "used"])
 async def test_each_statement_reads_the_customers_own_by_index(busy, name):
     studio, customer, a_class = busy
     sql, values = statements(studio.stage.tenant_id, customer, a_class)[name]

@@ -15,8 +15,8 @@ from bursar.kernel.http.identifiers import CreditTransferId, CustomerId, LotId, 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["packs"])
 
 PoolText = Annotated[Name, Field(max_length=64, examples=["classes"])]
-# What is no UTF-8 in a path arrives as this character.
-PoolPath = Annotated[PoolText, Path(pattern="^[^\ufffd]+$")]
+# The first is what arrives where a path is no UTF-8; the others turn round how text reads.
+PoolPath = Annotated[PoolText, Path(pattern="^[^\ufffd\u202a-\u202e\u2066-\u2069]+$")]
 
 
 class NewCreditTransfer(Input):

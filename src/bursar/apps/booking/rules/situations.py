@@ -80,8 +80,7 @@ from
      and b.status in ('no_show', 'late_cancelled')) as lately
 """
 
-# What a booking that is given up gives back counts as if it were back: it pays for the one that takes its place.
-CREDITS: Final = """
+_CREDITS: Final = """
 select
   coalesce(sum(remaining) filter (where is_ours and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as usable,
   coalesce(sum(remaining) filter (where is_ours and not is_suspended and expires_at > $5 and expires_at <= $4), 0)::bigint as ending,
@@ -90,16 +89,25 @@ select
     as elsewhere,
   coalesce(sum(remaining) filter (where is_barred and not is_suspended and (expires_at is null or expires_at > $4)), 0)::bigint as barred
 from (
-  select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours, pool = any($7::text[]) as is_barred from credit_lot
+  select remaining, is_suspended, expires_at, pool = any($3::text[]) as is_ours, pool = any($6::text[]) as is_barred from credit_lot
   where tenant_id = $1 and customer_id = $2 and remaining > 0 and effective_at <= $4
-  union all
-  select -m.amount, l.is_suspended, l.expires_at, l.pool = any($3::text[]), l.pool = any($7::text[])
-  from booking b
-  join credit_movement m on m.tenant_id = b.tenant_id and m.spend_id = b.spend_id and m.kind = 'spent'
-  join credit_lot l on l.tenant_id = m.tenant_id and l.id = m.lot_id
-  where b.tenant_id = $1 and b.id = $6
-) as lot
+  {returned}) as lot
 """
+
+# What a booking that is given up gives back counts as if it were back: it pays for the one that takes its place. One lot is looked up
+# after the other, whatever the tables' statistics say: a plan that reads all lots would be chosen where few bookings were made yet.
+_RETURNED: Final = """
+  union all
+  select m.amount, l.is_suspended, l.expires_at, l.pool = any($3::text[]), l.pool = any($6::text[])
+  from (
+    select lot_id, -amount as amount from credit_movement
+    where tenant_id = $1 and kind = 'spent' and spend_id = (select spend_id from booking where tenant_id = $1 and id = $7)
+    offset 0
+  ) as m,
+  lateral (select is_suspended, expires_at, pool from credit_lot where tenant_id = $1 and id = m.lot_id offset 0) as l
+"""
+CREDITS: Final = _CREDITS.format(returned="")
+CREDITS_AND_RETURNED: Final = _CREDITS.format(returned=_RETURNED)
 
 
 async def situation(
@@ -129,8 +137,9 @@ async def situation(
     a_class, chosen = _class(row), settings_read(row["rules"])
     used_at = max(a_class.starts_at, now)
     own = await _own(tx, tenant_id, customer_id, a_class=a_class, settings=chosen, now=now, leaving=leaving)
-    credits_row = await tx.fetchrow(
-        CREDITS, tenant_id, customer_id, list(a_class.pools), used_at, now, leaving, list(a_class.barred_pools)
+    whose = tenant_id, customer_id, list(a_class.pools), used_at, now, list(a_class.barred_pools)
+    credits_row = await (
+        tx.fetchrow(CREDITS_AND_RETURNED, *whose, leaving) if leaving else tx.fetchrow(CREDITS, *whose)
     )
     features = await features_of(tx, tenant_id=tenant_id, customer_id=customer_id, at=used_at)
     memberships = await memberships_among(
