@@ -22,12 +22,6 @@ _AREAS = {
     "attendance": "Attendance",
 }
 
-_NOT_BUILT = """
-| number | rule | |
-|---|---|---|
-| 56 | deposit for a class | a service has one: `deposit_price` or `deposit_percent` of its tier |
-"""
-
 
 def page() -> str:
     """Return the page."""
@@ -38,7 +32,7 @@ def page() -> str:
             f"## {title}",
             markdown.table(("rule", "no.", "what it says", "code", "decided", "by default", "parameters"), rows),
         ]
-    return markdown.page("Rules of booking", _ABOUT, *parts, "## Of the 80, not built", _NOT_BUILT.strip())
+    return markdown.page("Rules of booking", _ABOUT, *parts)
 
 
 def _row(rule: Rule) -> tuple[str, ...]:

@@ -487,6 +487,7 @@ def _schedule_bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "category": "yoga",
         "duration_min": 45,
         "capacity": 9,
+        "deposit_percent": 30,
         "credit_cost": 2,
         "pools": ["classes"],
         "requirements": {"age_min": 16, "levels": ["open"]},

@@ -591,3 +591,37 @@ async def test_a_tax_on_top_is_told_before_and_asked_for_with_the_price(till: St
     assert "Tax, 8.25 % + 2.48 EUR To pay 32.48 EUR" in is_sound(priced.text).text
     assert "Pay 32.48 EUR" in is_sound(held).text
     assert "2.48 EUR of 32.48 EUR (8.25 %)" in held
+
+
+async def test_a_deposit_is_told_before_and_the_rest_after_it_was_paid(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=0, price="seat")
+    path = f"{till.base}/classes/{a_class}"
+    await till.mine.send("PATCH", f"/v1/classes/{a_class}", {"deposit_percent": 33})
+    before = await till.page(path)
+    who = await till.fields(path, f"{path}/bookings") | {"name": "Zoe", "email": "zoe@example.com", "seats": "2"}
+    priced = await till.send(f"{path}/bookings", who | {"check": "1"})
+    sending = asyncio.create_task(till.send(f"{path}/bookings", who))
+    while not sending.done():
+        await till.work()
+        await asyncio.sleep(0.01)
+    own = (await sending).headers["location"].removesuffix("/pay")
+    held = await till.page(own)
+    led = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', await till.page(f"{own}/pay"))[1]
+    card = {
+        "email": "zoe@example.com",
+        "method": "card",
+        "number": "4242424242424242",
+        "expiry": "12 / 34",
+        "cvc": "123",
+    }
+    await till.sandbox.http.post(led, data=card)
+    await till.hear()
+    booked = await till.page(own, n="1")
+
+    assert "With money you pay 4.95 EUR a seat to book, and 10.05 EUR at the studio" in is_sound(before).text
+    assert "Book and pay 33 % of 15.00 EUR a seat now, the rest at the studio" in before
+    assert "Price 30.00 EUR To pay now 9.90 EUR At the studio 20.10 EUR" in is_sound(priced.text).text
+    assert "Book and pay 9.90 EUR now, 20.10 EUR at the studio" in priced.text
+    assert "Pay 9.90 EUR" in is_sound(held).text
+    assert "You pay the other 20.10 EUR at the studio." in held
+    assert "9.90 EUR of 30.00 EUR paid ahead. You pay the other 20.10 EUR at the studio." in is_sound(booked).text

@@ -493,6 +493,16 @@ BREAKS = {
         _BOOKING_ID,
         "bkg",
     ),
+    "deposits_are_of_prices": Break(
+        CHECKOUT,
+        (
+            _CLASS.format(booked=1, waiting=0),
+            _BOOKING.format(at="i.starts_at", paid_with="nothing"),
+            "update booking set price_minor = 1001, due_minor = 501, deposit_percent = 50",  # 500.5 is 500
+        ),
+        _BOOKING_ID,
+        "bkg",
+    ),
     "part_payments_add_up": Break(
         CHECKOUT,
         (

@@ -301,3 +301,18 @@ async def test_a_fee_is_shown_at_the_desk_and_waived_with_a_reason_only(desk: De
     assert [each.headers["location"] for each in waived] == [f"{path}?done=waived"] * 2
     assert "was ill" in after and "Waive 10.00 EUR" not in after
     assert "Fees owed" not in spared
+
+
+async def test_what_a_deposit_leaves_to_pay_at_the_desk_is_on_the_page_of_the_booking(desk: Desk):
+    product = (await desk.ask("POST", "/v1/products", {"name": "Seat"}))["id"]
+    price = {"product": product, "amount_minor": 1500, "currency": "EUR", "grants": [{"kind": "seat"}]}
+    sold = {"price": (await desk.ask("POST", "/v1/prices", price))["id"], "deposit_percent": 33}
+    await desk.ask("PATCH", f"/v1/classes/{desk.later}", sold)
+    who = (await desk.ask("POST", "/v1/customers", {"email": "dora@example.org"}))["id"]
+    terms = {"name": "Asked first", "is_default": True, "terms": {"needs_approval": True}}
+    await desk.ask("POST", "/v1/booking-policies", terms)
+    booking = await desk.ask("POST", "/v1/bookings", {"class": desk.later, "customer": who, "pays": "money"})
+    page = await desk.visitor.page(f"/bookings/{booking['id']}")
+
+    told = re.sub(r"\s+([:;])", r"\1", " ".join(Markup(page).text.split()))
+    assert "money: 15.00 EUR; 4.95 EUR ahead, 10.05 EUR at the desk" in told, told[told.find("Paid with") :][:120]

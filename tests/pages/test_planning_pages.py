@@ -59,15 +59,26 @@ async def test_a_business_plans_its_week_by_forms_alone(site: Site):
     made = await stage.rows(TITLES)
     again = await visitor.post("/schedule/templates/new", new | {"title": "Clash"})
     third = (tomorrow + timedelta(weeks=2)).isoformat()
-    changed = filled(place, title="Slow", from_day=third, every="1", rule="", ends_on="", capacity="8") | {
-        f"day {weekday}": "on"
-    }
+    changed = filled(
+        place, title="Slow", from_day=third, every="1", rule="", ends_on="", capacity="8", deposit_percent="25"
+    ) | {f"day {weekday}": "on"}
+    wrong = [await visitor.post(template, changed | {"deposit_percent": text}) for text in ("0", "100", "a", "9" * 30)]
     following = landed(await visitor.post(template, changed)).partition("?")[0]
     split = await stage.rows(TITLES)
     later = changed | {"from_day": "", "local_start": "19:30"}
     landed(await visitor.post(following, later))
     moved = await stage.rows(TITLES)
+    deposits = await stage.rows(
+        "select title, deposit_percent as percent from class_instance where status = 'scheduled'"
+    )
+    form = await visitor.page(following)
+    landed(await visitor.post(following, later | {"deposit_percent": ""}))
 
+    assert {(row["title"], row["percent"]) for row in deposits} == {("Flow", None), ("Slow", 25)}
+    assert 'name="deposit_percent" type="number" min="1" max="99" step="1" value="25"' in form
+    assert await stage.value("select count(*) from class_instance where deposit_percent is not null") == 0
+    assert {answer.status_code for answer in wrong} == {422}
+    assert "The deposit is a whole number from 1 to 99, or empty." in Markup(wrong[0].text).text
     assert len(made) == 8
     assert {(row["title"], row["start"]) for row in made} == {("Flow", "18:00:00")}
     assert f"every week on {weekday.title()}" in Markup(shown).text

@@ -178,7 +178,7 @@ where l.tenant_id = $1 and (l.grant_id is null or n.id is not null)
         "from credit_spend s left join customer_name cn on cn.id = s.customer_id where s.tenant_id = $1",
     ),
     "class_instance": _lines(
-        f"{_CLASS}, {_at('c.ends_at')}, c.status, c.is_published, c.credit_cost, c.pools, c.capacity, c.overbook, c.held, c.booked, c.waiting",
+        f"{_CLASS}, {_at('c.ends_at')}, c.status, c.is_published, c.deposit_percent, c.credit_cost, c.pools, c.capacity, c.overbook, c.held, c.booked, c.waiting",
         """
 from class_instance c left join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
 where c.tenant_id = $1 and c.status <> 'deleted'
@@ -210,7 +210,7 @@ where t.tenant_id = $1 and t.deleted_at is null and s.deleted_at is null
     # Its number is random, and which class it is of, the class's own name and time say.
     "booking": _lines(
         f"{_CLASS}, cn.name, b.kind, b.status, b.seats, {_at('b.starts_at')}, b.source, b.paid_with, b.credit_cost, b.missing_credits, b.credits_back, "
-        f"b.price_minor, b.discount_minor, b.tax_bp, b.tax_included, b.tax_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
+        f"b.price_minor, b.deposit_percent, b.discount_minor, b.tax_bp, b.tax_included, b.tax_minor, b.currency, {_at('b.cancel_by')}, b.terms, b.overbooked, b.moves",
         """
 from booking b
 left join class_instance c on c.tenant_id = b.tenant_id and c.id = b.class_id left join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id

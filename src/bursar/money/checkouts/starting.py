@@ -46,7 +46,7 @@ class AddressUnknown(Invalid):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be sold, to whom. lines: price (id or lookup key) and quantity. asks_minor: what is asked for all of them together, where
-    that is not their prices: a discount of ours, or a tax on top. takes_codes: whether the gateway may ask for a code of its own that lessens it. account_id: None: the only one there is.
+    that is not their prices: a discount of ours, a tax on top, a deposit. takes_codes: whether the gateway may ask for a code of its own that lessens it. account_id: None: the only one there is.
 
     email: prefills the page of a customer whom nobody knows yet. trial_end: a subscription's.
     success_url: None: a page of ours, below `base_url`. link: what opens that page, where somebody has made it already.

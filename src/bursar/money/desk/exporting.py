@@ -224,7 +224,7 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
         _of_customer(
             "booking",
             """x.customer_id, x.number, x.kind, x.status, x.seats, x.starts_at, x.ends_at, x.snapshot::text as snapshot, x.source, x.paid_with,
-  x.credit_cost, x.missing_credits, x.spend_id, x.price_minor, x.discount_minor, x.coupon_id, x.tax_bp, x.tax_included, x.tax_minor, x.currency, x.cancel_by, x.override_reason, x.cancelled_at, x.cancel_reason, x.credits_back,
+  x.credit_cost, x.missing_credits, x.spend_id, x.price_minor, x.due_minor, x.deposit_percent, x.discount_minor, x.coupon_id, x.tax_bp, x.tax_included, x.tax_minor, x.currency, x.cancel_by, x.override_reason, x.cancelled_at, x.cancel_reason, x.credits_back,
   x.attended_at, x.created_at""",
         ),
     ),

@@ -29,7 +29,7 @@ class OrderLine(BaseModel):
     quantity: int = Field(examples=[1])
     asks_minor: int | None = Field(
         default=None,
-        description="What is asked for the order, where that is not its prices: a discount, or a tax on top.",
+        description="What is asked for the order, where that is not its prices: a discount, a tax on top, or a deposit.",
     )
 
 

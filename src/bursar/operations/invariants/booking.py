@@ -140,14 +140,14 @@ from booking b
 left join coupon_redemption r on r.tenant_id = b.tenant_id and r.booking_id = b.id
 where b.tenant_id = $1 /*only b.id*/
   and (b.due_minor > b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end
-    or (b.kind = 'class' and b.discount_minor > 0
+    or (b.kind = 'class' and b.discount_minor > 0 and b.deposit_percent is null
       and b.due_minor <> b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end)
     or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
 """,
     ),
     Invariant(
         name="taxes_are_of_prices",
-        promises="What of a booking's money is tax is its rate's share, rounded half to even; who pays for a class is asked for net and tax together.",
+        promises="What of a booking's money is tax is its rate's share, rounded half to even; who pays for a class without a deposit is asked for net and tax together.",
         subject="booking",
         scope=Scope.booking,
         sql="""
@@ -160,7 +160,26 @@ cross join lateral (select div(of.priced_minor::numeric * b.tax_bp, of.whole_bp)
 where b.tenant_id = $1 /*only b.id*/ and b.tax_bp > 0
   and (b.tax_minor is distinct from share.floor_minor + case when share.beyond_half > 0 then 1 when share.beyond_half < 0 then 0
       else mod(share.floor_minor, 2) end
-    or (b.kind = 'class' and b.due_minor is distinct from of.priced_minor + case when b.tax_included then 0 else b.tax_minor end))
+    or (b.kind = 'class' and b.deposit_percent is null
+      and b.due_minor is distinct from of.priced_minor + case when b.tax_included then 0 else b.tax_minor end))
+""",
+    ),
+    Invariant(
+        name="deposits_are_of_prices",
+        promises="Who books a class with a deposit is asked ahead for its share of all that the seats cost, rounded half to even, and of something never for nothing.",
+        subject="booking",
+        scope=Scope.booking,
+        sql="""
+select b.id as booking, b.number, b.status, b.deposit_percent, b.due_minor, whole.gross_minor
+from booking b
+cross join lateral (
+  select b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end as gross_minor) as whole
+cross join lateral (select div(whole.gross_minor::numeric * b.deposit_percent, 100) as floor_minor,
+  2 * mod(whole.gross_minor::numeric * b.deposit_percent, 100) - 100 as beyond_half) as share
+where b.tenant_id = $1 /*only b.id*/ and b.deposit_percent is not null
+  and (b.kind <> 'class' or b.missing_credits > 0 or b.due_minor is distinct from greatest(
+    share.floor_minor + case when share.beyond_half > 0 then 1 when share.beyond_half < 0 then 0 else mod(share.floor_minor, 2) end,
+    least(whole.gross_minor, 1)))
 """,
     ),
     Invariant(

@@ -172,6 +172,7 @@ async def plan_class(tx: Transaction, stage: Stage, *, after: timedelta, capacit
         "staff_id": None,
         "policy_id": policy,
         "price_id": stage.seat_price,
+        "deposit_percent": None,
         "title": "Flow",
         "about": "",
         "category": "",

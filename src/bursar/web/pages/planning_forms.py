@@ -20,8 +20,8 @@ WEEKDAYS: Final = {
     "SU": "Sun",
 }
 _DAY_FIELD: Final = "day "
-_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "weeks_ahead", "tax_bp"})
-_CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "ends_on", "rrule"})
+_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "deposit_percent", "weeks_ahead", "tax_bp"})
+_CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "deposit_percent", "ends_on", "rrule"})
 """Left empty they are nothing, instead of what they were."""
 _EMPTIED: Final = frozenset({"about", "address", "category"})
 """Left empty they are empty texts."""
@@ -48,6 +48,7 @@ _WORDS: Final = {
     "tax_bp": "The tax is a whole number from 0 to 10000, in hundredths of a per cent.",
     "capacity": "The seats are a whole number from 1 to 100000.",
     "credit_cost": "The credits are a whole number from 0 to 1000.",
+    "deposit_percent": "The deposit is a whole number from 1 to 99, or empty.",
     "teaches": "What somebody teaches are categories, such as yoga, with commas between them.",
     "pools": "There are at most 10 pools of credits, with commas between them.",
     "rrule": "The rule is written as in RFC 5545: FREQ=WEEKLY;BYDAY=MO,WE.",

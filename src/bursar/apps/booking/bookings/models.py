@@ -43,6 +43,7 @@ class ClassSeats:
     staff: str | None
     policy_id: UUID | None
     price_id: UUID | None
+    deposit_percent: int | None
     credit_cost: int
     pools: tuple[str, ...]
     capacity: int
@@ -62,7 +63,7 @@ class Booking:
     """A seat in a class, or an appointment. cancel_by: until then cancelling costs nothing. snapshot: what was booked, as it was.
 
     credit_cost: credits taken. missing_credits: what money stands in for. price_minor: of the part in money, before the discount. due_minor: what has to be paid before it is sure.
-    tax_minor: what of it is tax, or comes on top of the price where the tax was not included in it.
+    tax_minor: what of it is tax, or comes on top of the price where the tax was not included in it. deposit_percent: of what it costs, due ahead.
     """
 
     id: UUID
@@ -86,6 +87,7 @@ class Booking:
     order_id: UUID | None
     price_minor: int | None
     due_minor: int | None
+    deposit_percent: int | None
     currency: str | None
     coupon_id: UUID | None
     discount_minor: int
@@ -116,7 +118,8 @@ class Booking:
     @property
     def asks_minor(self) -> int | None:
         """What its checkout asks for, where that is not the price of its seats."""
-        is_other = self.discount_minor or self.missing_credits or (self.tax_minor and not self.tax_included)
+        is_taxed = self.tax_minor and not self.tax_included
+        is_other = self.discount_minor or self.missing_credits or is_taxed or self.deposit_percent
         return self.due_minor if is_other else None
 
     @property
@@ -129,6 +132,11 @@ class Booking:
         """What it costs, its discount off and its tax in."""
         added = 0 if self.tax_included else self.tax_minor
         return None if self.price_minor is None else self.price_minor - self.discount_minor + added
+
+    @property
+    def rest_minor(self) -> int | None:
+        """What of it is paid at the desk."""
+        return None if self.gross_minor is None else self.gross_minor - (self.due_minor or 0)
 
     @property
     def is_pending(self) -> bool:

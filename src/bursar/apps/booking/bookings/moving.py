@@ -132,6 +132,7 @@ async def _move(
         order_id=old.order_id,
         price_minor=old.price_minor,
         due_minor=old.due_minor,
+        deposit_percent=old.deposit_percent,
         currency=old.currency,
         coupon_id=old.coupon_id,
         discount_minor=old.discount_minor,

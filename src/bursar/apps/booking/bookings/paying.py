@@ -10,6 +10,7 @@ from uuid import UUID
 from bursar.apps.booking import coupons, passes, rules
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith
 from bursar.apps.booking.bookings.refusals import PaymentMissing
+from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
@@ -40,7 +41,7 @@ NOWHERE: Final = Landing()
 class Sum:
     """Money: what seats cost, and what a coupon takes off. missing_credits: what it stands in for, where credits pay the rest.
 
-    tax: of the venue; what a coupon takes off is not taxed.
+    tax: of the venue; what a coupon takes off is not taxed. deposit_percent: what of the rest is paid ahead; None: all of it.
     """
 
     amount_minor: int
@@ -49,15 +50,16 @@ class Sum:
     discount_minor: int = 0
     missing_credits: int = 0
     tax: Tax = NO_TAX
+    deposit_percent: int | None = None
 
     @property
     def due_minor(self) -> int:
         """What has to be paid before the seats are sure; nothing where a coupon takes all off."""
-        return self._taxed.gross_minor
+        return deposit_of(self._taxed.gross_minor, self.deposit_percent)
 
     @property
     def tax_minor(self) -> int:
-        """What of it is tax."""
+        """What of all that they cost is tax."""
         return self._taxed.tax_minor
 
     @property
@@ -153,7 +155,7 @@ async def price_of(
     coupon: coupons.Offered | None = None,
     part: int = 0,
 ) -> Sum:
-    """Return what the seats cost who pays with money. coupon: one that can be taken. part: credits that are paid besides."""
+    """Return what the seats cost who pays with money. coupon: one that can be taken. part: credits that are paid besides; without a deposit."""
     row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id, a_class.venue_id)
     tax = Tax(row["tax_bp"], row["tax_included"])
     if part:
@@ -161,7 +163,14 @@ async def price_of(
         amount = money_for(missing, a_class.credit_cost, row["amount_minor"])
         return Sum(amount, row["currency"], missing_credits=missing, tax=tax)
     off = coupon.off(seats) if coupon else 0
-    return Sum(row["amount_minor"] * seats, row["currency"], coupon.coupon_id if coupon else None, off, tax=tax)
+    return Sum(
+        row["amount_minor"] * seats,
+        row["currency"],
+        coupon.coupon_id if coupon else None,
+        off,
+        tax=tax,
+        deposit_percent=a_class.deposit_percent,
+    )
 
 
 def money_for(missing: int, credit_cost: int, price_minor: int) -> int:

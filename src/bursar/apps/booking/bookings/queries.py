@@ -86,6 +86,10 @@ class BookingView(View):
     checkout: CheckoutId | None = Field(description="Where it is paid: GET /v1/checkouts/{checkout} has the link.")
     price_minor: int | None = Field(description="Of the part that is paid with money, before the discount.")
     due_minor: int | None = Field(description="What has to be paid before it is sure.")
+    deposit_percent: int | None = Field(
+        description="What of the money that is in per cent; null: all, or a price of its own."
+    )
+    rest_minor: int | None = Field(description="What is to pay at the desk: what it costs less `due_minor`.")
     discount_minor: int = Field(description="What its coupon takes off the price.")
     coupon: str | None = Field(description="The code of its coupon.")
     tax_bp: int = Field(description="The tax of its venue when it was booked, in basis points.")
@@ -133,10 +137,11 @@ _SELECT: Final = """select b.id, b.number, b.customer_id as customer, b.kind, b.
   b.venue_id as venue, b.snapshot ->> 'title' as title, b.status, b.seats, b.starts_at, b.ends_at, b.snapshot ->> 'time_zone' as time_zone,
   b.cancel_by, b.source, b.paid_with, b.credit_cost, b.missing_credits, b.spend_id as spend, b.order_id as order,
   (select k.id from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id order by k.id desc limit 1) as checkout,
-  b.price_minor, b.due_minor, b.discount_minor,
+  b.price_minor, b.due_minor, b.deposit_percent, b.discount_minor,
   (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon,
   b.tax_bp, b.tax_included, b.tax_minor, b.price_minor - b.discount_minor - case when b.tax_included then b.tax_minor else 0 end as net_minor,
-  b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end as gross_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
+  b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end as gross_minor,
+  b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end - coalesce(b.due_minor, 0) as rest_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
   b.booked_by, b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.attended_at, b.version, b.created_at,
   (select jsonb_build_object('id', f.id, 'kind', f.kind, 'amount_minor', f.amount_minor, 'currency', f.currency, 'status', f.status)::text
     from booking_fee f where f.tenant_id = b.tenant_id and f.booking_id = b.id and f.status <> 'withdrawn') as fee
@@ -193,7 +198,7 @@ async def view_of(tx: Transaction, *, tenant_id: UUID, made: Booking) -> Booking
     told = {name: getattr(made, name) for name in _SAME}
     references = {name: getattr(made, f"{name}_id") for name in _REFERENCES}
     kept = {name: made.snapshot[name] for name in ("title", "time_zone")}
-    taxed = {"net_minor": made.net_minor, "gross_minor": made.gross_minor}
+    taxed = {"net_minor": made.net_minor, "gross_minor": made.gross_minor, "rest_minor": made.rest_minor}
     return shown(
         told
         | references

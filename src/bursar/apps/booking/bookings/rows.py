@@ -44,9 +44,9 @@ _WRITE = f"""
 insert into booking (tenant_id, id, number, customer_id, kind, class_id, staff_id, venue_id, status, seats, starts_at, ends_at, local_date,
   source, paid_with, credit_cost, spend_id, order_id, price_minor, due_minor, currency, terms, snapshot, cancel_by, held_until,
   override_reason, overbooked, moved_from, moves, booked_by, attended_at, coupon_id, discount_minor, missing_credits,
-  tax_bp, tax_included, tax_minor)
+  tax_bp, tax_included, tax_minor, deposit_percent)
 values ($1, $2, $3, $4, 'class', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::text::jsonb,
-  $22::text::jsonb, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
+  $22::text::jsonb, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
 on conflict do nothing
 returning {COLUMNS}
 """
@@ -93,6 +93,7 @@ async def write(
     order_id: UUID | None = None,
     price_minor: int | None = None,
     due_minor: int | None = None,
+    deposit_percent: int | None = None,
     currency: str | None = None,
     coupon_id: UUID | None = None,
     discount_minor: int = 0,
@@ -118,7 +119,7 @@ async def write(
             *(tenant_id, booking_id, numbers.number(), customer_id, a_class.id, *place, status, seats, *times),
             *(source, paid_with, credit_cost, spend_id, order_id, *money, *kept, cancel_by, held_until),
             *(override_reason, overbooked, *moved, booked_by, attended_at, coupon_id, discount_minor),
-            *(missing_credits, tax.rate_bp, tax.is_included, tax_minor),
+            *(missing_credits, tax.rate_bp, tax.is_included, tax_minor, deposit_percent),
         )
         if row:
             return read(row)

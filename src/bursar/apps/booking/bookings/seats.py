@@ -19,7 +19,7 @@ from bursar.kernel.db import Transaction
 _COLUMNS: Final = f"""c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.venue_id,
   (select v.name from venue v where v.tenant_id = c.tenant_id and v.id = c.venue_id) as venue, c.staff_id,
   (select s.name from staff s where s.tenant_id = c.tenant_id and s.id = c.staff_id) as staff,
-  c.policy_id, c.price_id, c.credit_cost, {POOLS_HERE} as pools, c.capacity, c.overbook, c.held, c.booked, c.waiting, c.version"""
+  c.policy_id, c.price_id, c.deposit_percent, c.credit_cost, {POOLS_HERE} as pools, c.capacity, c.overbook, c.held, c.booked, c.waiting, c.version"""
 
 _ONE = f"select {_COLUMNS} from class_instance c where c.tenant_id = $1 and c.id = $2 and c.status <> 'deleted'"
 # Another statement than the one that locks tells what those before in the queue have written of other tables.

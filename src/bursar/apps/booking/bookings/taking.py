@@ -164,6 +164,7 @@ async def _pay_and_write(
         order_id=order_id,
         price_minor=price.amount_minor if price else None,
         due_minor=price.due_minor if price else None,
+        deposit_percent=price.deposit_percent if price else None,
         currency=price.currency if price else None,
         coupon_id=price.coupon_id if price else None,
         discount_minor=price.discount_minor if price else 0,

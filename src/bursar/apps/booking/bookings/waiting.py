@@ -73,7 +73,7 @@ _LESS = "update class_instance set waiting = waiting - $3 where tenant_id = $1 a
 _TAKE_UP = f"""
 update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, price_minor = $8, due_minor = $9,
   currency = $10, held_until = $11, coupon_id = $12, discount_minor = $13, missing_credits = $14,
-  tax_bp = $15, tax_included = $16, tax_minor = $17, version = version + 1
+  tax_bp = $15, tax_included = $16, tax_minor = $17, deposit_percent = $18, version = version + 1
 where tenant_id = $1 and id = $2 and status = 'held' and order_id is null
 returning {rows.COLUMNS}
 """
@@ -224,6 +224,7 @@ async def accept(
             price.missing_credits if price else 0,
         ),
         *((price.tax.rate_bp, price.tax.is_included, price.tax_minor) if price else (0, True, 0)),
+        price.deposit_percent if price else None,
     )
     made = rows.read(row)
     await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now)

@@ -173,6 +173,14 @@ ELSEWHERE: Final[tuple[Rule, ...]] = (
         where="when a seat is booked",
     ),
     Rule(
+        "deposit_of_class",
+        56,
+        "money",
+        None,
+        "A seat that is sold for money is sure by the share that its class asks ahead; the rest is paid at the desk.",
+        where="when a seat is booked",
+    ),
+    Rule(
         NO_SHOW_FEE,
         57,
         "money",

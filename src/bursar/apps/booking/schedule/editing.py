@@ -27,7 +27,7 @@ from bursar.kernel.errors import FieldError
 from bursar.kernel.zones import zone_named
 
 _SET: Final = (
-    "venue_id", "room_id", "staff_id", "policy_id", "price_id", "title", "about", "category", "credit_cost", "pools",
+    "venue_id", "room_id", "staff_id", "policy_id", "price_id", "deposit_percent", "title", "about", "category", "credit_cost", "pools",
     "requirements", "local_date", "local_start", "time_zone", "starts_at", "ends_at", "is_shifted", "is_published",
     "is_edited", "capacity", "overbook",
 )  # fmt: skip

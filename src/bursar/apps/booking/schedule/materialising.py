@@ -21,7 +21,7 @@ TEMPLATE_COLUMNS: Final = ", ".join(
     for field in fields(Template)
 )
 
-_COPIED: Final = "venue_id, room_id, staff_id, policy_id, price_id, title, about, category, credit_cost, pools, requirements, is_published"
+_COPIED: Final = "venue_id, room_id, staff_id, policy_id, price_id, deposit_percent, title, about, category, credit_cost, pools, requirements, is_published"
 _OF_TEMPLATE: Final = ", ".join(f"t.{name}" for name in _COPIED.split(", "))
 
 _WANTED: Final = """unnest($2::uuid[], $3::uuid[], $4::date[], $5::timestamptz[], $6::bool[])

@@ -14,7 +14,7 @@ class ClassInstance:
 
     template_id: None: it is a class of its own. slot: which day of the template's rule it is, wherever it was moved.
     local_start: as wished; where the clock jumped over it, is_shifted is true and starts_at later. overbook: seats given out
-    beyond the capacity. held, booked: seats. waiting: who waits. version: counts its changes.
+    beyond the capacity. deposit_percent: what of the money is paid to book it; None: all of it. held, booked: seats. waiting: who waits. version: counts its changes.
     """
 
     id: UUID
@@ -27,6 +27,7 @@ class ClassInstance:
     title: str
     about: str
     category: str
+    deposit_percent: int | None
     credit_cost: int
     pools: tuple[str, ...]
     requirements: dict[str, Any]
@@ -84,6 +85,7 @@ class Template:
     category: str
     duration_min: int
     capacity: int
+    deposit_percent: int | None
     credit_cost: int
     pools: tuple[str, ...]
     requirements: dict[str, Any]

@@ -28,8 +28,8 @@ _DELETE = (
 
 _COPY = """
 update class_instance c
-set venue_id = t.venue_id, room_id = t.room_id, staff_id = t.staff_id, policy_id = t.policy_id, price_id = t.price_id, title = t.title,
-  about = t.about, category = t.category, credit_cost = t.credit_cost, pools = t.pools, requirements = t.requirements,
+set venue_id = t.venue_id, room_id = t.room_id, staff_id = t.staff_id, policy_id = t.policy_id, price_id = t.price_id,
+  deposit_percent = t.deposit_percent, title = t.title, about = t.about, category = t.category, credit_cost = t.credit_cost, pools = t.pools, requirements = t.requirements,
   is_published = t.is_published, capacity = t.capacity, overbook = greatest(c.held + c.booked - t.capacity, 0),
   version = c.version + 1
 from class_template t

@@ -29,6 +29,15 @@ Category = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_-]{0,64}$", ex
 Seats = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 Minutes = Annotated[int, Field(strict=True, ge=1, le=1440)]
 Cost = Annotated[int, Field(strict=True, ge=0, le=1000, description="Credits that one seat costs.")]
+Deposit = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=99,
+        description="Per cent of the money that are paid to book it; the rest is paid at the desk. Null: all of it ahead.",
+    ),
+]
 Pools = Annotated[
     list[Annotated[Key, Field(max_length=100)]],
     Field(max_length=10, description="Which credits pay for it, the most special first.", examples=[["classes"]]),
@@ -77,7 +86,7 @@ REFERS: Final = {
     "policy": "policy_id",
     "price": "price_id",
 }
-CLEARED: Final = frozenset({"room", "staff", "policy", "price", "rrule", "ends_on", "user"})
+CLEARED: Final = frozenset({"room", "staff", "policy", "price", "deposit_percent", "rrule", "ends_on", "user"})
 """What may be set to nothing; a null of anything else means that it stays."""
 
 
@@ -225,6 +234,7 @@ class _What(Input):
         default=None, description="Terms of its bookings. Left out: the default ones."
     )
     price: PriceId | None = Field(default=None, description="What a seat costs who pays with money.")
+    deposit_percent: Deposit | None = None
     title: Title
     about: About = ""
     category: Category = ""
@@ -261,6 +271,7 @@ class _ChangedWhat(Input):
     staff: StaffId | None = None
     policy: BookingPolicyId | None = None
     price: PriceId | None = None
+    deposit_percent: Deposit | None = None
     title: Title | None = None
     about: About | None = None
     category: Category | None = None
@@ -273,7 +284,7 @@ class _ChangedWhat(Input):
 
 
 class ChangedTemplate(_ChangedWhat):
-    """What is left out stays as it is. A null empties a room, an instructor, a policy, a price, a rule or an end."""
+    """What is left out stays as it is. A null empties a room, an instructor, a policy, a price, a deposit, a rule or an end."""
 
     capacity: Seats | None = None
     rrule: Annotated[str, Field(max_length=500)] | None = None
@@ -332,6 +343,7 @@ class ShownTemplate(View):
     staff: StaffId | None
     policy: BookingPolicyId | None
     price: PriceId | None
+    deposit_percent: int | None
     title: str
     about: str
     category: str
@@ -373,6 +385,7 @@ class ShownClass(View):
     staff: StaffId | None
     policy: BookingPolicyId | None
     price: PriceId | None
+    deposit_percent: int | None
     title: str
     about: str
     category: str

@@ -12,6 +12,7 @@ from bursar.apps.booking import bookings, coupons, people, policies, rules
 from bursar.apps.booking.bookings import Booking, Landing
 from bursar.apps.booking.bookings.models import Pays
 from bursar.apps.booking.schedule import ClassNotFound, times
+from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.auth import public
@@ -82,7 +83,7 @@ class Typed:
 class Quote:
     """What seats cost with a coupon and tax, before anything is booked. why_not: the coupon cannot be taken; the price is without it.
 
-    tax: what comes on top; None: the price has it in it.
+    tax: what comes on top; None: the price has it in it. due: to book them. rest: to pay at the desk; None: nothing.
     """
 
     code: str
@@ -90,6 +91,7 @@ class Quote:
     off: Money
     tax: Money | None
     due: Money
+    rest: Money | None
     why_not: str | None
 
 
@@ -274,8 +276,8 @@ def _fees_told(terms: policies.Terms) -> str:
 
 
 async def _quote(tx: Transaction, front: Front, a_class: Listed, typed: Typed) -> Quote | None:
-    """Return what the seats cost with the coupon that was typed, and the tax on top. What one customer has taken of it is looked at when he books."""
-    if a_class.money is None or not (typed.coupon or a_class.tax.is_added):
+    """Return what the seats cost with the coupon that was typed, the tax on top and the deposit. What one customer has taken of it is looked at when he books."""
+    if a_class.money is None or not (typed.coupon or a_class.tax.is_added or a_class.deposit_percent):
         return None
     seats, money = int(typed.seats), a_class.money
     if not typed.coupon:
@@ -295,8 +297,10 @@ def _quoted(
 ) -> Quote:
     price = money.minor * seats
     taxed = a_class.tax.of(price - off)
-    whole, less, tax, due = (Money(n, money.currency) for n in (price, off, taxed.tax_minor, taxed.gross_minor))
-    return Quote(code, whole, less, tax if a_class.tax.is_added else None, due, why_not)
+    ahead = deposit_of(taxed.gross_minor, a_class.deposit_percent)
+    parts = (price, off, taxed.tax_minor, ahead, taxed.gross_minor - ahead)
+    whole, less, tax, due, rest = (Money(n, money.currency) for n in parts)
+    return Quote(code, whole, less, tax if a_class.tax.is_added else None, due, rest if rest.minor else None, why_not)
 
 
 async def _is_gone(tx: Transaction, front: Front, class_id: UUID, typed: Typed, refusal: DomainError) -> bool:

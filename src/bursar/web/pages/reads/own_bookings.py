@@ -76,6 +76,13 @@ class Own:
         return self.money is not None and self.due is not None and 0 < self.due.minor < self.money.minor
 
     @property
+    def rest(self) -> Money | None:
+        """What is paid at the desk, where a deposit is paid ahead."""
+        if self.money is None or self.due is None or not self.is_part_paid:
+            return None
+        return Money(self.money.minor - self.due.minor, self.money.currency)
+
+    @property
     def class_public_id(self) -> str | None:
         return ids.show(ids.CLASS, self.class_id) if self.class_id else None
 

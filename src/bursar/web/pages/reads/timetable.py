@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bursar.apps.booking.schedule import times
+from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
@@ -19,7 +20,10 @@ OTHERS_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A class as customers see it. money: what a seat costs who pays with money; None: it is not sold for money. tax: of its venue."""
+    """A class as customers see it. money: what a seat costs who pays with money; None: it is not sold for money. tax: of its venue.
+
+    deposit_percent: what of the money is paid to book it; None: all of it.
+    """
 
     id: UUID
     title: str
@@ -37,6 +41,7 @@ class Listed:
     credit_cost: int
     policy_id: UUID | None
     price_id: UUID | None
+    deposit_percent: int | None
     money: Money | None
     tax: Tax
     venue: str
@@ -71,6 +76,17 @@ class Listed:
     def to_pay(self) -> Money | None:
         """What one seat costs with its tax."""
         return self.money and Money(self.tax.of(self.money.minor).gross_minor, self.money.currency)
+
+    @property
+    def ahead(self) -> Money | None:
+        """What one seat costs before it is sure."""
+        return self.to_pay and Money(deposit_of(self.to_pay.minor, self.deposit_percent), self.to_pay.currency)
+
+    @property
+    def rest(self) -> Money | None:
+        """What of it is paid at the desk; None: nothing."""
+        rest = self.to_pay.minor - self.ahead.minor if self.to_pay and self.ahead else 0
+        return Money(rest, self.to_pay.currency) if self.to_pay and rest else None
 
     @property
     def begins(self) -> str:
@@ -129,7 +145,7 @@ class Place:
 
 
 _COLUMNS: Final = """c.id, c.title, c.about, c.category, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.status, c.is_shifted,
-  c.capacity, c.held + c.booked as taken, c.waiting, c.credit_cost, c.policy_id, p.id as price_id, p.amount_minor, p.currency,
+  c.capacity, c.held + c.booked as taken, c.waiting, c.credit_cost, c.policy_id, c.deposit_percent, p.id as price_id, p.amount_minor, p.currency,
   v.name as venue, v.address, v.tax_bp, v.tax_included, r.name as room, s.name as staff, coalesce(s.about, '') as staff_about, c.cancel_reason"""
 
 _FROM: Final = """from class_instance c
