@@ -30,7 +30,7 @@ LONG = timedelta(days=400)
 def template(rrule: str | None, zone: str, start: time, first: date) -> Template:
     nobody = UUID(int=0)
     return Template(
-        nobody, nobody, None, None, None, None, "Flow", "", "", 60, 10, 1, (), {}, rrule, first, start, zone, True, None, None, None, 1,
+        nobody, nobody, None, None, None, None, "Flow", "", "", 60, 10, None, 1, (), {}, rrule, first, start, zone, True, None, None, None, 1,
         None, datetime.now(UTC),
     )  # fmt: skip
 
