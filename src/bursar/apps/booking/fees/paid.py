@@ -11,21 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, get_args
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from bursar.apps.booking.fees.models import COLUMNS, Fee, FeeKind, fee_read
 from bursar.apps.booking.fees.raising import RETURN, tell
+from bursar.apps.booking.returns import ask_back
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
-from bursar.money.desk.recording import RefundExceedsPayment
 from bursar.money.fulfilment import Change, GrantStatus
 from bursar.money.fulfilment.fulfillers import SpecInvalid
-from bursar.money.refunding import PaymentNotRefundable, ask_refund
 
 SETTLE: Final = "fees.settle"
 POLICY: Final = "policy:fees"
-DESK: Final = "manual"
 WAITS_FOR: Final = timedelta(hours=1)
 """How long money waits for the report that says what it is for."""
 
@@ -62,11 +60,6 @@ returning {COLUMNS}
 """
 _GRANT = "select source_id, status from fulfilment_grant where tenant_id = $1 and id = $2"
 _PAYS = "select exists (select from booking_fee where tenant_id = $1 and grant_id = $2 and status = 'paid')"
-_PAYMENTS = """
-select p.id, a.gateway from payment p
-join gateway_account a on a.tenant_id = p.tenant_id and a.id = p.gateway_account_id
-where p.tenant_id = $1 and p.purchase_id = $2 and p.status = 'succeeded' and p.superseded_by is null order by p.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,31 +137,14 @@ async def return_money(work: jobs.Work) -> None:
         grant = await tx.fetchrow(_GRANT, tenant_id, grant_id)
         if GrantStatus(grant["status"]) in _ENDED or await tx.fetchval(_PAYS, tenant_id, grant_id):
             return
-        payments = await tx.fetch(_PAYMENTS, tenant_id, grant["source_id"])
-        if not payments:
-            raise jobs.Retry("its payment is not told of yet")
-        for payment in payments:
-            await _ask_back(tx, work, grant_id, payment)
-
-
-async def _ask_back(tx: Transaction, work: jobs.Work, grant_id: UUID, payment: Any) -> None:
-    if payment["gateway"] == DESK:
-        raise jobs.GivenUp("it was paid at the desk: hand it back, and write that down at POST /v1/manual-refunds")
-    try:
-        await ask_refund(
+        await ask_back(
             tx,
-            tenant_id=work.job.tenant_id,
-            payment_id=payment["id"],
-            amount_minor=None,
+            work,
+            grant_id=grant_id,
+            purchase_id=grant["source_id"],
             reason="the fee is owed no more",
             actor=POLICY,
-            now=work.resources.now(),
-            refund_id=uuid5(grant_id, str(payment["id"])),
         )
-    except PaymentNotRefundable as error:
-        raise jobs.Retry(error.message) from error
-    except RefundExceedsPayment:
-        return  # It went back otherwise already.
 
 
 async def _named(tx: Transaction, *, tenant_id: UUID, purchases: Sequence[UUID]) -> dict[UUID, list[UUID]]:
