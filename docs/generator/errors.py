@@ -40,6 +40,8 @@ _GIVEN = {
     "signature_invalid": "`context.reason` says which: `missing_header`, `malformed_header`, `wrong_signature`, "
     "`timestamp_outside_tolerance`, `never_delivered`. Check the endpoint's secret, the clock, and that no proxy rewrites the body.",
     "signing_secret_invalid": "Copy it from the gateway's endpoint page.",
+    "spend_reserved": "As its hint says: cancel the booking, or transfer the credits back; a refused refund of a pack gives them back itself. "
+    "For a spend of your own choose another reference.",
     "grant_invalid": "See [what a price grants](../how-to/define-what-a-price-grants.md); `errors` names the grant and the field.",
 }
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FULFILLERS = (Credits, Features, Quotas, Licences, Seats, fees.Fees)
 """Who delivers which kind of grant. An app adds its own here."""
 
+RESERVED_SPENDS = (bookings.SPENDS, *packs.SPENDS)
+"""Whose spends of credits go back with what they are for only. An app adds its own here."""
+
 ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, paying.ASKER, paying.SAVING, sagas.ASKER)
 """Who asks something of gateways and hears what came of it."""
 

@@ -55,6 +55,28 @@ async def test_credits_go_to_another_customer_where_the_business_says_so_and_no_
     assert await flow.stage.value(audited, wanted["lot"]) == 1
 
 
+async def test_what_a_booking_or_a_transfer_spent_comes_back_with_it_and_not_by_itself(flow: Studio):
+    await allow(flow)
+    ann, bob = await flow.person("ann", owns=5), await flow.person("bob")
+    told(await flow.caller.post("/v1/credit-transfers", {"lot": await lot_of(flow, ann), "customer": bob, "amount": 2}))
+    await flow.booked(await flow.class_at(SOON), ann)
+    spends = await flow.stage.rows("select id, reference from credit_spend order by reference")
+    answers = [
+        await flow.caller.post(f"/v1/credit-spends/{ids.show(ids.SPEND, each['id'])}/returns") for each in spends
+    ]
+    mine = {"customer": ann, "amount": 1, "pool": "classes", "reference": "transfer:of-mine"}
+    forged = await flow.caller.post("/v1/credit-spends", mine)
+
+    assert [each["reference"].partition(":")[0] for each in spends] == ["booking", "transfer"]
+    for answer in (*answers, forged):
+        refused(answer, "spend_reserved")
+    assert [answer.json()["hint"].partition(":")[0] for answer in answers] == [
+        "Book, or cancel the booking",
+        "Transfer the credits back",
+    ]
+    assert (await flow.balance(ann), await flow.balance(bob)) == (2, 2)
+
+
 async def test_of_credits_that_many_want_at_once_none_goes_twice(flow: Studio):
     await allow(flow)
     ann, bob = await flow.person("ann", owns=5), await flow.person("bob")

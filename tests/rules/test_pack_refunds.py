@@ -76,7 +76,10 @@ async def test_three_of_ten_used_seventy_go_back_nothing_is_left_and_there_is_no
 
     offer = (await offered(studio, payment)).json()
     made = await refund(studio, payment, amount_minor=7000)
+    taken = await studio.stage.value("select reserved_spend_id from pack_refund where lot_id = $1", lot)
+    by_itself = await studio.mine.post(f"/v1/credit-spends/{ids.show(ids.SPEND, taken)}/returns")
 
+    assert (by_itself.status_code, by_itself.json()["code"]) == (409, "spend_reserved")
     assert (offer["amount_minor"], offer["used"], offer["unused"], offer["forfeited"]) == (7000, 3, 7, 0)
     assert made.status_code == 201, made.text
     assert (made.json()["amount_minor"], made.json()["status"]) == (7000, "asked")

@@ -128,6 +128,7 @@ def _api(resources: Resources, metrics: Metrics, lifespan: Callable[[FastAPI], o
     api.state.keys = Keys()
     api.state.tokens = Tokens(resources.settings)
     api.state.grant_check = bootstrap.registry()
+    api.state.reserved_spends = bootstrap.RESERVED_SPENDS
     api.state.metrics = metrics
     reference.install(api)
     api.router.routes.extend(_pages())

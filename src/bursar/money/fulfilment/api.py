@@ -1,9 +1,10 @@
 """Routes of what customers have and use: credits, entitlements, licences."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
@@ -15,6 +16,7 @@ from bursar.money.customers import require_customer
 from bursar.money.fulfilment import queries, returning, spending
 from bursar.money.fulfilment.credits import AMOUNT_MAX, POOL_DEFAULT
 from bursar.money.fulfilment.schemas import CreditMovement, Credits, Entitlement, EntitlementState, MovementKind
+from bursar.money.fulfilment.spending import Reserved
 
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["credits and entitlements"])
 
@@ -120,15 +122,20 @@ class SpendReserved(Conflict):
     code = "spend_reserved"
 
 
-RESERVED: Final = "booking:"
-"""How references begin that are given by what spends credits here: they are taken with it, and go back with it."""
+async def _reserved(request: Request) -> tuple[Reserved, ...]:
+    """What spends credits here stands above, and is put here by the application."""
+    reserved: tuple[Reserved, ...] = request.app.state.reserved_spends
+    return reserved
+
+
+ReservedSpends = Annotated[tuple[Reserved, ...], Depends(_reserved)]
 
 
 @router.post("/credit-spends", status_code=201)
 @needs("credits:write")
-async def spend_credits(caller: CallerOf, new: NewSpend) -> Spend:
+async def spend_credits(caller: CallerOf, new: NewSpend, reserved: ReservedSpends) -> Spend:
     """Spend credits, soonest-expiring first. Refused with `credits_insufficient` when they do not cover the amount."""
-    _require_free(new.reference)
+    _require_free(new.reference, reserved)
     async with caller.transaction() as tx:
         await require_customer(tx, tenant_id=caller.tenant_id, customer_id=new.customer)
         spent = await spending.spend(
@@ -154,10 +161,11 @@ async def get_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) 
 
 @router.post("/credit-spends/{spend}/returns", status_code=201)
 @needs("credits:write")
-async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()]) -> Spend:
+async def return_credit_spend(caller: CallerOf, spend: Annotated[SpendId, Path()], reserved: ReservedSpends) -> Spend:
     """Give the credits of a spend back to the lots they came from. Repeating it changes nothing."""
     async with caller.transaction() as tx:
-        _require_free((await spending.spend_of(tx, tenant_id=caller.tenant_id, spend_id=spend)).reference)
+        found = await spending.spend_of(tx, tenant_id=caller.tenant_id, spend_id=spend)
+        _require_free(found.reference, reserved)
         given = await returning.give_back(tx, tenant_id=caller.tenant_id, spend_id=spend, actor=caller.actor)
     return _shown(given)
 
@@ -182,12 +190,13 @@ async def adjust_credits(caller: CallerOf, new: NewAdjustment) -> Adjustment:
     return Adjustment(lot=lot, customer=new.customer, pool=new.pool, amount=new.amount, expires_at=new.expires_at)
 
 
-def _require_free(reference: str) -> None:
-    if reference.startswith(RESERVED):
-        raise SpendReserved(
-            f"references that begin with {RESERVED} are of bookings",
-            hint="Book, or cancel the booking: its credits go back with it. For a spend of your own choose another reference.",
-        )
+def _require_free(reference: str, reserved: Sequence[Reserved]) -> None:
+    for owner in reserved:
+        if reference.startswith(owner.prefix):
+            raise SpendReserved(
+                f"references that begin with {owner.prefix} are of {owner.of}",
+                hint=f"{owner.instead} For a spend of your own choose another reference.",
+            )
 
 
 def _with_status(filters: EntitlementFilters) -> dict[str, object]:

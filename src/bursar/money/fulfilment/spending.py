@@ -42,6 +42,18 @@ class ExpiryPast(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """References of spends that are something's own: they are taken with it, and go back with it, and not by themselves.
+
+    prefix: how they begin. of: whose they are, in the plural. instead: what gives them back.
+    """
+
+    prefix: str
+    of: str
+    instead: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpendPart:
     """How many credits came from one lot."""
 

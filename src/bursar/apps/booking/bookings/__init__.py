@@ -23,7 +23,7 @@ from bursar.apps.booking.bookings.confirming import confirm
 from bursar.apps.booking.bookings.letters import booking_letters
 from bursar.apps.booking.bookings.models import LIVE, Booking, ClassSeats, Entry, Status
 from bursar.apps.booking.bookings.moving import reschedule
-from bursar.apps.booking.bookings.paying import Landing, money_for
+from bursar.apps.booking.bookings.paying import SPENDS, Landing, money_for
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry, bookings, entries
 from bursar.apps.booking.bookings.queries import booking as booking_view
 from bursar.apps.booking.bookings.refusals import (
@@ -55,6 +55,7 @@ __all__ = [
     "KINDS",
     "LIVE",
     "SCHEDULES",
+    "SPENDS",
     "AlreadyBooked",
     "AlreadyWaiting",
     "Booking",

@@ -15,6 +15,10 @@ from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money import checkouts
+from bursar.money.fulfilment.spending import Reserved
+
+SPENDS: Final = Reserved("booking:", "bookings", "Book, or cancel the booking: its credits go back with it.")
+"""The spends of bookings. Permanent."""
 
 _PRICE = """
 select p.amount_minor, p.currency, v.tax_bp, v.tax_included
@@ -131,7 +135,7 @@ async def pay(
         pools=a_class.pools,
         amount=a_class.credit_cost * seats if part is None else part,
         class_at=usable_at(a_class, now),
-        reference=f"booking:{ids.show(ids.BOOKING, booking_id)}" + (f".{again}" if again else ""),
+        reference=f"{SPENDS.prefix}{ids.show(ids.BOOKING, booking_id)}" + (f".{again}" if again else ""),
         actor=actor,
         now=now,
         seats=seats if part is None else 0,  # a membership pays for no part of a seat

@@ -11,6 +11,7 @@ Invariants:
 - when the refund is reported, nothing is left in the lot, and nothing is owed to it; when it is refused, all is as before.
 """
 
+from bursar.apps.booking.packs import refunding, transferring
 from bursar.apps.booking.packs.offers import Pack, Worth, worth
 from bursar.apps.booking.packs.refunding import (
     KINDS,
@@ -33,8 +34,12 @@ from bursar.apps.booking.packs.transferring import (
     transfer_credits,
 )
 
+SPENDS = (transferring.SPENDS, refunding.SPENDS)
+"""Which spends are a transfer's or a pack's refund's own."""
+
 __all__ = [
     "KINDS",
+    "SPENDS",
     "CreditTransferNotFound",
     "CreditTransferUnfit",
     "CreditsNotTransferable",

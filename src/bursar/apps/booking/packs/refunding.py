@@ -26,6 +26,11 @@ _AGAIN: Final = timedelta(minutes=1)
 _SOON: Final = timedelta(seconds=5)
 _CANCELLED: Final = "The pack that paid for it was refunded."
 
+SPENDS: Final = spending.Reserved(
+    "pack-refund:", "refunds of packs", "They go back by themselves where the gateway refuses the refund."
+)
+"""The spends of refunds of packs. Permanent."""
+
 Status = Literal["asked", "refunded", "failed"]
 
 
@@ -212,7 +217,7 @@ async def refund_pack(
     shown = ids.show(ids.REFUND, refund_id)
     spends: list[UUID | None] = []
     for what, count in (("reserved", found.worth.reserved), ("forfeited", found.worth.forfeited)):
-        reference = f"pack-refund:{shown}:{what}"
+        reference = f"{SPENDS.prefix}{shown}:{what}"
         place: dict[str, Any] = {"tenant_id": tenant_id, "lot_id": found.lot_id, "reference": reference}
         spends.append(await spending.spend_of_lot(tx, **place, amount=count, actor=actor, now=now) if count else None)
     await refunding.ask_refund(

@@ -22,6 +22,11 @@ from bursar.money.customers import require_customer
 from bursar.money.fulfilment import spending
 from bursar.money.fulfilment.credits import Movement, record_movements
 
+SPENDS: Final = spending.Reserved(
+    "transfer:", "transfers", "Transfer the credits back: POST /v1/credit-transfers with the receiver's lot."
+)
+"""The spends of transfers. Permanent."""
+
 
 class LotNotFound(NotFound):
     """No lot of this business has this id."""
@@ -121,7 +126,7 @@ async def transfer_credits(
     transfer_id, into_id = ids.new(), ids.new()
     shown = ids.show(ids.CREDIT_TRANSFER, transfer_id)
     spend_id = await spending.spend_of_lot(
-        tx, tenant_id=tenant_id, lot_id=lot_id, amount=count, reference=f"transfer:{shown}", actor=actor, now=now
+        tx, tenant_id=tenant_id, lot_id=lot_id, amount=count, reference=f"{SPENDS.prefix}{shown}", actor=actor, now=now
     )
     ends = (lot["effective_at"], lot["expires_at"])
     await tx.execute(_GIVE, tenant_id, into_id, customer_id, lot["pool"], count, *ends, now)
