@@ -149,6 +149,32 @@ async def test_each_rule_finds_what_it_is_for_and_tells_it_to_whom_it_concerns(d
     assert left == []
 
 
+async def test_a_rule_that_cannot_be_looked_at_is_itself_an_alert_and_hides_no_other(db, database_url, admin_url, tmp_path):
+    stage = await set_stage(db, database_url)
+    await given_up(stage)
+    settings, now = Settings(database_url=database_url, secret_key=KEY, data=tmp_path), datetime.now(UTC)
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute("alter table security_event rename to hidden")
+
+    seen = await look(db, settings, now=now)
+
+    assert seen is not None
+    assert seen.failed == ("deliveries_refused",)
+    assert [row["rule"] for row in await stage.rows("select rule from alert")] == ["dead_jobs"]
+    found = "select subject, severity, detail, state from alert where rule = 'rule_failed'"
+    async with db.tenant(INSTALLATION) as tx:
+        [failed] = [tuple(row) for row in await tx.fetch(found)]
+    assert failed == ("deliveries_refused", "high", "UndefinedTableError: its statement failed", "open")
+
+    await admin.execute("alter table hidden rename to security_event")
+    await admin.close()
+    for minute in range(1, 8):
+        await look(db, settings, now=now + timedelta(minutes=minute))
+
+    async with db.tenant(INSTALLATION) as tx:
+        assert [row["state"] for row in await tx.fetch(found)] == ["resolved"]
+
+
 async def test_a_business_has_its_own_numbers_and_else_the_installations(db, database_url, tmp_path):
     one, other = await set_stage(db, database_url), await set_stage(db, database_url, name="Other")
     settings = Settings(database_url=database_url, secret_key=KEY, data=tmp_path)
