@@ -149,7 +149,9 @@ async def test_each_rule_finds_what_it_is_for_and_tells_it_to_whom_it_concerns(d
     assert left == []
 
 
-async def test_a_rule_that_cannot_be_looked_at_is_itself_an_alert_and_hides_no_other(db, database_url, admin_url, tmp_path):
+async def test_a_rule_that_cannot_be_looked_at_is_itself_an_alert_and_hides_no_other(
+    db, database_url, admin_url, tmp_path
+):
     stage = await set_stage(db, database_url)
     await given_up(stage)
     settings, now = Settings(database_url=database_url, secret_key=KEY, data=tmp_path), datetime.now(UTC)

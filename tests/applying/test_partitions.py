@@ -11,8 +11,8 @@ from bursar.money.intake import forgetting as months
 from bursar.money.intake.partitions import ensure_partitions
 from bursar.money.intake.queries import event_body
 from bursar.money.intake.replays import replay_events
-from bursar.operations.forgetting import RetentionBlocked, apply, last_run
 from bursar.operations.retention import preview
+from bursar.operations.retention_runs import RetentionBlocked, apply, last_run
 from stage import charge, event, session, set_stage
 
 pytestmark = pytest.mark.anyio

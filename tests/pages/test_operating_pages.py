@@ -18,7 +18,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.identity import operators
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.slow import SlowStatements
-from bursar.operations.forgetting import apply
+from bursar.operations.retention_runs import apply
 
 PASSWORD = "seven brass bells in a tower"
 EMAIL = "Olga@Example.com"

@@ -10,7 +10,7 @@ import typer
 from bursar.cli.acting import act
 from bursar.cli.connection import instance
 from bursar.cli.options import Data, Json, answer
-from bursar.operations import forgetting
+from bursar.operations import retention_runs
 from bursar.operations.retention import Policy, preview
 
 
@@ -30,7 +30,9 @@ def retention(
     if apply_now:
         with instance(data) as settings:
             done = asyncio.run(
-                forgetting.apply(settings.database_admin_url, kept_months=settings.body_months, now=datetime.now(UTC))
+                retention_runs.apply(
+                    settings.database_admin_url, kept_months=settings.body_months, now=datetime.now(UTC)
+                )
             )
         text = f"{len(done.made)} months made ahead; dropped: {', '.join(done.dropped) or 'none'} ({done.bytes / 1e6:,.1f} MB)"
         answer(_told(done), text, as_json=as_json)
@@ -41,7 +43,7 @@ def retention(
     answer({"at": at.isoformat(), "data": shown}, "\n".join(map(_line, found)), as_json=as_json)
 
 
-def _told(run: forgetting.Run) -> dict[str, Any]:
+def _told(run: retention_runs.Run) -> dict[str, Any]:
     return asdict(run) | {
         "began_at": run.began_at.isoformat(),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,

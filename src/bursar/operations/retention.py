@@ -1,6 +1,6 @@
 """What would be forgotten by which policy, and what is kept for ever: counted with the conditions that the clean-up itself uses.
 
-Nothing is removed here. Workers do that, once a minute, tenant by tenant; raw bodies go by the month, `operations/forgetting.py`.
+Nothing is removed here. Workers do that, once a minute, tenant by tenant; raw bodies go by the month, `operations/retention_runs.py`.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,8 @@ from bursar import backups, health
 from bursar.kernel.auth import for_operators
 from bursar.kernel.resources import resources_of
 from bursar.kernel.slow import slow_statements
-from bursar.operations.forgetting import last_run
 from bursar.operations.retention import preview
+from bursar.operations.retention_runs import last_run
 from bursar.web.operating import WatchOf
 from bursar.web.pages.operating import operator_page
 from bursar.web.pages.routing import PageRoute
