@@ -48,6 +48,7 @@ values ($1, gen_random_uuid(), 'tests.nobody_knows', 'x', gen_random_uuid(), '',
 update gateway_account set api_key = 'x', created_at = now() - interval '3 days' where tenant_id = $1;
 insert into request_tally (minute, requests, errors, slow) values (date_trunc('minute', now() + interval '20 minutes'), 100, 6, 6);
 insert into backup_drill (id, ended_at, state, rpo_target_s, failure) values (gen_random_uuid(), now(), 'failed', 10, 'a segment is missing');
+insert into retention_run (id, ended_at, failure) values (gen_random_uuid(), now(), 'the table of raw bodies was in use all the time');
 insert into backup_listed (name, failure) values ('20260301T000000Z-full', 'one bit is not as it was');
 update backup_standing set is_wanted = true, failure = 'no room', failed_at = now();
 insert into alert_rule (tenant_id, rule, threshold) values ('00000000-0000-0000-0000-000000000000', 'disk_low', 1000000000);
@@ -63,6 +64,7 @@ update gateway_account set created_at = now();
 delete from request_tally;
 insert into backup_drill (id, began_at, ended_at, state, rpo_target_s) values (gen_random_uuid(), now() + interval '1 minute', now() + interval '2 minutes', 'passed', 10);
 delete from backup_listed;
+delete from retention_run;
 update backup_standing set is_wanted = false, failure = null, failed_at = null;
 delete from alert_rule;
 delete from gateway_event_queue;
@@ -133,7 +135,7 @@ async def test_each_rule_finds_what_it_is_for_and_tells_it_to_whom_it_concerns(d
     assert BY_NAME["payment_failures"].shown_subject(by_rule["payment_failures"]["subject"]).startswith("gwa_")
     assert (by_rule["broken_invariant"]["subject"], by_rule["broken_invariant"]["value"]) == ("balances_match", 2)
     assert all(row["detail"] for row in [*mine, *ours])
-    assert {row["subject"] for row in ours if row["rule"] == "part_unwell"} >= {"queue"}
+    assert {row["subject"] for row in ours if row["rule"] == "part_unwell"} >= {"queue", "retention"}
     watched = {rule.name for rule in RULES if rule.source is not None}
     assert watched == OF_TENANT | OF_INSTALLATION, "a rule that no test makes find"
 

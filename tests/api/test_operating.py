@@ -29,7 +29,7 @@ async def test_a_healthy_installation(world):
     parts = health.json()["parts"]
     assert parts.keys() == {
         "alerts", "archive", "audit", "backups", "clock", "database", "dead_letters", "disk", "figures", "gateway:stripe", "jobs",
-        "mail", "memory", "queue", "reconciliation", "replication", "sign_in",
+        "mail", "memory", "queue", "reconciliation", "replication", "retention", "sign_in",
     }  # fmt: skip
     assert {name for name, part in parts.items() if part["latency_s"] is None} == {
         "archive", "clock", "disk", "figures", "memory",

@@ -1,18 +1,20 @@
 """Raw bodies lie in months, made ahead; what falls outside them is kept all the same."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
+from bursar import health
+from bursar.kernel.jobs import Kinds, Resources
 from bursar.kernel.settings import Settings
 from bursar.money.intake import forgetting as months
 from bursar.money.intake.partitions import ensure_partitions
 from bursar.money.intake.queries import event_body
 from bursar.money.intake.replays import replay_events
 from bursar.operations.retention import preview
-from bursar.operations.retention_runs import RetentionBlocked, apply, last_run
+from bursar.operations.retention_runs import RetentionBlocked, Run, apply, complaint, last_run
 from stage import charge, event, session, set_stage
 
 pytestmark = pytest.mark.anyio
@@ -128,13 +130,53 @@ async def test_dropping_a_month_waits_for_nobody_longer_than_intake_may(db, data
         await forgetting
     async with db.engine() as tx:
         blocked = await last_run(tx)
+    unwell = await _health(db, database_url)
     await looking.rollback()
     done = await apply(admin_url, kept_months=13, now=NOW)
 
     assert blocked is not None
     assert blocked.failure == "the table of raw bodies was in use all the time"
     assert blocked.dropped == []
+    assert unwell.status == "degraded"
+    assert unwell.detail == f"raw bodies could not be cleaned up: {blocked.failure}"
+    assert "bursar retention --apply" in unwell.advice
     assert len(done.dropped) == 15
+    assert (await _health(db, database_url)).status == "healthy"
     assert await stage.value("select count(*) from gateway_event_queue") == 1
     for connection in (owner, reader):
         await connection.close()
+
+
+async def test_whatever_keeps_the_clean_up_from_its_end_is_written_down_and_seen_in_health(db, database_url, admin_url):
+    owner = await asyncpg.connect(admin_url)
+    await owner.execute("drop table gateway_event_body cascade")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await apply(admin_url, kept_months=13, now=NOW)
+
+    unwell = await _health(db, database_url)
+    assert (unwell.status, unwell.detail) == (
+        "degraded",
+        'raw bodies could not be cleaned up: the database refused: relation "gateway_event_body_default" does not exist',
+    )
+    await owner.close()
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_ended", "said"),
+    [
+        (70, True, ""),
+        (73, True, "raw bodies were last cleaned up 3 days ago"),
+        (0.9, False, ""),
+        (2, False, "the last clean-up of raw bodies did not come to its end"),
+    ],
+)
+def test_a_clean_up_that_is_not_done_any_more_is_complained_of(hours, is_ended, said):
+    began_at = NOW - timedelta(hours=hours)
+
+    assert complaint(Run(began_at, began_at if is_ended else None, [], [], 0, 0, None), now=NOW) == said
+
+
+async def _health(db, database_url):
+    held = Resources(db, Settings(database_url=database_url))
+    return next(part for part in await health.current_parts(held, Kinds(())) if part.name == "retention")

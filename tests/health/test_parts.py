@@ -46,6 +46,7 @@ SEEN = [
     ("mail", "degraded", {"mail": Mail(1, 1, 0.0)}),
     ("audit", "degraded", seldom(unsealed_s=301.0)),
     ("reconciliation", "degraded", seldom(not_reconciled=1)),
+    ("retention", "degraded", seldom(retention="raw bodies were last cleaned up 3 days ago")),
     ("figures", "degraded", seldom(figures_age_s=1801.0)),
     ("backups", "degraded", {"backups": Ages(True, False, 1000.0, 1.0, 1.0)}),
 ]

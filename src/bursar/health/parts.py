@@ -9,6 +9,7 @@ from bursar.health.machine import Machine
 from bursar.health.standing import Issuers, Outside, Seldom, Server, Standing
 from bursar.kernel.errors import DomainError
 from bursar.kernel.settings import Settings
+from bursar.operations import retention_runs
 
 Verdict = Literal["healthy", "degraded", "unhealthy"]
 
@@ -78,6 +79,7 @@ def parts_of(seen: Standing | DomainError, here: Machine, issuers: Issuers, sett
         _audit(seen),
         _reconciliation(seen),
         _backups(seen, settings),
+        _retention(seen),
         _figures(seen.seldom),
         _alerts(seen),
         _disk(here),
@@ -305,6 +307,15 @@ def _backups(seen: Standing, settings: Settings) -> Part:
         or ("" if seen.backups.is_wanted else "no backups are made: set BURSAR_BACKUP_STORE"),
         latency_s=seen.took.get("backups"),
         figures=seen.backups.figures,
+    )
+
+
+def _retention(seen: Standing) -> Part:
+    return _judged(
+        "retention",
+        degraded=seen.seldom.retention,
+        advice=retention_runs.ADVICE,
+        latency_s=seen.took.get("retention"),
     )
 
 

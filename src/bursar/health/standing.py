@@ -14,6 +14,7 @@ from bursar.kernel.db import Database, Transaction
 from bursar.kernel.jobs import Kinds
 from bursar.kernel.settings import Settings
 from bursar.money.reconciliation.queries import overdue_accounts
+from bursar.operations import retention_runs
 
 COUNTED_MAX: Final = 100_000
 """Rows counted at most, so that the question stays cheap when the answer is bad."""
@@ -169,6 +170,7 @@ class Seldom:
     not_reconciled: gateway accounts that were not compared with their gateways for 26 hours.
     figures: what the job took, by name and labels. figures_age_s: of the newest, None before the first time.
     watched_s: since the rules of alerts were looked at, None before the first time. alerts: not resolved ones, by severity.
+    retention: what is wrong with the clean-up that only the tables' owner can do.
     """
 
     unsealed_s: float
@@ -179,6 +181,7 @@ class Seldom:
     figures_age_s: float | None
     watched_s: float | None = None
     alerts: Mapping[str, int] = field(default_factory=dict)
+    retention: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +282,8 @@ async def _seldom(tx: Transaction, took: dict[str, float], *, now: datetime) -> 
     with _timed(took, "alerts"):
         watched_s = await tx.fetchval(_WATCHED)
         alerts = {row["severity"]: row["alerts"] for row in await tx.fetch(_ALERTS)}
+    with _timed(took, "retention"):
+        last = await retention_runs.last_run(tx)
     return Seldom(
         unsealed_s=unsealed_s,
         not_reconciled=not_reconciled,
@@ -288,6 +293,7 @@ async def _seldom(tx: Transaction, took: dict[str, float], *, now: datetime) -> 
         figures_age_s=min((row["age_s"] for row in figures), default=None),
         watched_s=watched_s,
         alerts=alerts,
+        retention=retention_runs.complaint(last, now=now),
     )
 
 

@@ -1,10 +1,10 @@
 """The clean-up that only the owner of the tables can do: months of raw bodies are made ahead, and dropped when their time is over.
 
-Done once a day by `bursar up`, and by `bursar retention --apply`. What it did is written down.
+Done once a day by `bursar up`, and by `bursar retention --apply`. What it did, or why it could not, is written down, and health tells of it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -24,12 +24,19 @@ _SESSION: Final = {
 _KEPT: Final = 400
 _BEGIN: Final = "insert into retention_run (id) values ($1)"
 _END: Final = """
-update retention_run set ended_at = clock_timestamp(), made = $2, dropped = $3, rows = $4, bytes = $5, failure = $6 where id = $1
+update retention_run set ended_at = clock_timestamp(), made = $2, dropped = $3, rows = $4, bytes = $5 where id = $1
 """
+_FAIL: Final = "update retention_run set ended_at = clock_timestamp(), failure = $2 where id = $1"
 _FORGET: Final = "delete from retention_run where began_at < (select began_at from retention_run order by began_at desc offset $1 limit 1)"
 _LAST: Final = """
 select began_at, ended_at, made, dropped, rows, bytes, failure from retention_run order by began_at desc limit 1
 """
+
+LATE: Final = timedelta(days=3)
+"""It is done once a day: whoever missed it three times does not do it."""
+ABANDONED: Final = timedelta(hours=1)
+ADVICE: Final = "See what bursar up logs of its retention process. End long transactions (pg_stat_activity), then: bursar retention --apply"
+_FAILURE_MAX: Final = 500
 
 
 class RetentionBlocked(Unavailable):
@@ -63,18 +70,21 @@ async def apply(admin_url: str, *, kept_months: int, now: datetime) -> Run:
     try:
         run_id = ids.new()
         await connection.execute(_BEGIN, run_id)
-        made = await ensure_partitions(connection, now=now)
         try:
+            made = await ensure_partitions(connection, now=now)
             gone = await forget_months(connection, kept_months=kept_months, now=now)
         except asyncpg.LockNotAvailableError:
             blocked = RetentionBlocked(
                 "the table of raw bodies was in use all the time",
                 hint="End long transactions (pg_stat_activity), then: bursar retention --apply",
             )
-            await connection.execute(_END, run_id, made, [], 0, 0, blocked.message)
+            await connection.execute(_FAIL, run_id, blocked.message)
             raise blocked from None
+        except asyncpg.PostgresError as error:
+            await connection.execute(_FAIL, run_id, f"the database refused: {error.args[0]}"[:_FAILURE_MAX])
+            raise
         rows, size = sum(month.rows for month in gone), sum(month.bytes for month in gone)
-        await connection.execute(_END, run_id, made, [month.name for month in gone], rows, size, None)
+        await connection.execute(_END, run_id, made, [month.name for month in gone], rows, size)
         await connection.execute(_FORGET, _KEPT)
         return Run(**dict(await connection.fetchrow(_LAST)))
     finally:
@@ -85,3 +95,15 @@ async def last_run(tx: Any) -> Run | None:
     """Return what was done last; None before the first time. tx: as the engine."""
     row = await tx.fetchrow(_LAST)
     return Run(**dict(row)) if row else None
+
+
+def complaint(last: Run | None, *, now: datetime) -> str:
+    """Return what is wrong with the clean-up; empty where nothing is, and before the first time. Pure."""
+    if last is None:
+        return ""
+    if last.failure:
+        return f"raw bodies could not be cleaned up: {last.failure}"
+    ago = now - last.began_at
+    if last.ended_at is None and ago > ABANDONED:
+        return "the last clean-up of raw bodies did not come to its end"
+    return f"raw bodies were last cleaned up {ago.days} days ago" if ago > LATE else ""

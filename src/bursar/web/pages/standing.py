@@ -10,8 +10,8 @@ from bursar import backups, health
 from bursar.kernel.auth import for_operators
 from bursar.kernel.resources import resources_of
 from bursar.kernel.slow import slow_statements
+from bursar.operations import retention_runs
 from bursar.operations.retention import preview
-from bursar.operations.retention_runs import last_run
 from bursar.web.operating import WatchOf
 from bursar.web.pages.operating import operator_page
 from bursar.web.pages.routing import PageRoute
@@ -58,8 +58,16 @@ async def retention_page(request: Request) -> Response:
     resources = resources_of(request)
     policies = await preview(resources.db, resources.settings, at=resources.now())
     async with resources.db.engine() as tx:
-        last = await last_run(tx)
-    return operator_page(request, "operator_retention.html", policies=policies, last=last)
+        last = await retention_runs.last_run(tx)
+    complaint = retention_runs.complaint(last, now=resources.now())
+    return operator_page(
+        request,
+        "operator_retention.html",
+        policies=policies,
+        last=last,
+        complaint=complaint,
+        advice=retention_runs.ADVICE,
+    )
 
 
 @router.get("/operator/backups")
