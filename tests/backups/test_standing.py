@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from s3_server import S3
 
@@ -16,7 +17,7 @@ from bursar import backups
 from bursar.alerts import look
 from bursar.backups.buckets import BucketStore
 from bursar.backups.keys import add_key
-from bursar.backups.source import connected
+from bursar.backups.source import Connection, NoSlotFree, connected
 from bursar.backups.wal import begins_object
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import INSTALLATION
@@ -118,6 +119,45 @@ async def test_a_drill_without_room_for_it_is_not_begun(admin_url, keys, small_d
     assert (drilled.backup, drilled.is_passed) == (taken.id, False)
     assert drilled.failure.startswith(f"there is no room for a drill in {small_disk}: ")
     assert list(small_disk.iterdir()) == []
+
+
+async def _recycle(url: str) -> None:
+    """Let the server be done with the log a base backup began in while it still reads the files, as with one that takes an hour."""
+    async with connected(url) as connection:
+        while not await connection._raw.fetch(
+            "select from pg_stat_progress_basebackup where phase like 'streaming database%'"
+        ):
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            await connection.write_mark(1)
+            await connection._raw.execute("select pg_switch_wal()")
+            await connection._raw.execute("checkpoint")
+
+
+async def test_a_backup_that_takes_longer_than_the_server_keeps_its_log_is_whole(admin_url, keys, tmp_path):
+    vault = backups.Vault(backups.DirectoryStore(tmp_path / "store"), keys)
+    recycling = asyncio.create_task(_recycle(admin_url))
+    taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
+    await asyncio.wait_for(recycling, 10)
+
+    backups.prove_backup(vault, taken)
+    async with connected(admin_url) as connection:
+        assert (
+            await connection._raw.fetch("select from pg_replication_slots where slot_name like 'bursar_base_%'") == []
+        )
+
+
+async def test_a_server_without_a_slot_to_spare_says_what_to_raise():
+    class Full:
+        async def fetch(self, _: str) -> None:
+            raise asyncpg.ConfigurationLimitExceededError("all replication slots are in use")
+
+    with pytest.raises(NoSlotFree) as refused:
+        async with Connection(Full()).keeping_log():
+            pass
+
+    assert refused.value.message == "PostgreSQL refuses: all replication slots are in use"
+    assert "max_replication_slots" in refused.value.hint
 
 
 async def test_credentials_revoked_while_a_backup_is_taken_or_drilled_are_named(db, admin_url, keys, s3: S3, tmp_path):

@@ -53,6 +53,9 @@ select pg_create_physical_replication_slot($1, true) where not exists (
   select from pg_replication_slots where slot_name = $1)
 """
 
+_KEEP_LOG = "select pg_create_physical_replication_slot('bursar_base_' || pg_backend_pid(), true, true)"
+_LET_LOG_GO = "select pg_drop_replication_slot('bursar_base_' || pg_backend_pid())"
+
 _DROP_SLOT = """
 select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active
 """
@@ -96,6 +99,12 @@ class BackupUnderWay(Conflict):
     """A base backup is being taken already."""
 
     code = "backup_under_way"
+
+
+class NoSlotFree(Conflict):
+    """The server has no replication slot free to keep its log for a base backup."""
+
+    code = "backup_no_slot_free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,23 @@ class Connection:
             yield
         finally:
             await self._raw.execute("select pg_advisory_unlock_all()")
+
+    @asynccontextmanager
+    async def keeping_log(self) -> AsyncIterator[None]:
+        """Let the server keep all log from now on: a base backup asks for it at its end, when it may be recycled already.
+
+        The slot is of this connection: it ends with it, however it ends. Raises: NoSlotFree.
+        """
+        try:
+            await self._raw.fetch(_KEEP_LOG)
+        except asyncpg.ConfigurationLimitExceededError as refusal:
+            raise NoSlotFree(
+                f"PostgreSQL refuses: {refusal}", hint="Raise max_replication_slots, restart it."
+            ) from refusal
+        try:
+            yield
+        finally:
+            await self._raw.fetch(_LET_LOG_GO)
 
     async def want(self, *, is_wanted: bool) -> None:
         await self._raw.execute(_WANT, is_wanted)

@@ -74,9 +74,9 @@ class Place:
 async def take(place: Place, kind: Kind) -> Backup:
     """Take one backup. An incremental one builds on the newest of the same timeline.
 
-    Raises: BackupFailed, BackupUnderWay, BackupStoreOfAnother, BackupStoreFailed, BackupDamaged.
+    Raises: BackupFailed, BackupUnderWay, NoSlotFree, BackupStoreOfAnother, BackupStoreFailed, BackupDamaged.
     """
-    async with connected(place.url) as connection, connection.alone():
+    async with connected(place.url) as connection, connection.alone(), connection.keeping_log():
         source = await connection.source()
         await connection.summarise(source.number)
         await connection.be_logical(is_logical=False)
