@@ -32,6 +32,11 @@ async def insistent(desk: Studio, flow: str, person: str, **more: Any) -> Any:
     return answer
 
 
+async def redemption(desk: Studio, becomes: str) -> None:
+    async with desk.stage.db.tenant(desk.stage.tenant_id) as tx:
+        await tx.execute(f"update coupon_redemption set {becomes}")
+
+
 async def used(desk: Studio, made: dict[str, Any]) -> int:
     return told(await desk.caller.get(f"/v1/coupons/{made['id']}"), 200)["used"]
 
@@ -148,6 +153,21 @@ async def test_a_request_with_a_coupon_asks_for_what_is_left_when_staff_confirms
     assert (await used(desk, half), await back(desk)) == (1, [])
     told(await desk.cancel(moved))
     assert await used(desk, half) == 0
+
+
+async def test_a_redemption_that_is_not_as_its_booking_is_found(desk: Studio):
+    await coupon(desk)
+    await desk.booked(await desk.class_at(soon(), cost=0, price="drop-in"), await desk.person("ann"), coupon="SPRING")
+    found = []
+    for wrong, right in (
+        ("discount_minor = 751", "discount_minor = 750"),
+        ("released_at = now()", "released_at = null"),
+    ):
+        await redemption(desk, wrong)
+        found.append(sorted(await desk.broken()))
+        await redemption(desk, right)
+
+    assert found == [["discounts_are_of_coupons"], ["coupons_counted_are_redeemed", "discounts_are_of_coupons"]]
 
 
 async def test_an_offered_seat_is_taken_up_with_a_coupon(desk: Studio):

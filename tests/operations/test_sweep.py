@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from breaks import _CLASS, BREAKS
+from breaks import _BOOKING, _CLASS, BREAKS
 from histories import CHECKOUT, FULL_REFUND, MODERN, REFUNDS
 from scene import STANDING, connected, play_calmly
 from test_verify import do_wrong
@@ -151,21 +151,41 @@ async def test_tenants_without_events_are_looked_at_in_turn(db, admin_url, datab
     assert len(looked_at) == 3
 
 
-async def test_what_is_told_of_an_old_class_has_it_looked_at_though_no_payment_came(
-    db, admin_url, database_url, monkeypatch
+_OLD = UUID(int=1)
+_TELL = "insert into outbox (tenant_id, id, topic, subject, payload) select tenant_id, new_id(), 'told', '{}', '{{}}' from tenant"
+_CUSTOMER = "insert into customer (tenant_id, id, gateway_account_id, gateway_ref, created_at) select tenant_id, new_id(), tenant_id, 'cus_a', now() from tenant"
+_OLD_CLASS = _CLASS.format(booked=1, waiting=0).replace("new_id()", f"'{_OLD}'::uuid")
+_OLD_BOOKING = _BOOKING.format(at="i.starts_at", paid_with="nothing").replace("new_id()", f"'{_OLD}'::uuid")
+_OLD_COUPON = (
+    f"insert into coupon (tenant_id, id, code, percent, used) select tenant_id, '{_OLD}', 'SPRING', 10, 1 from tenant"
+)
+
+
+_OLD_OF_COUPON = (_CUSTOMER, _OLD_COUPON, _OLD_CLASS, _OLD_BOOKING, f"update booking set coupon_id = '{_OLD}'")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((_OLD_CLASS,), ids.show(ids.CLASS, _OLD), "seats_counted_are_seats_booked"),
+        (_OLD_OF_COUPON, ids.show(ids.BOOKING, _OLD), "coupons_counted_are_redeemed"),
+    ],
+    ids=["class", "coupon"],
+)
+async def test_what_is_told_of_an_old_class_or_booking_has_it_looked_at_though_no_payment_came(
+    db, admin_url, database_url, monkeypatch, case
 ):
+    statements, told, name = case
     stage = await set_stage(db, database_url)
     monkeypatch.setattr(looking, "IN_TURN", 0)
-    old = UUID(int=1)
-    await do_wrong(admin_url, _CLASS.format(booked=1, waiting=0).replace("new_id()", f"'{old}'::uuid"))
+    await do_wrong(admin_url, *statements)
     untold = (await look(db)).tenants
-    told = "insert into outbox (tenant_id, id, topic, subject, payload) select tenant_id, new_id(), 'class.changed', '{}', '{{}}' from tenant"
-    await do_wrong(admin_url, told.format(ids.show(ids.CLASS, old)))
+    await do_wrong(admin_url, _TELL.format(told))
 
     await look(db, minute=1)
 
     assert untold == 0
-    assert list(await failures_of(stage)) == ["seats_counted_are_seats_booked"]
+    assert list(await failures_of(stage)) == [name]
 
 
 async def test_one_tenants_mark_is_not_anothers(db, admin_url, database_url):
@@ -258,16 +278,19 @@ _ROWS = {
         select tenant_id, grant_id, purchase, 'seated' from numbered""",
     "pack_refund": """(tenant_id, refund_id, payment_id, lot_id, status, amount_minor, currency, granted, used, unused, reserved_spend_id, asked_by)
         select tenant_id, payment, payment, lot, 'asked', 1, 'EUR', 2, 1, 1, lot, 'operator' from numbered""",
+    "coupon": "(tenant_id, id, code, percent, used) select tenant_id, lot, 'C' || n, 10, 1 from numbered",
+    "coupon_redemption": """(tenant_id, booking_id, coupon_id, customer_id, discount_minor, currency)
+        select tenant_id, lot, lot, customer, 1, 'EUR' from numbered""",
     "outbox": "(tenant_id, id, topic, subject, payload) select tenant_id, event, 'x', 'pay_x', '{}' from numbered",
 }
 
 _CHANGED = (
     *("_PURCHASES", "_MOVEMENTS", "_SPENDS", "_ACTIVATIONS", "_TRANSACTIONS", "_EVENTS", "_EFFECTS"),
-    *("_CLASSES", "_BOOKINGS", "_ENTRIES"),
+    *("_CLASSES", "_BOOKINGS", "_ENTRIES", "_COUPONS"),
 )
 _RELATED = (
     *("_SUBSCRIPTIONS_OF", "_SOURCES_OF", "_LOTS_OF", "_LICENCES_OF", "_EVENTS_OF"),
-    *("_CLASSES_OF_BOOKINGS", "_CLASSES_OF_ENTRIES"),
+    *("_CLASSES_OF_BOOKINGS", "_CLASSES_OF_ENTRIES", "_COUPONS_OF_BOOKINGS"),
 )
 
 
@@ -282,6 +305,7 @@ _NAMED = {
     Scope.class_: "lot",
     Scope.booking: "lot",
     Scope.entry: "lot",
+    Scope.coupon: "lot",
 }
 _PAGES_MAX = 40
 """Pages read for each id: a handful of index descents of four pages each. A table here has hundreds to thousands."""

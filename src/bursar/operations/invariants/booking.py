@@ -112,26 +112,21 @@ where b.tenant_id = $1 /*only b.id*/ and b.paid_with in ('money', 'credits_and_m
     ),
     Invariant(
         name="coupons_counted_are_redeemed",
-        promises="A coupon was taken as often as it counts, never oftener than it may be, and by bookings that have it and its discount.",
+        promises="A coupon was taken as often as it counts, and never oftener than it may be.",
         subject="coupon",
-        scope=Scope.never,
+        scope=Scope.coupon,
         sql="""
-select k.id as coupon, k.code, k.used, k.uses_max, found.live, found.wrong
+select k.id as coupon, k.code, k.used, k.uses_max, taken.live
 from coupon k
 cross join lateral (
-  select count(*) filter (where r.released_at is null) as live,
-    count(*) filter (where (b.coupon_id, b.discount_minor, b.currency, b.customer_id)
-        is distinct from (r.coupon_id, r.discount_minor, r.currency, r.customer_id)
-      or (r.released_at is not null and b.is_live) or (r.released_at is null and b.status = 'expired')) as wrong
-  from coupon_redemption r join booking b on b.tenant_id = r.tenant_id and b.id = r.booking_id
-  where r.tenant_id = k.tenant_id and r.coupon_id = k.id
-) as found
-where k.tenant_id = $1 and (k.used <> found.live or found.wrong > 0 or k.used > k.uses_max)
+  select count(*) as live from coupon_redemption r where r.tenant_id = k.tenant_id and r.coupon_id = k.id and r.released_at is null
+) as taken
+where k.tenant_id = $1 /*only k.id*/ and (k.used <> taken.live or k.used > k.uses_max)
 """,
     ),
     Invariant(
         name="discounts_are_of_coupons",
-        promises="What a booking asks ahead is its price less its discount, with the tax that comes on top, or less than that; a discount of a live booking is its coupon's.",
+        promises="What a booking asks ahead is its price less its discount, with the tax that comes on top, or less than that; its discount is what it has of its coupon, and has given back where it came to nothing.",
         subject="booking",
         scope=Scope.booking,
         sql="""
@@ -142,7 +137,10 @@ where b.tenant_id = $1 /*only b.id*/
   and (b.due_minor > b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end
     or (b.kind = 'class' and b.discount_minor > 0 and b.deposit_percent is null
       and b.due_minor <> b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end)
-    or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null)))
+    or (b.is_live and b.discount_minor > 0 and (r.booking_id is null or r.released_at is not null))
+    or (r.released_at is null and b.status = 'expired' and r.booking_id is not null)
+    or (r.booking_id is not null and (b.coupon_id, b.discount_minor, b.currency, b.customer_id)
+      is distinct from (r.coupon_id, r.discount_minor, r.currency, r.customer_id)))
 """,
     ),
     Invariant(

@@ -21,6 +21,7 @@ class Scope(StrEnum):
     class_ = "class"
     booking = "booking"
     entry = "entry"  # of a waitlist
+    coupon = "coupon"
     whole = "whole"  # so few rows that all of them are read every time
     never = "never"  # provable only from the whole table: for `verify`
 

@@ -31,6 +31,7 @@ _EVENTS = _ADDED.format(table="gateway_event", columns="id")
 _BOOKINGS = _ADDED.format(table="booking", columns="id")
 _CLASSES = _ADDED.format(table="class_instance", columns="id")
 _ENTRIES = _ADDED.format(table="waitlist_entry", columns="id")
+_COUPONS = _ADDED.format(table="coupon", columns="id")
 _EFFECTS = _ADDED.format(table="outbox", columns="id, subject")
 
 _SUBSCRIPTIONS_OF = """
@@ -56,6 +57,8 @@ where g.tenant_id = $1 and g.source_id = any($2::uuid[])
 _CLASSES_OF_BOOKINGS = "select class_id as id from booking where tenant_id = $1 and id = any($2::uuid[])"
 
 _CLASSES_OF_ENTRIES = "select class_id as id from waitlist_entry where tenant_id = $1 and id = any($2::uuid[])"
+
+_COUPONS_OF_BOOKINGS = "select distinct coupon_id as id from booking where tenant_id = $1 and id = any($2::uuid[])"
 
 _EVENTS_OF = "select distinct event_id as id from gateway_object where tenant_id = $1 and purchase_id = any($2::uuid[])"
 
@@ -97,6 +100,7 @@ async def changes_between(
         Scope.class_: await span.added(_CLASSES),
         Scope.booking: await span.added(_BOOKINGS),
         Scope.entry: await span.added(_ENTRIES),
+        Scope.coupon: await span.added(_COUPONS),
     }
     changes = Changes(span.until)
     changes.add(Scope.purchase, (row["id"] for row in span.within(purchases)))
@@ -117,7 +121,7 @@ async def changes_between(
 
 
 async def _follow(tx: Transaction, tenant_id: UUID, changes: Changes, *, grants: list[UUID]) -> None:
-    """Add what belongs to what changed: the subscription of a purchase, the lots and licences of its grants, the class of a booking."""
+    """Add what belongs to what changed: the subscription of a purchase, the lots and licences of its grants, the class and the coupon of a booking."""
 
     async def related(statement: str, given: list[UUID]) -> list[UUID]:
         return [row["id"] for row in await tx.fetch(statement, tenant_id, given)] if given else []
@@ -130,7 +134,9 @@ async def _follow(tx: Transaction, tenant_id: UUID, changes: Changes, *, grants:
     changes.add(Scope.lot, await related(_LOTS_OF, sources))
     changes.add(Scope.licence, await related(_LICENCES_OF, sources))
     changes.add(Scope.event, await related(_EVENTS_OF, purchases))
-    changes.add(Scope.class_, await related(_CLASSES_OF_BOOKINGS, changes.of(Scope.booking)))
+    bookings = changes.of(Scope.booking)
+    changes.add(Scope.class_, await related(_CLASSES_OF_BOOKINGS, bookings))
+    changes.add(Scope.coupon, await related(_COUPONS_OF_BOOKINGS, bookings))
     changes.add(Scope.class_, await related(_CLASSES_OF_ENTRIES, changes.of(Scope.entry)))
 
 
