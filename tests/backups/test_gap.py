@@ -30,6 +30,7 @@ class Lost:
     root: Path
     settings: dict[str, str]
     tenant: str
+    revoked: str
     backup: str
     fingerprint: dict[str, Any]
 
@@ -91,13 +92,13 @@ def _disaster(root: Path, settings: dict[str, str], gateway: str) -> Lost:
     # Backups are taken by hand here: the log, which would bring back all but seconds, is what is lost.
     up = Up(root / "data", BURSAR_BACKUP_KEY_FILE=settings["BURSAR_BACKUP_KEY_FILE"])
     try:
+        # Another business, before it in every list, whose key its gateway takes no longer.
+        revoked = _command(settings, "tenant", "create", "--name", "Revoked")["id"]
+        add = ("gateway", "add", "--gateway", "sandbox", "--signing-secret", SECRET, "--base-url", gateway)
+        _command(settings, *add, "--tenant", revoked, "--api-key", "sk_revoked")
         made = _command(settings, "tenant", "create", "--name", "Gap")
         tenant = made["id"]
-        added = _command(
-            settings,
-            *("gateway", "add", "--tenant", tenant, "--gateway", "sandbox", "--signing-secret", SECRET),
-            *("--api-key", KEY, "--base-url", gateway),
-        )
+        added = _command(settings, *add, "--tenant", tenant, "--api-key", KEY)
         deliver = ("sandbox", "deliver", "--key", KEY, "--to", added["webhook_url"], "--signing-secret", SECRET)
         _command({"BURSAR_DATA": str(root / "gateway")}, *deliver)
         _price(up.facts["url"], made["api_key"])
@@ -119,7 +120,7 @@ def _disaster(root: Path, settings: dict[str, str], gateway: str) -> Lost:
             send(pid, signal.SIGKILL)
         up.process.communicate()
     shutil.rmtree(root / "data")
-    return Lost(root, settings, tenant, backup, fingerprint)
+    return Lost(root, settings, tenant, revoked, backup, fingerprint)
 
 
 def _price(url: str, key: str) -> None:
@@ -142,7 +143,7 @@ def _quiet(url: str) -> bool:
     return figures["received"] == figures["failed"] == 0
 
 
-def test_what_the_gateway_says_happened_since_is_merged_and_a_replay_that_is_killed_goes_on(lost):
+def test_what_the_gateway_says_happened_since_is_merged_and_who_cannot_be_asked_holds_nobody_up(lost):
     into = lost.root / "back"
     restore = ("restore", "--to", lost.backup, "--into", str(into), "--replay-gap")
 
@@ -152,17 +153,22 @@ def test_what_the_gateway_says_happened_since_is_merged_and_a_replay_that_is_kil
     process.kill()
     process.communicate()
     half_done = json.loads((into / "gap.json").read_text())["left"]
-    replayed = _command(lost.settings, *restore)
+    went_on = command(*restore, "--json", **lost.settings)
 
+    replayed = {one["tenant"]: one for one in json.loads(went_on.out)["gap"]}
     settings = lost.settings | {"BURSAR_DATA": str(into)}
     fingerprint = _command(settings, "fingerprint", "--tenant", lost.tenant)
-    assert half_done == [lost.tenant]
+    assert half_done == [lost.revoked, lost.tenant]
     assert {
         name for name in fingerprint["tables"] if fingerprint["tables"][name] != lost.fingerprint["tables"][name]
     } == set()
     assert fingerprint["fingerprint"] == lost.fingerprint["fingerprint"]
     assert fingerprint["tables"]["payment"]["rows"] == 8
-    assert replayed["gap"][0]["events"][0]["listed"] > 20
-    assert [run["unrepaired"] for run in replayed["gap"][0]["reconciliations"]] == [0]
+    assert replayed[lost.tenant]["events"][0]["listed"] > 20
+    assert [run["unrepaired"] for run in replayed[lost.tenant]["reconciliations"]] == [0]
+    assert replayed[lost.tenant]["unasked"] == []
     assert _command(settings, "verify", "--all")["ok"]
-    assert not (into / "gap.json").exists()
+    # Who was not asked is named, is what is left, and fails the command.
+    assert went_on.code == 1
+    assert ["Invalid API Key" in one["because"] for one in replayed[lost.revoked]["unasked"]] == [True]
+    assert json.loads((into / "gap.json").read_text())["left"] == [lost.revoked]

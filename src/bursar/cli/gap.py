@@ -15,14 +15,15 @@ from bursar.bootstrap import registry
 from bursar.cli.acting import act
 from bursar.cli.connection import settings_for
 from bursar.cli.options import tell
-from bursar.cli.reconcile import accounts_of, reconciled
+from bursar.cli.reconcile import NothingToReconcile, accounts_of, reconciled
 from bursar.kernel import ids
 from bursar.kernel.db import Database
-from bursar.kernel.errors import Conflict
+from bursar.kernel.errors import Conflict, DomainError
 from bursar.kernel.files import read_json, write_private_json
 from bursar.kernel.jobs import Resources
 from bursar.kernel.settings import Settings
 from bursar.money.gateways.callers import Callers
+from bursar.money.gateways.calling import CallFailed
 from bursar.money.reconciliation import Missed, file_missed
 from bursar.worker.applier import Applier
 
@@ -73,7 +74,9 @@ def gap_of(directory: Path) -> Gap | None:
 def replay_gap(gap: Gap) -> list[dict[str, Any]]:
     """Ask the gateways of each tenant, and merge what they say. Return what was done, by tenant.
 
-    Raises GapElsewhere, and what asking a gateway raises; what was done till then stays done.
+    An account that cannot be asked holds nobody up: it is named under ``unasked``, and its tenant stays in what is left.
+
+    Raises GapElsewhere.
     """
     if settings_for(gap.directory).database_url:
         raise GapElsewhere(
@@ -86,29 +89,55 @@ def replay_gap(gap: Gap) -> list[dict[str, Any]]:
 async def _replayed(db: Database, settings: Settings, gap: Gap) -> list[dict[str, Any]]:
     stopping, callers = asyncio.Event(), Callers()
     applying = asyncio.create_task(_apply(settings, stopping))
-    done = []
+    done: list[dict[str, Any]] = []
     try:
         for place, tenant_id in enumerate(gap.left):
-            accounts = await accounts_of(db, tenant_id)
-            missed = [await _file(db, settings, callers, (tenant_id, one, gap.since)) for one in accounts]
-            await _all_applied(db, tenant_id, applying)
-            # Nothing is on its way any more that could be waited for: what differs is repaired at once.
-            window: dict[str, datetime | None] = {"since": gap.since, "until": None}
-            runs = await reconciled(db, settings, tenant_id, accounts, window, grace=timedelta(0))
-            done.append(
-                {
-                    "tenant": ids.show(ids.TENANT, tenant_id),
-                    "since": gap.since.isoformat(),
-                    "events": [asdict(one) for one in missed if one],
-                    "reconciliations": [run.model_dump(mode="json") for run in runs],
-                }
-            )
-            keep_gap(Gap(gap.directory, gap.since, gap.left[place + 1 :]))
+            done.append(await _merged(db, settings, callers, (tenant_id, gap.since), applying))
+            again = [one for one, merged in zip(gap.left, done, strict=False) if merged["unasked"]]
+            keep_gap(Gap(gap.directory, gap.since, [*again, *gap.left[place + 1 :]]))
     finally:
         stopping.set()
         await callers.close()
         await asyncio.wait([applying])
     return done
+
+
+async def _merged(
+    db: Database, settings: Settings, callers: Callers, asked: tuple[UUID, datetime], applying: "asyncio.Task[None]"
+) -> dict[str, Any]:
+    tenant_id, since = asked
+    missed: list[Missed] = []
+    silent: list[tuple[UUID, str]] = []
+    reached: list[UUID] = []
+    for one in await _accounts(db, tenant_id):
+        try:
+            if (found := await _file(db, settings, callers, (tenant_id, one, since))) is not None:
+                missed.append(found)
+            reached.append(one)
+        except (CallFailed, DomainError) as failure:
+            silent.append((one, failure.message))
+            tell(f"{ids.show(ids.GATEWAY_ACCOUNT, one)} cannot be asked: {failure.message}")
+    await _all_applied(db, tenant_id, applying)
+    # Nothing is on its way any more that could be waited for: what differs is repaired at once.
+    window: dict[str, datetime | None] = {"since": since, "until": None}
+    runs = await reconciled(db, settings, tenant_id, reached, window, grace=timedelta(0))
+    failed = [(run.gateway_account, run.error or "the comparing failed") for run in runs if run.state == "failed"]
+    return {
+        "tenant": ids.show(ids.TENANT, tenant_id),
+        "since": since.isoformat(),
+        "events": [asdict(one) for one in missed],
+        "unasked": [
+            {"account": ids.show(ids.GATEWAY_ACCOUNT, one), "because": because} for one, because in [*silent, *failed]
+        ],
+        "reconciliations": [run.model_dump(mode="json") for run in runs],
+    }
+
+
+async def _accounts(db: Database, tenant_id: UUID) -> list[UUID]:
+    try:
+        return await accounts_of(db, tenant_id)
+    except NothingToReconcile:  # they were switched off since the restore
+        return []
 
 
 async def _file(

@@ -93,7 +93,7 @@ def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap
         tell(f"{into.absolute()} is restored already; going on with the gap")
         went_on = replay_gap(left)
         answer({"into": str(left.directory), "gap": went_on}, _gap_text(went_on, left.directory), as_json=as_json)
-        return
+        raise typer.Exit(_gap_code(went_on))
     vault = vault_of(settings)
     Recovery(into).refuse_taken()
     planned = backups.plan(vault, to)
@@ -139,6 +139,11 @@ def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap
         "\n".join(text),
         as_json=as_json,
     )
+    raise typer.Exit(_gap_code(done or []))
+
+
+def _gap_code(done: list[dict[str, Any]]) -> int:
+    return 1 if any(one["unasked"] for one in done) else 0
 
 
 def _gap_text(done: list[dict[str, Any]], directory: Path) -> str:
@@ -149,6 +154,11 @@ def _gap_text(done: list[dict[str, Any]], directory: Path) -> str:
         new = sum(told["filed"] for told in one["events"])
         unrepaired = sum(run["unrepaired"] for run in one["reconciliations"])
         lines.append(f"{one['tenant']}: {new} events that were missing are merged; {unrepaired} differences stand")
+        lines += [f"  {each['account']} was not asked: {each['because']}" for each in one["unasked"]]
+    if _gap_code(done):
+        lines.append(
+            "start it if the others must not wait; where the gateway answers again, repeat the command for what is left"
+        )
     return "\n".join(lines)
 
 
