@@ -29,6 +29,7 @@ from bursar.kernel.seal import Seal
 from bursar.money.calls.links import open_link, seal_link
 from bursar.money.intake import accounts
 from bursar.operations import archives
+from bursar.operations.snapshots import reading
 from commanding import command, installation
 from databases import fresh_database, opened, url_of
 from serving import KEY
@@ -69,13 +70,14 @@ _NOT_SEALED = {
 
 @dataclass
 class World:
-    """Two businesses interleaved in one database, and an archive of the first."""
+    """Two businesses interleaved in one database, and an archive of the first. said: by its export, to who watched."""
 
     mine: Stage
     theirs: Stage
     admin_url: str
     environment: dict[str, str]
     directory: Path
+    said: str = ""
 
     @property
     def tenant(self) -> str:
@@ -136,8 +138,9 @@ async def world(cluster, shared_database_url, tmp_path_factory) -> AsyncIterator
                 key,
             )
         made = World(mine, theirs, admin_url, environment, directory)
-        code, told = run(environment, "tenant", "export", "--tenant", made.tenant, "--out", str(made.file))
-        assert code == 0, told
+        done = command("tenant", "export", "--tenant", made.tenant, "--out", str(made.file), **environment)
+        assert done.code == 0, done.err
+        made.said = done.err
         yield made
 
 
@@ -172,12 +175,19 @@ async def tenants_of(url: str) -> int:
 
 
 async def test_a_business_goes_to_another_installation_whole_and_nobody_else_with_it(world, place):
-    code, told = run(place.environment, "tenant", "import", str(world.file), "--take-over")
+    done = command("tenant", "import", str(world.file), "--take-over", "--json", **place.environment)
     again, refused = run(place.environment, "tenant", "import", str(world.file), "--take-over")
     verified = [run(on, "verify", "--tenant", world.tenant)[1] for on in (world.environment, place.environment)]
     _, trail = run(place.environment, "audit", "verify", "--tenant", world.tenant)
 
-    assert code == 0, told
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)["tables"]
+    assert world.said.splitlines() == [f"bursar: {rows[name]} rows of {name} read" for name in rows]
+    assert done.err.splitlines() == [
+        f"bursar: reading {world.file} to its end",
+        *(f"bursar: {rows[name]} rows of {name} written" for name in rows),
+        "bursar: comparing it with the archive",
+    ]
     assert (again, refused["error"]["code"]) == (1, "tenant_there")
     async with asking(world.admin_url) as here, asking(place.admin_url) as there:
         before, after = await lines(here, world.mine.tenant_id), await lines(there, world.mine.tenant_id)
@@ -244,6 +254,20 @@ async def test_a_copy_acts_on_nobody(world, place):
             f"select ({open_jobs}) + (select count(*) from mail_queue) + (select count(*) from gateway_event_queue)"
         )
     assert told["waiting"] == waiting > 0
+
+
+async def test_of_a_large_table_is_told_in_between(world, monkeypatch):
+    monkeypatch.setattr("bursar.operations.archives.exporting.TOLD_ROWS", 2)
+    said: list[str] = []
+
+    async with reading(world.environment["BURSAR_DATABASE_URL"]) as connection:
+        async for _ in archives.pieces(connection, world.mine.tenant_id, seal=None, tell=said.append):
+            pass
+
+    [events] = [int(line.split()[1]) for line in world.said.splitlines() if " gateway_event " in line]
+    between = [f"{rows} rows of gateway_event read" for rows in (*range(2, events, 2), events)]
+    assert len(between) > 1
+    assert [line for line in said if " gateway_event " in line] == between
 
 
 async def test_a_table_of_tenants_cannot_be_forgotten(world, place):

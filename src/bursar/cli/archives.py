@@ -16,7 +16,7 @@ from bursar import backups
 from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
 from bursar.cli.backup_store import key_file
 from bursar.cli.connection import cluster_of, instance, of_cluster, settings_for
-from bursar.cli.options import Data, Json, answer
+from bursar.cli.options import Data, Json, answer, tell
 from bursar.cli.supervisor import migrate
 from bursar.kernel import audit, ids, migrations
 from bursar.kernel.db import Database
@@ -97,6 +97,7 @@ def import_(
     """Take a tenant in, as a whole or not at all. What is not whole is refused before anything is written."""
     settings = settings_for(data)
     opened = opener(file, settings, key)
+    tell(f"reading {file} to its end")
     checked = archives.check(opened)
     whose = ids.parse(ids.TENANT, expected) if expected else None
     if dry_run:
@@ -117,7 +118,7 @@ async def write_archive(settings: Settings, tenant_id: UUID, out: Path, keys: ba
     """Write an archive, sealed or plain; return its size."""
     loop = asyncio.get_running_loop()
     async with reading(settings.database_url) as connection:
-        found = archives.pieces(connection, tenant_id, seal=Seal(settings.secret_key) if keys else None)
+        found = archives.pieces(connection, tenant_id, seal=Seal(settings.secret_key) if keys else None, tell=tell)
         try:
             return await asyncio.to_thread(_write, out, _pulled(found, loop), keys)
         finally:
@@ -153,6 +154,7 @@ def take_in(
                 seal=Seal(settings.secret_key),
                 takes_over=takes_over,
                 actor=ACTOR,
+                tell=tell,
                 expected=expected,
             )
 

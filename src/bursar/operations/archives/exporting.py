@@ -12,7 +12,7 @@ from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.seal import Seal
 from bursar.operations.archives import tar
-from bursar.operations.archives.models import HEAD, MANIFEST, Head, Manifest, TableTold
+from bursar.operations.archives.models import HEAD, MANIFEST, TOLD_ROWS, Head, Manifest, TableTold, Tell
 from bursar.operations.archives.secrets import Secrets, has_secrets
 from bursar.operations.archives.tables import LEFT_OUT, Table, tenant_tables
 from bursar.operations.fingerprint import fingerprint_within
@@ -59,7 +59,7 @@ class _Written:
         return tar.member(f"tables/{table}/{self.parts:06d}.ndjson", content, at)
 
 
-async def pieces(connection: Transaction, tenant_id: UUID, *, seal: Seal | None) -> AsyncIterator[bytes]:
+async def pieces(connection: Transaction, tenant_id: UUID, *, seal: Seal | None, tell: Tell) -> AsyncIterator[bytes]:
     """Give the archive, a piece at a time. seal: None leaves the secrets out.
 
     connection: of its own, outside any transaction (`snapshots.reading`). Raises TenantUnknown, SecretKeyWrong.
@@ -76,10 +76,14 @@ async def pieces(connection: Transaction, tenant_id: UUID, *, seal: Seal | None)
             written = _Written()
             async for line in _lines(tx, tenant_id, table, secrets):
                 written.add(line)
+                if written.rows % TOLD_ROWS == 0:
+                    tell(f"{written.rows} rows of {table.name} read")
                 if len(written.waiting) >= _PART_BYTES:
                     yield written.part(table.name, at)
             if written.waiting:
                 yield written.part(table.name, at)
+            if written.rows % TOLD_ROWS:
+                tell(f"{written.rows} rows of {table.name} read")
             tables[table.name] = TableTold(table.columns, written.rows, written.parts, written.digest.hexdigest())
         manifest = Manifest(
             tenant=whose,

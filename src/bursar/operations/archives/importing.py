@@ -21,10 +21,12 @@ from bursar.kernel.seal import Seal
 from bursar.money.trail import check_chain, continue_from
 from bursar.operations.archives.exporting import EXACT
 from bursar.operations.archives.models import (
+    TOLD_ROWS,
     ArchiveDamaged,
     ArchiveOfAnother,
     ArchiveOfOtherRelease,
     ImportDiffers,
+    Tell,
     TenantThere,
 )
 from bursar.operations.archives.reading import Checked, Opened, Walk
@@ -78,6 +80,7 @@ async def import_tenant(
     seal: Seal,
     takes_over: bool,
     actor: str,
+    tell: Tell,
     expected: UUID | None = None,
 ) -> Imported:
     """Write a checked archive into a database where its tenant is not. All of it, or nothing, is seen afterwards.
@@ -99,7 +102,8 @@ async def import_tenant(
             if await connection.fetchval(_THERE, tenant_id):
                 raise _there(checked)
             await connection.execute(EXACT)
-            waiting = await _write(connection, tables, opened, checked, Secrets(seal), takes_over=takes_over)
+            waiting = await _write(connection, tables, opened, checked, Secrets(seal), takes_over=takes_over, tell=tell)
+            tell("comparing it with the archive")
             await become_tenant(connection, tenant_id)
             fingerprint = await _hold(connection, checked)
             await audit.record(
@@ -151,12 +155,13 @@ async def _write(
     secrets: Secrets,
     *,
     takes_over: bool,
+    tell: Tell,
 ) -> int:
     """Write every table, in the order in which they refer to one another; return how much waits for ever."""
     waiting = 0
     with opened() as file:
         walk = Walk(file)
-        ahead = _Ahead(walk.rows())
+        ahead = _Ahead(walk.rows(), tell)
         for table in tables:
             waits = await _write_table(connection, table, ahead, checked, secrets, takes_over=takes_over)
             waiting += waits
@@ -194,20 +199,27 @@ async def _hold(connection: Transaction, checked: Checked) -> str:
 
 
 class _Ahead:
-    """Rows, and the table of the next one."""
+    """Rows, and the table of the next one. tell: hears how many of a table were read."""
 
-    def __init__(self, rows: Iterator[tuple[str, Row]]) -> None:
+    def __init__(self, rows: Iterator[tuple[str, Row]], tell: Tell) -> None:
         self._rows = rows
         self._next = next(rows, None)
+        self._tell = tell
 
     @property
     def table(self) -> str | None:
         return self._next[0] if self._next else None
 
     def of(self, table: str) -> Iterator[Row]:
+        count = 0
         while self._next is not None and self._next[0] == table:
             yield self._next[1]
+            count += 1
+            if count % TOLD_ROWS == 0:
+                self._tell(f"{count} rows of {table} written")
             self._next = next(self._rows, None)
+        if count % TOLD_ROWS:
+            self._tell(f"{count} rows of {table} written")
 
 
 class _Changes:

@@ -15,6 +15,11 @@ MANIFEST: Final = "manifest.json"
 
 Told = TypeVar("Told")
 
+Tell = Callable[[str], None]
+"""Hears how far an export or an import is."""
+TOLD_ROWS: Final = 100_000
+"""Of a table so many rows are told of at a time, and then the rest."""
+
 
 class ArchiveDamaged(Invalid):
     """The archive is not what was written: changed, cut off, or not one at all."""
