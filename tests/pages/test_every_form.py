@@ -52,11 +52,9 @@ KINDS = {
 """What the parameters of addresses name. A new one is missing here until somebody says."""
 
 
-def _routes(router: Any = pages.router) -> list[PageRoute]:
-    """Return the routes that take a form, those of included routers too."""
-    inner = [getattr(route, "original_router", None) for route in router.routes]
-    own = [route for route in router.routes if isinstance(route, PageRoute) and "POST" in route.methods]
-    return own + [route for part in inner if part for route in _routes(part)]
+def _routes() -> list[PageRoute]:
+    """Return the routes that take a form."""
+    return [route for route in pages.ROUTES if isinstance(route, PageRoute) and "POST" in route.methods]
 
 
 def _addresses(*, public: bool) -> list[str]:

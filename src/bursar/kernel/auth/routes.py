@@ -25,6 +25,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import DomainError
 from bursar.kernel.http.addresses import client_address
 from bursar.kernel.http.bodies import BODY_BYTES_MAX
+from bursar.kernel.http.handlers import REFUSALS
 from bursar.kernel.http.revalidation import is_revalidated, told_once
 from bursar.kernel.http.routes import StrictRoute
 from bursar.kernel.http.suspicion import Suspicion
@@ -159,7 +160,8 @@ class TenantRoute(StrictRoute):
             # A router that takes in another makes its routes again, with what they had.
             others = [told for told in extra.get("parameters", ()) if told["name"] != idempotency.HEADER]
             extra["parameters"] = [*others, _KEY_PARAMETER]
-        super().__init__(path, endpoint, openapi_extra=extra, **given)
+        responses = {**REFUSALS, **(given.pop("responses", None) or {})}
+        super().__init__(path, endpoint, openapi_extra=extra, responses=responses, **given)
         self.bytes_max = self.policy.bytes_max
         self._once = Once(self.path_format)
         self._is_revalidated = is_revalidated(endpoint)

@@ -18,6 +18,10 @@ class StrictRoute(APIRoute):
     bytes_max = BODY_BYTES_MAX
     """The largest body that it takes."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        # The description calls an operation by its function's name.
+        super().__init__(path, endpoint, **given | {"generate_unique_id_function": _name_of})
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_query = any(d.query_params for d in _dependants(self.dependant))
@@ -59,6 +63,10 @@ class StrictRoute(APIRoute):
     async def _suspect(self, request: Request, where: str, found: frozenset[Suspicion]) -> None:
         if found:
             await self.suspected(request, where, found)
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name
 
 
 def _takes_no_query(request: Request) -> Invalid:

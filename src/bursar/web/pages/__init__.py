@@ -11,7 +11,7 @@ Invariants:
 - a live page costs one stream, however much happens.
 """
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 from bursar.web.pages import (
     account,
@@ -53,8 +53,7 @@ from bursar.web.pages.routing import last_resort, refusal_page, wants_page
 from bursar.web.pages.templating import STATIC
 from bursar.web.pages.tickets import make_ticket
 
-router = APIRouter()
-for _part in (
+_PARTS = (
     entrance,
     invited,
     overview,
@@ -88,10 +87,11 @@ for _part in (
     standing,
     shopping,
     *booking.PARTS,
-):
-    router.include_router(_part.router)
-router.include_router(last_resort)
+)
+
+ROUTES: tuple[BaseRoute, ...] = (*(route for part in _PARTS for route in part.router.routes), *last_resort.routes)
+"""The routes of all pages, as they were declared; what no page takes comes last."""
 
 static = Files(STATIC)
 
-__all__ = ["STATIC", "make_ticket", "refusal_page", "router", "static", "wants_page"]
+__all__ = ["ROUTES", "STATIC", "make_ticket", "refusal_page", "static", "wants_page"]

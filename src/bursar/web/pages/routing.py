@@ -50,7 +50,8 @@ class PageRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         self.policy = policy_of(endpoint)
-        super().__init__(path, endpoint, **given)
+        # The description is of the API alone.
+        super().__init__(path, endpoint, **given | {"include_in_schema": False})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
