@@ -1,7 +1,6 @@
 """Every form there is, found in the routes and not listed: taken from our own pages, for the session they were shown to."""
 
 import re
-from typing import Any
 
 import httpx2
 import pytest
