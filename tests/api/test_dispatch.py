@@ -5,6 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import FastAPIError
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import iter_route_contexts
 from hypothesis import given
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Mount
 
 from bursar.kernel.http.dispatch import Dispatch
+from bursar.kernel.http.routes import LateRoute
 from bursar.kernel.settings import Settings
 from bursar.web.app import create_app
 
@@ -147,3 +149,32 @@ async def test_whatever_routes_there_are_the_answers_are_those_of_the_framework(
         )
 
     assert answers[0] == answers[1]
+
+
+def test_a_route_is_analysed_when_it_is_first_asked_and_all_of_them_can_be():
+    fresh = LateRoute("/v1/things/{thing}", _thing, methods=["get"])
+    assert "dependant" not in vars(fresh)
+    assert (fresh.matches(scope_of("GET", "/v1/things/7", ""))[0], "dependant" in vars(fresh)) == (Match.FULL, False)
+
+    names = [parameter.name for parameter in fresh.dependant.path_params]
+    dependants = [route.dependant for route in ROUTER.routes if isinstance(route, LateRoute)]
+
+    assert (names, fresh.methods, fresh.name) == (["thing"], {"GET"}, "_thing")
+    assert len(dependants) > 400
+    assert not hasattr(fresh, "nothing_of_this_name")
+
+
+def test_a_route_that_cannot_be_analysed_says_so_each_time():
+    broken = LateRoute("/broken", _broken)
+
+    for _ in range(2):
+        with pytest.raises(FastAPIError, match="Invalid args for response field"):
+            _ = broken.app
+
+
+async def _thing(thing: int) -> int:
+    return thing
+
+
+async def _broken() -> Dispatch:
+    raise NotImplementedError

@@ -1,18 +1,50 @@
 """Routes that read strictly. Apart from the rest of `kernel.http`, because only the API needs FastAPI, which is slow to import."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path, get_name
 
 from bursar.kernel.errors import DomainError, FieldError, Invalid
 from bursar.kernel.http.bodies import BODY_BYTES_MAX, MediaTypeUnsupported, StrictRequest
 from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
 
+_analysing: Final = RLock()
 
-class StrictRoute(APIRoute):
+
+class LateRoute(APIRoute):
+    """A route that the framework analyses when it is first asked, in a few milliseconds: there are hundreds, and a start waits for none.
+
+    What a request is matched by is known at once; any other attribute is there as soon as it is read.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        self._given: dict[str, Any] | None = given
+        self.path = path
+        self.endpoint = endpoint
+        self.name = given.get("name") or get_name(endpoint)
+        self.methods = {method.upper() for method in given.get("methods") or ("GET",)}
+        self.include_in_schema = given.get("include_in_schema", True)
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+
+    def __getattr__(self, name: str) -> Any:
+        """Analyse the route, and return what was missing. Asked only for attributes that are not there."""
+        with _analysing:  # the API's description is written in another thread
+            given, self._given = self.__dict__.get("_given"), None
+            if given is not None:
+                try:
+                    super().__init__(self.path, self.endpoint, **given)
+                except BaseException:
+                    self._given = given
+                    raise
+        return object.__getattribute__(self, name)
+
+
+class StrictRoute(LateRoute):
     """A route that reads its body strictly and refuses query parameters that it does not have."""
 
     bytes_max = BODY_BYTES_MAX

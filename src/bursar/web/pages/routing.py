@@ -9,7 +9,6 @@ from urllib.parse import urlencode, urlsplit
 import structlog
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -19,6 +18,7 @@ from starlette.types import Scope
 from bursar.kernel.auth import policy_of, public
 from bursar.kernel.auth.refusals import observe_refusal, observe_suspicion
 from bursar.kernel.errors import DomainError
+from bursar.kernel.http.routes import LateRoute
 from bursar.kernel.http.suspicion import suspicions_of_address
 from bursar.web.pages.admission import OperatorNeeded, SecondFactorNeeded, SignInNeeded, admit
 from bursar.web.pages.pace import for_people, is_scripted
@@ -45,7 +45,7 @@ _HEADERS = {
 _log = structlog.get_logger("bursar.pages")
 
 
-class PageRoute(APIRoute):
+class PageRoute(LateRoute):
     """A route whose answers are for people. It declares who they are (`needs`, `signed_in`, `public`), or cannot be made."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
