@@ -540,6 +540,39 @@ async def test_a_coupon_is_shown_before_paying_and_the_gateway_takes_what_is_lef
     assert await till.stage.value("select count(*) from refund") == 0
 
 
+async def test_a_button_tells_a_deposit_and_a_coupon_that_leaves_nothing_in_whole_sentences(till: Studio):
+    a_class = await till.add_class("Morning Flow", cost=1, price="seat")
+    path = f"{till.base}/classes/{a_class}"
+    await till.mine.send("PATCH", f"/v1/classes/{a_class}", {"deposit_percent": 33})
+    await till.mine.post("/v1/coupons", {"code": "GIFT", "percent": 100})
+    form = await till.fields(path) | {"name": "Zoe", "email": "zoe@example.com", "coupon": "GIFT", "check": "1"}
+    of_nobody = (await till.send(f"{path}/bookings", form)).text
+    await till.give_credits("zoe@example.com", 2)
+    await till.sign_in("zoe@example.com")
+    usual = await till.page(path)
+    nothing_left = (await till.send(f"{path}/bookings", form | await till.fields(path) | {"pays": "money"})).text
+
+    assert "Book with the coupon, nothing to pay</button>" in of_nobody
+    assert "Pay with money instead: 4.95 EUR now, 10.05 EUR at the studio</button>" in usual
+    assert "Book with the coupon instead, nothing to pay</button>" in nothing_left
+
+
+async def test_credits_that_were_paid_at_the_desk_are_owed_in_real_money_whoever_has_them(till: Studio):
+    desk = (await till.mine.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Desk"})).json()["id"]
+    grants = [{"kind": "credits", "amount": 10, "pool": "classes"}]
+    product = (await till.mine.post("/v1/products", {"name": "Ten"})).json()["id"]
+    ten = {"product": product, "lookup_key": "ten", "amount_minor": 12000, "currency": "EUR", "grants": grants}
+    await till.mine.post("/v1/prices", ten)
+    who = ids.show(ids.CUSTOMER, await till.give_credits("zoe@example.com", 3))
+    paid = {"amount_minor": 12000, "currency": "EUR", "method": "cash", "reference": "r1", "price": "ten"}
+    await till.mine.post("/v1/manual-payments", paid | {"customer": who, "gateway_account": desk})
+    await till.stage.apply()
+    rows = (await till.mine.get("/v1/booking-reports/credit-liability")).json()["data"]
+
+    told = {(row["credits"], row["value_minor"], row["is_sandbox"]) for row in rows}
+    assert told == {(10, 12000, False), (3, None, True)}
+
+
 async def test_who_has_too_few_credits_is_told_the_rest_and_pays_it_with_money(till: Studio):
     a_class = await till.add_class("Morning Flow", cost=2, price="seat")
     path = f"{till.base}/classes/{a_class}"
