@@ -33,6 +33,7 @@ class CreditLiability:
 
 
 # What a lot is worth is its share of its price: a price may sell other things beside, so it is the most that it can be.
+# Play money is what was paid for it in the sandbox, whoever bought it; what was given is judged by its customer.
 _OWED = """
 select l.pool, sum(l.remaining) as credits, count(distinct l.customer_id) as customers, p.currency,
   coalesce(a.gateway = 'sandbox', false) as is_sandbox,
@@ -42,7 +43,8 @@ from credit_lot l
 left join fulfilment_grant g on g.tenant_id = l.tenant_id and g.id = l.grant_id
 left join price p on p.tenant_id = g.tenant_id and p.id = g.price_id
 left join customer c on c.tenant_id = l.tenant_id and c.id = l.customer_id
-left join gateway_account a on a.tenant_id = c.tenant_id and a.id = c.gateway_account_id
+left join purchase u on u.tenant_id = g.tenant_id and u.id = g.source_id and g.source_kind = 'purchase'
+left join gateway_account a on a.tenant_id = l.tenant_id and a.id = coalesce(u.gateway_account_id, c.gateway_account_id)
 where l.tenant_id = $1 and l.remaining > 0 and not l.is_suspended and (l.expires_at is null or l.expires_at > $2)
 group by l.pool, p.currency, coalesce(a.gateway = 'sandbox', false) order by l.pool, p.currency nulls last
 """
