@@ -175,6 +175,26 @@ async def test_a_class_edited_alone_keeps_what_its_template_says_from_then_on(st
     assert await studio.night() == 0
 
 
+async def test_what_recurs_does_not_end_before_it_begins(studio):
+    place = await studio.place()
+    new = {
+        "title": "Flow",
+        "duration_min": 60,
+        "rrule": "FREQ=DAILY",
+        "local_start": "09:00",
+        "starts_on": "2026-03-09",
+    }
+
+    refused = await studio.refused("POST", "/v1/class-templates", place | new | {"ends_on": "2026-03-08"})
+    made = await studio.ok("POST", "/v1/class-templates", place | new | {"ends_on": "2026-03-09"})
+    path = f"/v1/class-templates/{made['id']}"
+    turned = await studio.refused("PATCH", path, {"starts_on": "2026-03-10"})
+
+    for answer in (refused, turned):
+        assert (answer["code"], answer["errors"][0]["field"]) == ("recurrence_invalid", "ends_on")
+    assert len(await studio.classes(venue=place["venue"])) == 1
+
+
 async def test_this_and_following_splits_the_template_and_keeps_who_booked(studio):
     place = await studio.place()
     template = await studio.template(place, rrule="FREQ=WEEKLY;COUNT=6")

@@ -245,6 +245,12 @@ def _not_a_day(day: date, why: str) -> NotAClassDay:
 
 
 def _require_days(template: Template) -> None:
+    if template.ends_on and template.ends_on < template.starts_on:
+        raise RecurrenceInvalid(
+            f"it ends on {template.ends_on}, before it begins on {template.starts_on}",
+            hint="Let `ends_on` be the last day, or leave it out.",
+            fields=(FieldError("ends_on", "recurrence_invalid", "it is before starts_on"),),
+        )
     if template.rrule is None:
         return
     rule = rule_of(template.rrule, zone_named(template.time_zone))
