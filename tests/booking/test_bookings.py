@@ -154,6 +154,17 @@ async def test_changing_the_policy_leaves_bookings_on_their_terms(desk: Studio):
     assert (before["terms"]["cancel_minutes"], after["terms"]["cancel_minutes"]) == (60, 2880)
 
 
+async def test_a_refused_booking_names_a_full_class_beside_the_other_rules(desk: Studio):
+    ann, bob = await desk.person("ann", owns=1), await desk.person("bob")
+    flow = await desk.class_at(SIX, capacity=1)
+    await desk.booked(flow, ann)
+
+    answer = await desk.book(flow, bob)
+
+    refused(answer, "credits_insufficient")
+    assert [each["code"] for each in answer.json()["errors"]] == ["credits_insufficient", "class_full"]
+
+
 async def test_of_two_who_confirm_one_wins_and_requests_hold_their_seats(desk: Studio):
     policy = await desk.policy(needs_approval=True)
     people = [await desk.person(name, owns=1) for name in ("ann", "bob", "cal")]
