@@ -11,9 +11,11 @@ import yaml
 
 from api.conftest import running
 from bursar.bootstrap import JOBS, SCHEDULES
+from bursar.kernel.clock import utc_now
 from bursar.kernel.jobs import Timetable
 from draining import drain
-from stage import charge, event, session, set_stage
+from reports.till import start
+from stage import charge, event, session, set_stage, subscription
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +43,9 @@ def expressions() -> list[str]:
 
 async def scraped(db, url: str) -> str:
     stage = await set_stage(db, url)
-    await stage.tell(event("checkout.session.completed", session()), event("charge.succeeded", charge()))
+    paid = (event("checkout.session.completed", session()), event("charge.succeeded", charge()))
+    await stage.tell(*paid, event("customer.subscription.created", subscription()))
+    await start(stage, utc_now())
     await Timetable([one for one in SCHEDULES if one.name == "health.figures"]).tend(db)
     await drain(stage, JOBS)
     async with running(url) as (_, http):

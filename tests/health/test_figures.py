@@ -1,6 +1,7 @@
 """Figures of the business: summed over every tenant by a job, without a tenant's name, and shown to Prometheus."""
 
 import re
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +12,7 @@ from bursar.health.figures import summed
 from bursar.kernel.clock import utc_now
 from bursar.kernel.jobs import Timetable
 from draining import drain
+from reports.till import start
 from stage import charge, event, invoice, session, set_stage, subscription
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +29,16 @@ async def stages(db, database_url):
             event("charge.succeeded", charge(created=now)),
             event("customer.subscription.created", subscription()),
             event("invoice.paid", invoice("2")),
+            event("customer.subscription.created", tried(now - 90_000)),
         )
+        await start(stage, utc_now())
     return made
+
+
+def tried(ended: int) -> dict[str, Any]:
+    """A subscription that was over with its trial."""
+    trial = {"created": ended - 600_000, "trial_start": ended - 600_000, "trial_end": ended}
+    return subscription("canceled", id="sub_tried", ended_at=ended, canceled_at=ended, **trial)
 
 
 async def test_figures_are_sums_over_all_tenants(db, stages):
@@ -40,7 +50,10 @@ async def test_figures_are_sums_over_all_tenants(db, stages):
     assert sums["payments_day", "stripe", "succeeded"] == 2
     assert sums["captured_day_minor", "EUR", ""] == 10_000
     assert sums["payments_month", "stripe", ""] == 2
-    assert sums["events_hour", "stripe", "applied"] == 8
+    assert sums["events_hour", "stripe", "applied"] == 10
+    assert sums["checkouts_month", "stripe", "open"] == 2
+    assert sums["trials_month", "stripe", "lost"] == 2
+    assert (sums["plan_subscriptions", "EUR", "month"], sums["plan_mrr_minor", "EUR", "month"]) == (2, 4000)
     assert not any(stage.tenant_id.hex in "".join(labels) for stage in stages for labels in sums)
 
 
@@ -95,6 +108,9 @@ async def test_the_job_writes_them_and_whoever_watches_reads_them(db, database_u
     assert "bursar_subscriptions_month_lost 0.0" in text
     assert 'bursar_payments_day{gateway="stripe",status="succeeded"} 2.0' in text
     assert 'bursar_subscriptions{status="active"} 2.0' in text
+    assert 'bursar_checkouts_month{gateway="stripe",outcome="open"} 2.0' in text
+    assert 'bursar_trials_month{gateway="stripe",outcome="lost"} 2.0' in text
+    assert 'bursar_plan_mrr_minor{currency="EUR",interval="month"} 4000.0' in text
     assert 'bursar_health{part="queue"} 0.0' in text
     assert 'bursar_pool_connections{state="max"} 20.0' in text
     assert re.search(r'bursar_health_figure\{figure="free_bytes",part="disk"\} [1-9]', text)

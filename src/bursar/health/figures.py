@@ -10,7 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from bursar.kernel import ids, jobs
-from bursar.kernel.db import Database
+from bursar.kernel.db import Database, Transaction
+from bursar.money.reports import MONTHS, checkouts_by_gateway, trials_by_gateway
 
 TAKE: Final = "health.take_figures"
 DAY: Final = timedelta(days=1)
@@ -18,24 +19,33 @@ MONTH: Final = timedelta(days=30)
 HOUR: Final = timedelta(hours=1)
 EVENTS_MAX: Final = 100_000
 """Events of one tenant's last hour that are counted at most."""
+CHECKOUTS_MAX: Final = 100_000
+"""Checkouts of one tenant's last thirty days that are counted at most."""
 _SLICE: Final = 500
 _NO_TENANT: Final = UUID(int=0)
 
 _Labels = tuple[str, str, str]
 """The name of a figure and its two labels."""
+_Since = tuple[datetime, datetime, UUID, UUID, datetime]
+"""A day and a month ago; the least ids of a day and of an hour ago; now."""
 
 _TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
-
-_MONTHS = "case p.interval when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'month' then 1 else 1 / 12.0 end"
 
 # List prices: discounts and quantities are the gateway's, and are not known for all of them.
 _BUSINESS = f"""
 select 'subscriptions' as name, status as label, '' as other_label, count(*)::numeric as value
 from subscription where tenant_id = $1 group by status
 union all
-select 'mrr_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {_MONTHS})
+select 'mrr_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {MONTHS})
 from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
 where s.tenant_id = $1 and s.status in ('active', 'past_due') and p.interval is not null group by p.currency
+union all
+select f.name, m.currency, m.interval, f.value
+from (
+  select p.currency, p.interval, count(*)::numeric as subscriptions, sum(p.amount_minor / p.interval_count::numeric * {MONTHS}) as mrr
+  from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
+  where s.tenant_id = $1 and s.status in ('active', 'past_due') and p.interval is not null group by p.currency, p.interval
+) m cross join lateral (values ('plan_subscriptions', m.subscriptions), ('plan_mrr_minor', m.mrr)) as f (name, value)
 union all
 select f.name, '', '', f.value
 from (
@@ -46,7 +56,7 @@ from (
   ) r where r.over_at is null or r.over_at >= $3
 ) s cross join lateral (values ('subscriptions_month_begun', s.begun), ('subscriptions_month_lost', s.lost)) as f (name, value)
 union all
-select 'mrr_month_lost_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {_MONTHS})
+select 'mrr_month_lost_minor', p.currency, '', sum(p.amount_minor / p.interval_count::numeric * {MONTHS})
 from subscription s join price p on p.tenant_id = s.tenant_id and p.id = s.price_id
 where s.tenant_id = $1 and s.created_at < $3 and (s.trial_end is null or s.trial_end <= $3) and p.interval is not null
   and coalesce(s.ended_at, case when s.status = 'canceled' then s.canceled_at end) between $3 and $6
@@ -108,14 +118,26 @@ async def summed(db: Database, *, now: datetime) -> dict[_Labels, Decimal]:
             tenants = [row["tenant_id"] for row in await tx.fetch(_TENANTS, visited, _SLICE)]
         for tenant_id in tenants:
             async with db.tenant(tenant_id) as tx:
-                for row in await tx.fetch(_BUSINESS, tenant_id, *since):
-                    sums[row["name"], row["label"], row["other_label"]] += row["value"]
+                for labels, value in (await _of_tenant(tx, tenant_id, since)).items():
+                    sums[labels] += value
         sums["tenants", "", ""] += len(tenants)
         visited, more = (tenants[-1], True) if len(tenants) == _SLICE else (visited, False)
     yearly = {
         ("arr_minor", currency, ""): 12 * value for (name, currency, _), value in sums.items() if name == "mrr_minor"
     }
     return {**sums, **yearly}
+
+
+async def _of_tenant(tx: Transaction, tenant_id: UUID, since: _Since) -> dict[_Labels, Decimal]:
+    _, month, _, _, now = since
+    found = {
+        (row["name"], row["label"], row["other_label"]): row["value"]
+        for row in await tx.fetch(_BUSINESS, tenant_id, *since)
+    }
+    checkouts = await checkouts_by_gateway(tx, tenant_id=tenant_id, since=month, now=now, limit=CHECKOUTS_MAX)
+    trials = await trials_by_gateway(tx, tenant_id=tenant_id, since=month, now=now)
+    found |= {("checkouts_month", *labels): Decimal(count) for labels, count in checkouts.items()}
+    return found | {("trials_month", *labels): Decimal(count) for labels, count in trials.items()}
 
 
 KINDS: Final = (jobs.Kind(TAKE, take_figures, attempts_max=2, lease_s=300, at_once_max=1),)

@@ -75,6 +75,26 @@ _BUSINESS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
         "List prices, per month, of subscriptions that ran 30 days ago and ended since.",
         ("currency",),
     ),
+    "plan_subscriptions": (
+        "bursar_plan_subscriptions",
+        "Active and past-due subscriptions by what they are billed in and how often.",
+        ("currency", "interval"),
+    ),
+    "plan_mrr_minor": (
+        "bursar_plan_mrr_minor",
+        "The same in list prices per month, in the currency's smallest unit.",
+        ("currency", "interval"),
+    ),
+    "checkouts_month": (
+        "bursar_checkouts_month",
+        "Checkouts that were started within 30 days, by what became of them: paid, free, open, lost, refused.",
+        ("gateway", "outcome"),
+    ),
+    "trials_month": (
+        "bursar_trials_month",
+        "Trials that ended within 30 days, by what became of them: paid, open, lost.",
+        ("gateway", "outcome"),
+    ),
     "captured_day_minor": (
         "bursar_captured_day_minor",
         "Payments that succeeded within a day, in the currency's smallest unit.",

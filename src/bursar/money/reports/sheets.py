@@ -5,7 +5,15 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bursar.money.reports.schemas import DailyPayments, RefundReport
+from bursar.money.reports.schemas import (
+    CheckoutConversion,
+    DailyPayments,
+    Offered,
+    Period,
+    PlanMix,
+    RefundReport,
+    TrialConversion,
+)
 
 MEDIA_TYPE: Final = "text/csv"
 
@@ -20,6 +28,11 @@ _REFUNDS: Final = (
     "first_day", "last_day", "time_zone", "gateway_account", "gateway", "account_name", "reason", "other_reasons", "currency",
     "sandbox", "status", "refunds", "amount_minor",
 )  # fmt: skip
+_DAYS: Final = ("first_day", "last_day", "time_zone")
+_OFFER: Final = ("price", "product", "lookup_key", "price_minor", "currency", "interval", "interval_count", "sandbox")
+_CONVERSION: Final = (*_DAYS, *_OFFER, "started", "paid", "free", "open", "lost", "refused", "conversion_rate")
+_TRIALS: Final = (*_DAYS, *_OFFER, "ended", "paid", "open", "lost", "conversion_rate")
+_PLANS: Final = ("at", *_OFFER, "active", "past_due", "trialing", "mrr_minor", "mrr_share")
 
 
 def daily_payments_sheet(report: DailyPayments) -> str:
@@ -72,6 +85,58 @@ def refunds_sheet(report: RefundReport) -> str:
             )
         )
     return _sheet(_REFUNDS, rows)
+
+
+def conversion_sheet(report: CheckoutConversion) -> str:
+    """Return a row for each price that was sold."""
+    days = _days(report.period)
+    rows = [
+        (
+            *days,
+            *_offer(each.offer, each.is_sandbox),
+            *(each.started, each.paid, each.free, each.open, each.lost, each.refused, each.conversion_rate),
+        )
+        for each in report.data
+    ]
+    return _sheet(_CONVERSION, rows)
+
+
+def trials_sheet(report: TrialConversion) -> str:
+    """Return a row for each price that was tried."""
+    days = _days(report.period)
+    rows = [
+        (
+            *days,
+            *_offer(each.offer, each.is_sandbox),
+            *(each.ended, each.paid, each.open, each.lost, each.conversion_rate),
+        )
+        for each in report.data
+    ]
+    return _sheet(_TRIALS, rows)
+
+
+def plans_sheet(report: PlanMix) -> str:
+    """Return a row for each price that is subscribed to."""
+    at = report.model_dump(mode="json", include={"at"})["at"]
+    rows = [
+        (
+            at,
+            *_offer(each.offer, each.is_sandbox),
+            *(each.active, each.past_due, each.trialing, each.mrr_minor, each.mrr_share),
+        )
+        for each in report.data
+    ]
+    return _sheet(_PLANS, rows)
+
+
+def _days(period: Period) -> tuple[object, ...]:
+    shown = period.model_dump(mode="json")
+    return shown["first_day"], shown["last_day"], period.time_zone
+
+
+def _offer(offer: Offered | None, is_sandbox: object) -> tuple[object, ...]:
+    told = offer.model_dump(mode="json") if offer else dict.fromkeys(Offered.model_fields)
+    return *told.values(), _word(is_sandbox)
 
 
 def _sheet(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
