@@ -94,22 +94,27 @@ group by m.lot_id, l.expires_at order by l.expires_at nulls last, m.lot_id
 _USABLE = """tenant_id = $1 and customer_id = $2 and pool = any($3::text[]) and remaining > 0 and not is_suspended
     and effective_at <= $4 and (expires_at is null or expires_at > $4)"""
 
-# Lots are locked in the order of their ids, as fulfilment does, and divided in the order of their expiry; of those that expire together
-# given ones go before bought ones, then in the order of their pools.
-_TAKE = f"""
-with locked as materialized (
+# A repeat opens nothing, and takes nothing. Lots are locked in the order of their ids, as fulfilment does, and divided in the order of
+# their expiry; of those that expire together given ones go before bought ones, then in the order of their pools.
+_SPEND = f"""
+with opened as (
+  insert into credit_spend (tenant_id, id, customer_id, pool, reference, amount, created_at, pools)
+  values ($1, $6, $2, ($3::text[])[1], $7, $5, $8, ($3::text[])[2:]) on conflict (tenant_id, reference) do nothing returning id
+), locked as materialized (
   select id, remaining, expires_at, grant_id is not null as is_bought, array_position($3::text[], pool) as place
-  from credit_lot where {_USABLE} order by id for update
+  from credit_lot where {_USABLE} and exists (select from opened) order by id for update
 ), ordered as (
   select id, remaining, sum(remaining) over (order by expires_at nulls last, is_bought, place, id) - remaining as before
   from locked
 ), part as (
   select id, least(remaining, $5 - before)::bigint as amount from ordered where before < $5
+), taken as (
+  update credit_lot as l set spent = l.spent + part.amount
+  from part
+  where l.tenant_id = $1 and l.id = part.id and (select coalesce(sum(amount), 0) from part) = $5
+  returning l.id as lot_id, part.amount, l.expires_at
 )
-update credit_lot as l set spent = l.spent + part.amount
-from part
-where l.tenant_id = $1 and l.id = part.id and (select coalesce(sum(amount), 0) from part) = $5
-returning l.id as lot_id, part.amount, l.expires_at
+select taken.* from opened left join taken on true
 """
 
 _TAKE_OF_LOT = """
@@ -175,11 +180,10 @@ async def spend(
     Raises CreditsInsufficient, SpendReferenceReused.
     """
     spend_id, pools, at = ids.new(), [pool, *others], usable_at or now
-    also = list(others)
-    if not await tx.fetchval(_OPEN_SPEND, tenant_id, spend_id, customer_id, pool, reference, amount, now, also):
-        return await _repeated(tx, tenant_id=tenant_id, reference=reference, wanted=(customer_id, pool, amount))
-    parts = await tx.fetch(_TAKE, tenant_id, customer_id, pools, at, amount)
+    parts = await tx.fetch(_SPEND, tenant_id, customer_id, pools, at, amount, spend_id, reference, now)
     if not parts:
+        return await _repeated(tx, tenant_id=tenant_id, reference=reference, wanted=(customer_id, pool, amount))
+    if parts[0]["lot_id"] is None:
         balance = await tx.fetchval(_BALANCE, tenant_id, customer_id, pools, at)
         raise CreditsInsufficient(
             f"{balance} credits of the pool {pool} can be spent, {amount} are asked for",
