@@ -10,7 +10,7 @@ from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
 from bursar.apps.booking.schedule.taxes import NO_TAX
-from bursar.kernel import ids
+from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 
 
@@ -72,34 +72,35 @@ async def book(
             part=situation.credits_of_both,
         )
     status = _status_of(situation, is_due=price is not None and price.due_minor > 0)
-    a_class, overbooked = await holding.take_for(
-        tx,
-        tenant_id=tenant_id,
-        situation=situation,
-        is_held=status in ("requested", "held"),
-        is_beyond=override_reason is not None,
-    )
-    admitting.check_time(a_class, source=source, now=now)
-    made = await _pay_and_write(
-        tx,
-        tenant_id=tenant_id,
-        booking_id=booking_id or ids.new(),
-        customer_id=customer_id,
-        a_class=a_class,
-        situation=situation,
-        status=status,
-        paid_with=paid_with,
-        part=situation.credits_of_both,
-        price=price,
-        landing=landing,
-        override_reason=override_reason,
-        overbooked=overbooked,
-        actor=actor,
-    )
-    if a_class.waiting:
-        await queueing.settle(tx, tenant_id=tenant_id, booking=made, now=now)
-    await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
-    await _tell(tx, tenant_id=tenant_id, made=made, actor=actor, now=now)
+    async with audit.together(tx, tenant_id=tenant_id):
+        a_class, overbooked = await holding.take_for(
+            tx,
+            tenant_id=tenant_id,
+            situation=situation,
+            is_held=status in ("requested", "held"),
+            is_beyond=override_reason is not None,
+        )
+        admitting.check_time(a_class, source=source, now=now)
+        made = await _pay_and_write(
+            tx,
+            tenant_id=tenant_id,
+            booking_id=booking_id or ids.new(),
+            customer_id=customer_id,
+            a_class=a_class,
+            situation=situation,
+            status=status,
+            paid_with=paid_with,
+            part=situation.credits_of_both,
+            price=price,
+            landing=landing,
+            override_reason=override_reason,
+            overbooked=overbooked,
+            actor=actor,
+        )
+        if a_class.waiting:
+            await queueing.settle(tx, tenant_id=tenant_id, booking=made, now=now)
+        await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
+        await _tell(tx, tenant_id=tenant_id, made=made, actor=actor, now=now)
     return made
 
 
