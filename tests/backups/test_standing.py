@@ -232,7 +232,7 @@ async def _alerts(db: Database) -> dict[str, str]:
 
 
 async def _complaint(db: Database) -> str:
-    """Return what health says, without what is late because nothing ever was."""
+    """Return what health says, without what is late."""
     async with db.engine() as tx:
         found = await backups.ages(tx)
-    return backups.complaint(found, Settings()).partition("), the")[0] + ")"
+    return backups.complaint(found, Settings()).partition("), the")[0].removesuffix(")") + ")"

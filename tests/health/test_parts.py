@@ -49,6 +49,8 @@ SEEN = [
     ("retention", "degraded", seldom(retention="raw bodies were last cleaned up 3 days ago")),
     ("figures", "degraded", seldom(figures_age_s=1801.0)),
     ("backups", "degraded", {"backups": Ages(True, False, 1000.0, 1.0, 1.0)}),
+    ("backups", "degraded", {"backups": Ages(True, False, None, None, None, 61.0, up_s=61.0)}),
+    ("backups", "degraded", {"backups": Ages(True, "refused", None, None, None, 2.0, up_s=5.0)}),
 ]
 MACHINES = [
     ("disk", "degraded", {"disk_free": 900_000_000}),
@@ -75,6 +77,17 @@ def test_what_is_seen_of_the_database_is_judged(name, status, found):
 
     assert [(part.name, part.status) for part in parts] == [(name, status)]
     assert all(part.detail and part.advice for part in parts)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Ages(True, None, None, None, None, 2.0, up_s=90.0),
+        Ages(True, None, 600_000.0, 600_000.0, 600_000.0, 900_000.0, 600_000.0, up_s=5.0),
+    ],
+)
+def test_the_first_minute_of_an_installation_or_after_a_week_off_is_no_reason_to_wake_anybody(found):
+    assert not_well(replace(CALM, backups=found)) == []
 
 
 @pytest.mark.parametrize(("name", "status", "found"), MACHINES)

@@ -11,6 +11,7 @@ select is_wanted, s.failure,
   extract(epoch from clock_timestamp() - log_proven_at)::float8 as proven_s,
   extract(epoch from clock_timestamp() - backed_up_at)::float8 as backup_s,
   extract(epoch from clock_timestamp() - wanted_at)::float8 as wanted_s,
+  extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8 as up_s,
   extract(epoch from clock_timestamp() - d.began_at)::float8 as drill_s, d.failure as drill_failure, is_logical
 from backup_standing s left join (
   select began_at, failure from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
@@ -21,6 +22,8 @@ PROVEN_MAX_S: Final = 600.0
 """A gap in the log is found within ten minutes, or it is said that nobody looked."""
 _LOG_LEAST_S: Final = 15.0
 _MARKS: Final = 5
+_BEGINNING_S: Final = 60.0
+"""For so long after a start nothing is called late: the first backup, mark and proof are under way."""
 BACKUP_SLACK: Final = 1.25
 _BACKUP: Final = "the newest backup"
 _DRILLS_MISSED: Final = 2
@@ -32,6 +35,7 @@ class Ages:
 
     failure: what the last attempt said, if it failed. wanted_s: since backups are wanted. drill_s: since the last drill that
     came to an end began; drill_failure: what it found to be wrong. is_logical: what is kept are logical backups, without a log.
+    up_s: since the server was started.
     """
 
     is_wanted: bool
@@ -43,6 +47,12 @@ class Ages:
     drill_s: float | None = None
     drill_failure: str | None = None
     is_logical: bool = False
+    up_s: float | None = None
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether backups were begun, or the server was started, a moment ago."""
+        return self.wanted_s is not None and 0 <= min(self.wanted_s, self.up_s or self.wanted_s) < _BEGINNING_S
 
     @property
     def figures(self) -> dict[str, float]:
@@ -67,10 +77,11 @@ def complaint(found: Ages, settings: Settings) -> str:
             (_BACKUP, found.backup_s, settings.backup_full_hours * 3600 * BACKUP_SLACK),
             ("the last proof that the log has no gap", found.proven_s, PROVEN_MAX_S),
         )
-        if (age is None or age > most) and not (found.is_logical and text != _BACKUP)
+        if (age is None or age > most) and not (found.is_logical and text != _BACKUP) and not found.is_beginning
     ]
     drill_s = found.drill_s if found.drill_s is not None else found.wanted_s
-    if settings.drill_hours and drill_s is not None and drill_s > _DRILLS_MISSED * settings.drill_hours * 3600:
+    is_missed = drill_s is not None and drill_s > _DRILLS_MISSED * settings.drill_hours * 3600
+    if settings.drill_hours and is_missed and not found.is_beginning:
         late.append("the last drill")
     if found.drill_failure:
         late.insert(0, f"the last drill failed ({found.drill_failure})")
