@@ -18,6 +18,7 @@ from bursar.alerts import look
 from bursar.backups.buckets import BucketStore
 from bursar.backups.keys import add_key
 from bursar.backups.source import Connection, NoSlotFree, connected
+from bursar.backups.streaming import drill_forever
 from bursar.backups.wal import begins_object
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import INSTALLATION
@@ -119,6 +120,34 @@ async def test_a_drill_without_room_for_it_is_not_begun(admin_url, keys, small_d
     assert (drilled.backup, drilled.is_passed) == (taken.id, False)
     assert drilled.failure.startswith(f"there is no room for a drill in {small_disk}: ")
     assert list(small_disk.iterdir()) == []
+
+
+async def test_what_a_killed_drill_leaves_is_removed_by_whoever_looks_next_and_not_at_the_next_start(
+    admin_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bursar.backups.streaming.LOOK_EVERY_S", 0.05)
+    scratch = tmp_path / "drill"
+    drills = backups.Drills(timedelta(days=1), ["false"], {}, scratch)
+    async with connected(admin_url) as connection, backups.noted(admin_url, backups.Targets(rpo_s=10, rto_s=10)):
+        looking = asyncio.create_task(drill_forever(admin_url, drills))
+        scratch.mkdir()
+        (scratch / "postgres.new").mkdir()
+        await asyncio.sleep(0.3)
+        while_it_lives = scratch.exists()
+        assert not looking.done(), looking.exception()
+        await connection._raw.execute(
+            """select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database
+            where locktype = 'advisory' and datname = current_database() and pid <> pg_backend_pid()"""
+        )
+
+        async with asyncio.timeout(20):
+            while scratch.exists():
+                await asyncio.sleep(0.02)
+        looking.cancel()
+        state = await connection.newest_drill()
+
+    assert while_it_lives
+    assert state[0] == "broken_off"
 
 
 async def _recycle(url: str) -> None:

@@ -300,9 +300,9 @@ class Stream:
 
 
 async def drill_forever(url: str, drills: Drills) -> None:
-    """Drill whenever it is due, once there is a backup; first remove what a killed drill has left."""
-    await clear_leftovers(url, drills.scratch)
+    """Drill whenever it is due, once there is a backup; at each look remove what a killed drill has left, whoever began it."""
     while True:
+        await clear_leftovers(url, drills.scratch)
         async with connected(url) as connection:
             backed_up_at = (await connection.standing()).backed_up_at
             newest = await connection.newest_drill()
