@@ -97,9 +97,9 @@ async def start_checkout(caller: CallerOf, new: NewCheckout, response: Response)
         saves_payment_method=new.saves_payment_method,
     )
     async with caller.transaction() as tx:
-        checkout_id = await starting.start(tx, tenant_id=caller.tenant_id, wanted=wanted, actor=caller.actor)
-        response.headers["location"] = f"/v1/checkouts/{ids.show(ids.CHECKOUT, checkout_id)}"
-        return await _one(tx, caller, checkout_id)
+        made = await starting.start(tx, tenant_id=caller.tenant_id, wanted=wanted, actor=caller.actor)
+        response.headers["location"] = f"/v1/checkouts/{ids.show(ids.CHECKOUT, made.checkout_id)}"
+        return await _one(tx, caller, made.checkout_id)
 
 
 @router.get("/checkouts")

@@ -11,7 +11,7 @@ from bursar.kernel.errors import Conflict, Invalid
 from bursar.kernel.identity import tokens
 from bursar.money import calls
 from bursar.money.catalog.offers import Offer, offers
-from bursar.money.customers import is_named, require_customer
+from bursar.money.customers import is_named
 from bursar.money.desk.orders import place_order
 from bursar.money.gateways.callers import check
 from bursar.money.gateways.calls import CheckoutLine, CheckoutMode, CreateCheckout, Interval
@@ -67,6 +67,15 @@ class Wanted:
     takes_codes: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A checkout that is written down, with its order and the call that makes it."""
+
+    checkout_id: UUID
+    order_id: UUID
+    call_id: UUID
+
+
 _ACCOUNTS = """
 select id, gateway from gateway_account
 where tenant_id = $1 and is_active and api_key is not null and ($2::uuid is null or id = $2) order by id limit 2
@@ -85,8 +94,8 @@ def path_of(link: str) -> str:
     return f"/checkouts/{link}"
 
 
-async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str) -> UUID:
-    """Write down a checkout, its order and the call that makes it; return the checkout. Nothing is sent before the commit.
+async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str) -> Started:
+    """Write down a checkout, its order and the call that makes it. Nothing is sent before the commit.
 
     Raises GatewayAccountMissing, GatewayAccountAmbiguous, GatewayAccountNotFound, PriceNotFound, PriceDeleted, CustomerNotFound,
     CheckoutMixed, OperationUnsupported, AddressUnknown.
@@ -126,7 +135,7 @@ async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str)
     )
     changes = {"order": ids.show(ids.ORDER, order.id), "mode": call.mode.value}
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action="checkout.started", subject=shown, changes=changes)
-    return checkout_id
+    return Started(checkout_id, order.id, call_id)
 
 
 def _landing(tenant_id: UUID, wanted: Wanted) -> tuple[UUID, Wanted, bytes | None]:
@@ -215,10 +224,9 @@ class _Customer:
 
 
 async def _customer(tx: Transaction, *, tenant_id: UUID, account_id: UUID, wanted: Wanted) -> _Customer:
-    """Return how the gateway knows the customer, or what prefills the page."""
+    """Return how the gateway knows the customer, who is known since the order was placed, or what prefills the page."""
     if wanted.customer_id is None:
         return _Customer(email=wanted.email)
-    await require_customer(tx, tenant_id=tenant_id, customer_id=wanted.customer_id)
     row = await tx.fetchrow(_CUSTOMER, tenant_id, wanted.customer_id)
     is_known = row["gateway_account_id"] == account_id and is_named(row["gateway_ref"])
     return _Customer(row["gateway_ref"] if is_known else None, wanted.email or row["email"])

@@ -25,7 +25,6 @@ select p.amount_minor, p.currency, v.tax_bp, v.tax_included
 from price p join venue v on v.tenant_id = p.tenant_id and v.id = $3
 where p.tenant_id = $1 and p.id = $2
 """
-_ORDER = "select order_id from checkout where tenant_id = $1 and id = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,19 +209,19 @@ async def ask_for_money(
     *,
     tenant_id: UUID,
     customer_id: UUID,
-    a_class: ClassSeats,
-    seats: int,
+    price_id: UUID | None,
+    quantity: int = 1,
     landing: Landing,
     actor: str,
     asks_minor: int | None = None,
 ) -> UUID:
-    """Start the checkout of seats and return its order. asks_minor: what is asked, where that is not their price. Nothing is sent before the commit.
+    """Start the checkout of a booking and return its order. asks_minor: what is asked, where that is not its price. Nothing is sent before the commit.
 
     Raises what `checkouts.start` raises.
     """
-    assert a_class.price_id is not None, "only what has a price is paid with money"
+    assert price_id is not None, "only what has a price is paid with money"
     wanted = checkouts.Wanted(
-        lines=[(ids.show(ids.PRICE, a_class.price_id), seats)],
+        lines=[(ids.show(ids.PRICE, price_id), quantity)],
         success_url=landing.success_url,
         cancel_url=landing.cancel_url,
         base_url=landing.base_url,
@@ -231,9 +230,7 @@ async def ask_for_money(
         asks_minor=asks_minor,
         takes_codes=False,
     )
-    checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)
-    order_id: UUID = await tx.fetchval(_ORDER, tenant_id, checkout_id)
-    return order_id
+    return (await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)).order_id
 
 
 def replaced_until(*, grace_days: int, is_replaced: bool, now: datetime) -> datetime | None:

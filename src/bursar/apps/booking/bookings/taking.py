@@ -146,7 +146,13 @@ async def _pay_and_write(
         assert price is not None, "what is held waits for money"
         held_until = now + timedelta(minutes=terms.hold_minutes)
         order_id = await paying.ask_for_money(
-            tx, **who, a_class=a_class, seats=seats, landing=landing, actor=actor, asks_minor=price.asks_minor
+            tx,
+            **who,
+            price_id=a_class.price_id,
+            quantity=seats,
+            landing=landing,
+            actor=actor,
+            asks_minor=price.asks_minor,
         )
     made = await rows.write(
         tx,

@@ -204,8 +204,8 @@ async def accept(
         order_id = await paying.ask_for_money(
             tx,
             **who,
-            a_class=a_class,
-            seats=offered.seats,
+            price_id=a_class.price_id,
+            quantity=offered.seats,
             landing=landing,
             actor=actor,
             asks_minor=price.asks_minor,

@@ -45,7 +45,6 @@ where o.tenant_id = $1 and o.fee_id = $2 and o.created_at >= $3
 order by o.order_id desc limit 1
 """
 _ADD = "insert into booking_fee_order (tenant_id, order_id, fee_id, created_at) values ($1, $2, $3, $4)"
-_STARTED = "select order_id, call_id from checkout where tenant_id = $1 and id = $2"
 _PRICE = """
 select p.id from price p join product d on d.tenant_id = p.tenant_id and d.id = p.product_id
 where p.tenant_id = $1 and p.amount_minor = $2 and p.currency = $3 and p.grants = $4::text::jsonb and p.interval is null and p.is_active
@@ -75,10 +74,9 @@ async def ask(
         return Asked(fee, latest["checkout_id"], latest["call_id"])
     price_id = await _price(tx, tenant_id=tenant_id, fee=fee, actor=actor, now=now)
     whole = replace(wanted, lines=[(ids.show(ids.PRICE, price_id), 1)], customer_id=fee.customer_id)
-    checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=whole, actor=actor)
-    started = await tx.fetchrow(_STARTED, tenant_id, checkout_id)
-    await tx.execute(_ADD, tenant_id, started["order_id"], fee_id, max(now, fee.opened_at))
-    return Asked(fee, checkout_id, started["call_id"])
+    started = await checkouts.start(tx, tenant_id=tenant_id, wanted=whole, actor=actor)
+    await tx.execute(_ADD, tenant_id, started.order_id, fee_id, max(now, fee.opened_at))
+    return Asked(fee, started.checkout_id, started.call_id)
 
 
 async def order(tx: Transaction, *, tenant_id: UUID, fee_id: UUID, actor: str, now: datetime) -> UUID:

@@ -16,7 +16,7 @@ import msgspec
 from bursar.apps.booking import policies
 from bursar.apps.booking.bookings import deadlines, numbers, rows, staffed, telling
 from bursar.apps.booking.bookings.models import Booking, Source
-from bursar.apps.booking.bookings.paying import NOWHERE, Landing
+from bursar.apps.booking.bookings.paying import NOWHERE, Landing, ask_for_money
 from bursar.apps.booking.bookings.refusals import BookingNotRequested
 from bursar.apps.booking.bookings.staffed import StaffBusy
 from bursar.apps.booking.policies import Terms
@@ -27,7 +27,6 @@ from bursar.kernel import ids
 from bursar.kernel.db import Transaction, attempt
 from bursar.kernel.errors import Conflict, FieldError, Invalid
 from bursar.kernel.zones import local_day, zone_named
-from bursar.money import checkouts
 from bursar.money.customers import require_customer
 from bursar.money.intake.accounts import GatewayAccountNotFound
 
@@ -113,7 +112,6 @@ _SAY_YES = f"""
 update booking set status = $3, held_until = $4, version = version + 1
 where tenant_id = $1 and id = $2 and status = 'requested' returning {rows.COLUMNS}
 """
-_ORDER = "select order_id from checkout where tenant_id = $1 and id = $2"
 
 
 async def book(tx: Transaction, *, tenant_id: UUID, new: NewAppointment, actor: str, now: datetime) -> Booking:
@@ -303,19 +301,15 @@ async def _write(tx: Transaction, tenant_id: UUID, values: Sequence[Any]) -> Boo
 async def _ask_for_money(
     tx: Transaction, *, tenant_id: UUID, made: Booking, offer: Offer, landing: Landing, actor: str
 ) -> Booking:
-    """Start the checkout of what is due. Nothing is sent before the commit."""
-    assert offer.due_price_id is not None, "what is due has a price"
-    wanted = checkouts.Wanted(
-        lines=[(ids.show(ids.PRICE, offer.due_price_id), 1)],
-        success_url=landing.success_url,
-        cancel_url=landing.cancel_url,
-        base_url=landing.base_url,
-        account_id=landing.account_id,
+    """Start the checkout of what is due."""
+    order_id = await ask_for_money(
+        tx,
+        tenant_id=tenant_id,
         customer_id=made.customer_id,
-        takes_codes=False,
+        price_id=offer.due_price_id,
+        landing=landing,
+        actor=actor,
     )
-    checkout_id = await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)
-    order_id = await tx.fetchval(_ORDER, tenant_id, checkout_id)
     return rows.read(await tx.fetchrow(_ORDERED, tenant_id, made.id, order_id))
 
 
