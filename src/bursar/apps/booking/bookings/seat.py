@@ -250,8 +250,9 @@ async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: d
             (made,) = read_all(await tx.fetch(_CONFIRM, tenant_id, [booking.id]))
             if a_class:
                 (made,) = await follow(tx, tenant_id=tenant_id, a_class=a_class, booking_id=booking.id)
-            await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now, is_again=True)
-            return await _with_credits(tx, tenant_id, made, now)
+                await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now, is_again=True)
+                made = await _with_credits(tx, tenant_id, made, a_class=a_class, now=now)
+            return made
     except CouponUsedUp:
         return SPENT
     except CreditsInsufficient:
@@ -260,16 +261,18 @@ async def _seat_again(tx: Transaction, tenant_id: UUID, booking: Booking, now: d
         return FULL
 
 
-async def _with_credits(tx: Transaction, tenant_id: UUID, booking: Booking, now: datetime) -> Booking:
+async def _with_credits(
+    tx: Transaction, tenant_id: UUID, booking: Booking, *, a_class: ClassSeats, now: datetime
+) -> Booking:
     """Take anew the credits that an expired booking gave back, where money was only a part of it. Raises CreditsInsufficient."""
-    if not booking.missing_credits or booking.class_id is None:
+    if not booking.missing_credits:
         return booking
     paid = await paying.pay(
         tx,
         tenant_id=tenant_id,
         customer_id=booking.customer_id,
         booking_id=booking.id,
-        a_class=await seats.class_of(tx, tenant_id=tenant_id, class_id=booking.class_id),
+        a_class=a_class,
         seats=booking.seats,
         part=booking.credit_cost,
         again=booking.version,
