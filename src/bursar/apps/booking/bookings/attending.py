@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bursar.apps.booking import fees, rules
-from bursar.apps.booking.bookings import paying, rows, seats, telling
+from bursar.apps.booking import fees, passes, rules
+from bursar.apps.booking.bookings import rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.refusals import (
     BookingUnfit,
@@ -14,7 +14,6 @@ from bursar.apps.booking.bookings.refusals import (
 )
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.money.fulfilment import returning
 
 _ATTEND = f"""
 update booking set status = 'attended', attended_at = $3, version = version + 1
@@ -95,12 +94,15 @@ async def mark_no_show(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, ac
         raise _unfit(before, "missed")
     back = None
     if before.spend_id and before.terms.no_show == "return":
-        terms = before.terms
-        until = paying.replaced_until(grace_days=terms.grace_days, is_replaced=terms.expired_lot == "grace", now=now)
-        returned = await returning.give_back_all(
-            tx, tenant_id=tenant_id, spend_ids=[before.spend_id], actor=actor, now=now, replaced_until=until
+        back = await passes.give_back(
+            tx,
+            tenant_id=tenant_id,
+            spend_id=before.spend_id,
+            terms=before.terms,
+            is_ours=False,
+            actor=actor,
+            now=now,
         )
-        back = returned[0].how if returned else None
     row = await tx.fetchrow(_MISS, tenant_id, booking_id, back)
     done = await _told(tx, tenant_id=tenant_id, row=row, topic="booking.no_show", actor=actor, now=now)
     offence = fees.Offence("no_show", done.id, done.customer_id, done.starts_at, done.terms)

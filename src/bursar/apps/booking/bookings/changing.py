@@ -15,7 +15,6 @@ from bursar.kernel.db import Transaction
 
 _AT_ONCE: Final = 200
 
-# What was promised stays: nobody's time to cancel ends sooner than it did, unless the class itself begins before.
 _LIVE = f"""
 select {rows.COLUMNS} from booking
 where tenant_id = $1 and class_id = $2 and status in ('requested', 'held', 'booked', 'attended', 'no_show')

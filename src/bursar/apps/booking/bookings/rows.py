@@ -26,6 +26,7 @@ ENTRY_COLUMNS: Final = ", ".join(f.name for f in fields(Entry))
 
 _ONE = f"select {COLUMNS} from booking where tenant_id = $1 and id = $2"
 _LOCKED = f"{_ONE} for no key update"
+# What was promised stays: nobody's time to cancel ends sooner than it did, unless the class itself begins before.
 _FOLLOW = f"""
 update booking set starts_at = $3, ends_at = $4, local_date = $5, venue_id = $6, staff_id = $7,
   cancel_by = greatest(least(cancel_by, $3), $3 - make_interval(mins => coalesce((terms ->> 'cancel_minutes')::integer, 1440))),
