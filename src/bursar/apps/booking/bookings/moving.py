@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import coupons, passes, policies
+from bursar.apps.booking import coupons, passes, policies, rules
 from bursar.apps.booking.bookings import admitting, holding, paying, queueing, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, CreditsBack
 from bursar.apps.booking.bookings.refusals import (
@@ -85,7 +85,7 @@ async def reschedule(
         old=old,
         old_class=classes[old_id],
         new_class=new_class,
-        terms=situation.terms,
+        situation=situation,
         overbooked=overbooked,
         override_reason=override_reason,
         actor=actor,
@@ -100,7 +100,7 @@ async def _move(
     old: Booking,
     old_class: ClassSeats,
     new_class: ClassSeats,
-    terms: policies.Terms,
+    situation: rules.Situation,
     overbooked: int,
     override_reason: str | None,
     actor: str,
@@ -112,7 +112,9 @@ async def _move(
     paid = passes.Paid("nothing")
     if old.paid_with != "money":
         place: dict[str, Any] = {"booking_id": new_id, "a_class": new_class, "seats": old.seats, "leaving": old.id}
-        paid = await paying.pay(tx, tenant_id=tenant_id, customer_id=old.customer_id, **place, actor=actor, now=now)
+        who: dict[str, Any] = {"tenant_id": tenant_id, "customer_id": old.customer_id, "situation": situation}
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
+    terms = situation.terms
     left = rows.read(await tx.fetchrow(_LEAVE, tenant_id, old.id, now, actor, back))
     new = await rows.write(
         tx,

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from bursar.apps.booking import policies
+from bursar.apps.booking import policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
 from bursar.apps.booking.policies import Terms
@@ -234,9 +234,11 @@ async def _serve_one(tx: Transaction, *, tenant_id: UUID, turn: _Turn, entry: En
     if why_not:
         turn.facts.append(await _pass(tx, tenant_id, entry, status="skipped", told=why_not, now=now))
         return
-    is_money = paying.way_to_pay(situation) == "money"
-    serve = _offer if is_money or turn.terms.waitlist_mode == "offer" else _seat
-    turn.facts += await serve(tx, **who, terms=turn.terms, entry=entry, now=now)
+    who |= {"terms": turn.terms, "entry": entry, "now": now}
+    if turn.terms.waitlist_mode == "offer" or paying.way_to_pay(situation) == "money":
+        turn.facts += await _offer(tx, **who)
+    else:
+        turn.facts += await _seat(tx, **who, situation=situation)
     turn.free -= entry.seats
     turn.served += 1
 
@@ -250,7 +252,14 @@ async def _pass(
 
 
 async def _seat(
-    tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, terms: Terms, entry: Entry, now: datetime
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    a_class: ClassSeats,
+    terms: Terms,
+    entry: Entry,
+    situation: rules.Situation,
+    now: datetime,
 ) -> list[telling.Fact]:
     """Give a seat to who waits, for what it costs."""
     booking_id, count = ids.new(), entry.seats
@@ -263,6 +272,7 @@ async def _seat(
         seats=count,
         actor=POLICY,
         now=now,
+        situation=situation,
     )
     is_asked = terms.needs_approval
     taken = await seats.take(tx, tenant_id=tenant_id, class_id=a_class.id, seats=count, is_held=is_asked, is_ahead=True)

@@ -52,6 +52,7 @@ async def book(
         return await waiting.accept(
             tx,
             tenant_id=tenant_id,
+            class_id=class_id,
             booking_id=mine.id,
             pays=pays,
             coupon=coupon,

@@ -157,6 +157,7 @@ async def accept(
     tx: Transaction,
     *,
     tenant_id: UUID,
+    class_id: UUID,
     booking_id: UUID,
     pays: Pays,
     landing: Landing,
@@ -164,9 +165,7 @@ async def accept(
     now: datetime,
     coupon: str | None = None,
 ) -> Booking:
-    """Take up an offered seat: with credits it is booked, with money it is held until the money comes."""
-    class_id = (await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)).class_id
-    assert class_id is not None, "only seats in classes are offered"
+    """Take up an offered seat, of which the customer is queued up: with credits it is booked, with money it is held until the money comes."""
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     offered = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if not queueing.is_offer(offered, now=now):
@@ -189,7 +188,7 @@ async def accept(
     paid = passes.Paid("nothing")
     if paid_with in ("credits", "membership"):
         place: dict[str, Any] = {"booking_id": booking_id, "a_class": a_class, "seats": offered.seats}
-        paid = await paying.pay(tx, **who, **place, actor=actor, now=now, leaving=booking_id)
+        paid = await paying.pay(tx, **who, **place, actor=actor, now=now, leaving=booking_id, situation=situation)
         paid_with = paid.paid_with
     part = situation.credits_of_both
     if part:
