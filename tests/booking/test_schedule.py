@@ -340,6 +340,17 @@ async def test_a_venue_that_is_closed_takes_no_class(studio):
     assert fits["local_end"] == "2026-03-01T11:00-05:00[America/New_York]"
 
 
+async def test_a_class_has_the_seats_of_its_room_where_none_are_said(studio):
+    place = await studio.place()
+    new = {"title": "Flow", "duration_min": 60, "local_date": "2026-03-02", "local_start": "09:00"}
+
+    once = await studio.ok("POST", "/v1/classes", place | new)
+    weekly = await studio.template(place, starts_on="2026-03-03")
+    nowhere = await studio.refused("POST", "/v1/classes", place | new | {"room": None})
+
+    assert (once["capacity"], weekly["capacity"], nowhere["code"]) == (10, 10, "capacity_missing")
+
+
 async def test_a_capacity_below_what_is_booked_is_refused_or_allowed_knowingly(studio):
     place = await studio.place()
     first, *_ = await studio.classes(template=(await studio.template(place))["id"])

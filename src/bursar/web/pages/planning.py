@@ -27,8 +27,6 @@ from bursar.apps.booking.schedule import (
     times,
 )
 from bursar.apps.booking.schedule.api import READING, WRITING
-from bursar.apps.booking.schedule.places import room as room_of
-from bursar.apps.booking.schedule.refusals import CapacityMissing
 from bursar.apps.booking.schedule.schemas import (
     ChangedClass,
     ChangedTemplate,
@@ -114,11 +112,10 @@ async def new_class(visit: Visiting) -> Response:
     fields = await visit.form()
     new = wanted(NewClass, fields)
     async with visit.open() as page:
-        values = values_of(new, without=("duration_min",))
         added = await add_class(
             page.tx,
             tenant_id=visit.tenant_id,
-            values=values | {"capacity": await _capacity(page, visit, new)},
+            values=values_of(new, without=("duration_min",)),
             duration_min=new.duration_min,
             actor=visit.actor,
             now=visit.now,
@@ -233,7 +230,7 @@ async def new_template(visit: Visiting) -> Response:
         shaped = await add_template(
             page.tx,
             tenant_id=visit.tenant_id,
-            values=values_of(new) | {"capacity": await _capacity(page, visit, new)},
+            values=values_of(new),
             actor=visit.actor,
             now=visit.now,
         )
@@ -311,15 +308,6 @@ async def delete_all(visit: Visiting, template_ref: Annotated[str, Path(alias="t
 async def _form(page: Page, visit: Visit, template: str, **views: Any) -> Response:
     choices = await choices_of(page.tx, tenant_id=visit.tenant_id)
     return page.answer(template, choices=choices, weekdays=WEEKDAYS, chosen=_chosen, **views)
-
-
-async def _capacity(page: Page, visit: Visit, new: NewTemplate | NewClass) -> int:
-    """Return how many seats there are: the room's, where nothing was said."""
-    if new.capacity is not None:
-        return new.capacity
-    if new.room is None:
-        raise CapacityMissing("How many seats are there?", hint="Go back and give the seats, or a room.")
-    return int((await room_of(page.tx, tenant_id=visit.tenant_id, room_id=new.room))["capacity"])
 
 
 def _told_apart(fields: dict[str, str], before: Template) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from bursar.apps.booking.schedule import editing, places
+from bursar.apps.booking.schedule import editing
 from bursar.apps.booking.schedule import settings as choices
 from bursar.apps.booking.schedule import templates as recurring
 from bursar.apps.booking.schedule.classes import class_of, classes
 from bursar.apps.booking.schedule.conflicts import clashes_between
-from bursar.apps.booking.schedule.refusals import CapacityMissing
 from bursar.apps.booking.schedule.schemas import (
     ChangedClass,
     ChangedTemplate,
@@ -27,7 +25,6 @@ from bursar.apps.booking.schedule.schemas import (
     values_of,
 )
 from bursar.kernel.auth import CallerOf, TenantRoute, needs
-from bursar.kernel.db import Transaction
 from bursar.kernel.http import DeletableFilters, Filters, Input, Instant, Page, PageFilters, View, page_of
 from bursar.kernel.http.identifiers import ClassId, ClassTemplateId, RoomId, StaffId, VenueId
 from bursar.kernel.listing import Part
@@ -93,9 +90,8 @@ async def list_class_templates(caller: CallerOf, filters: Annotated[TemplateFilt
 async def add_class_template(caller: CallerOf, new: NewTemplate) -> ShownTemplate:
     """Add a class template, and make its classes of the weeks ahead."""
     async with caller.transaction() as tx:
-        values = await _with_capacity(tx, caller.tenant_id, values_of(new))
         made = await recurring.add_template(
-            tx, tenant_id=caller.tenant_id, values=values, actor=caller.actor, now=caller.now()
+            tx, tenant_id=caller.tenant_id, values=values_of(new), actor=caller.actor, now=caller.now()
         )
     return ShownTemplate.shown(made.template, made.warnings)
 
@@ -168,11 +164,10 @@ async def list_classes(caller: CallerOf, filters: Annotated[ClassFilters, Query(
 async def add_class(caller: CallerOf, new: NewClass) -> ShownClass:
     """Add a class that does not recur."""
     async with caller.transaction() as tx:
-        values = await _with_capacity(tx, caller.tenant_id, values_of(new, without=("duration_min",)))
         added = await editing.add_class(
             tx,
             tenant_id=caller.tenant_id,
-            values=values,
+            values=values_of(new, without=("duration_min",)),
             duration_min=new.duration_min,
             actor=caller.actor,
             now=caller.now(),
@@ -245,16 +240,6 @@ async def put_schedule_settings(caller: CallerOf, wanted: WantedSettings) -> Sch
         return _settings(
             await choices.set_weeks_ahead(tx, tenant_id=caller.tenant_id, weeks=wanted.weeks_ahead, actor=caller.actor)
         )
-
-
-async def _with_capacity(tx: Transaction, tenant_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with the room's capacity where none was given."""
-    if values["capacity"] is not None:
-        return values
-    if values["room_id"] is None:
-        raise CapacityMissing("how many seats are there?", hint="Give a capacity, or a room that has one.")
-    room = await places.room(tx, tenant_id=tenant_id, room_id=values["room_id"])
-    return values | {"capacity": room["capacity"]}
 
 
 def _settings(settings: choices.ScheduleSettings) -> ScheduleSettings:

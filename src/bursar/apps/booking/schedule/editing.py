@@ -12,7 +12,7 @@ from bursar.apps.booking.schedule import times
 from bursar.apps.booking.schedule.classes import class_of
 from bursar.apps.booking.schedule.conflicts import Clash, lock_places, require_free
 from bursar.apps.booking.schedule.models import ClassInstance
-from bursar.apps.booking.schedule.parts import require_parts
+from bursar.apps.booking.schedule.parts import require_parts, with_capacity
 from bursar.apps.booking.schedule.refusals import (
     ClassCancelled,
     ClassInPast,
@@ -53,11 +53,12 @@ class Edited:
 async def add_class(
     tx: Transaction, *, tenant_id: UUID, values: Mapping[str, Any], duration_min: int, actor: str, now: datetime
 ) -> Edited:
-    """Add a class of its own. values: by column, with local_date and local_start; the zone is the venue's.
+    """Add a class of its own. values: by column, with local_date and local_start; the zone is the venue's, a capacity of None the room's.
 
-    Raises VenueNotFound, RoomNotFound, StaffNotFound, PriceNotFound, PolicyNotFound, PlaceDeleted, RoomElsewhere, ClassInPast,
+    Raises CapacityMissing, VenueNotFound, RoomNotFound, StaffNotFound, PriceNotFound, PolicyNotFound, PlaceDeleted, RoomElsewhere, ClassInPast,
     ScheduleRuleBroken.
     """
+    values = await with_capacity(tx, tenant_id=tenant_id, values=values)
     venue = await require_parts(tx, tenant_id=tenant_id, values=values)
     zone = venue["time_zone"]
     placed = times.placed(values["local_date"], values["local_start"], zone_named(zone))

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bursar.apps.booking.schedule import places
-from bursar.apps.booking.schedule.refusals import PolicyNotFound, RoomElsewhere
+from bursar.apps.booking.schedule.refusals import CapacityMissing, PolicyNotFound, RoomElsewhere
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
@@ -39,3 +39,13 @@ async def require_parts(tx: Transaction, *, tenant_id: UUID, values: Mapping[str
     if price_id := values.get("price_id"):
         await price_named(tx, tenant_id=tenant_id, name=ids.show(ids.PRICE, price_id))
     return venue
+
+
+async def with_capacity(tx: Transaction, *, tenant_id: UUID, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values with as many seats as the room has, where none were said. Raises CapacityMissing, RoomNotFound."""
+    if values["capacity"] is not None:
+        return values
+    if values["room_id"] is None:
+        raise CapacityMissing("how many seats are there?", hint="Give a capacity, or a room that has one.")
+    room = await places.room(tx, tenant_id=tenant_id, room_id=values["room_id"])
+    return {**values, "capacity": room["capacity"]}

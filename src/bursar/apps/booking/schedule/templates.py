@@ -11,7 +11,7 @@ import msgspec
 from bursar.apps.booking.schedule.conflicts import Clash, lock_places, require_free
 from bursar.apps.booking.schedule.materialising import TEMPLATE_COLUMNS, materialise, template_from
 from bursar.apps.booking.schedule.models import Template
-from bursar.apps.booking.schedule.parts import require_parts
+from bursar.apps.booking.schedule.parts import require_parts, with_capacity
 from bursar.apps.booking.schedule.recurrence import RecurrenceInvalid, rule_of
 from bursar.apps.booking.schedule.refusals import NotAClassDay, TemplateDeleted, TemplateNotFound, have_bookings
 from bursar.apps.booking.schedule.reshaping import delete_from, future_of, reparent, reshape
@@ -90,11 +90,12 @@ async def template_of(tx: Transaction, *, tenant_id: UUID, template_id: UUID, lo
 async def add_template(
     tx: Transaction, *, tenant_id: UUID, values: Mapping[str, Any], actor: str, now: datetime
 ) -> Shaped:
-    """Add a template with its classes of the weeks ahead. values: by column; `time_zone` is the venue's.
+    """Add a template with its classes of the weeks ahead. values: by column; `time_zone` is the venue's, a capacity of None the room's.
 
-    Raises VenueNotFound, RoomNotFound, StaffNotFound, PriceNotFound, PolicyNotFound, PlaceDeleted, RoomElsewhere,
+    Raises CapacityMissing, VenueNotFound, RoomNotFound, StaffNotFound, PriceNotFound, PolicyNotFound, PlaceDeleted, RoomElsewhere,
     RecurrenceInvalid, ScheduleRuleBroken.
     """
+    values = await with_capacity(tx, tenant_id=tenant_id, values=values)
     venue = await require_parts(tx, tenant_id=tenant_id, values=values)
     new = Template(
         id=ids.new(),
