@@ -72,6 +72,7 @@ class Booking:
     kind: Literal["class", "service"]
     class_id: UUID | None
     service_id: UUID | None
+    tier_id: UUID | None
     staff_id: UUID | None
     venue_id: UUID
     status: Status

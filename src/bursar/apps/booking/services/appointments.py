@@ -20,7 +20,13 @@ from bursar.apps.booking.bookings.paying import NOWHERE, Landing, ask_for_money
 from bursar.apps.booking.bookings.refusals import BookingNotRequested
 from bursar.apps.booking.bookings.staffed import StaffBusy
 from bursar.apps.booking.policies import Terms
-from bursar.apps.booking.services.availability import Calendar, ServiceNotOffered, calendar_of, offer_of
+from bursar.apps.booking.services.availability import (
+    Calendar,
+    ServiceNotOffered,
+    calendar_of,
+    offer_of,
+    offer_of_booking,
+)
 from bursar.apps.booking.services.models import Offer, Place
 from bursar.apps.booking.services.named import place_of, require_staff
 from bursar.kernel import ids
@@ -107,7 +113,6 @@ returning {rows.COLUMNS}
 
 _ORDERED = f"update booking set order_id = $3 where tenant_id = $1 and id = $2 returning {rows.COLUMNS}"
 _ACCOUNT = "select exists (select from gateway_account where tenant_id = $1 and id = $2)"
-_WHAT = "select service_id, tier_id from booking where tenant_id = $1 and id = $2 and kind = 'service'"
 _SAY_YES = f"""
 update booking set status = $3, held_until = $4, version = version + 1
 where tenant_id = $1 and id = $2 and status = 'requested' returning {rows.COLUMNS}
@@ -148,9 +153,8 @@ async def confirm(
     Raises BookingNotFound, BookingNotRequested, ServiceNotFound, TierNotFound, and what `checkouts.start` raises.
     """
     await _require_account(tx, tenant_id, landing.account_id)
-    what = await tx.fetchrow(_WHAT, tenant_id, booking_id)
     before = await rows.locked_booking(tx, tenant_id=tenant_id, booking_id=booking_id)
-    if what is None or before.status != "requested" or before.starts_at <= now:
+    if before.kind != "service" or before.status != "requested" or before.starts_at <= now:
         raise BookingNotRequested(
             f"the appointment is {before.status}", hint="Only one that is requested is confirmed."
         )
@@ -159,7 +163,7 @@ async def confirm(
     status = "held" if is_due else "booked"
     made = rows.read(await tx.fetchrow(_SAY_YES, tenant_id, booking_id, status, until))
     if is_due:
-        offer = await offer_of(tx, tenant_id=tenant_id, service_id=what["service_id"], tier_id=what["tier_id"])
+        offer = await offer_of_booking(tx, tenant_id=tenant_id, booking=before)
         made = await _ask_for_money(tx, tenant_id=tenant_id, made=made, offer=offer, landing=landing, actor=actor)
         await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
     topic = "booking.held" if is_due else telling.BOOKED

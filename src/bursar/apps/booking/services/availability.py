@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.services.models import Offer, Place
 from bursar.apps.booking.services.named import require_staff
 from bursar.apps.booking.services.offering import ServiceNotFound, TierNotFound
@@ -117,6 +118,13 @@ async def offer_of(tx: Transaction, *, tenant_id: UUID, service_id: UUID, tier_i
         staff=tuple((each["id"], each["name"]) for each in staff),
         **{name: row[name] for name in told},
     )
+
+
+async def offer_of_booking(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Offer:
+    """Return the tier that an appointment is of, as it is booked now. Raises ServiceNotFound, TierNotFound."""
+    assert booking.service_id is not None, "an appointment is of a service"
+    assert booking.tier_id is not None, "and of one of its tiers"
+    return await offer_of(tx, tenant_id=tenant_id, service_id=booking.service_id, tier_id=booking.tier_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,11 @@ from bursar.apps.booking.services.appointments import (
     snapshot_of,
     take,
 )
-from bursar.apps.booking.services.availability import offer_of
+from bursar.apps.booking.services.availability import offer_of_booking
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction, attempt
 
 _MOVABLE: Final = ("requested", "held", "booked")
-
-_WHAT = "select service_id, tier_id from booking where tenant_id = $1 and id = $2 and kind = 'service'"
 
 _MOVE = f"""
 update booking set starts_at = $3, ends_at = $4, local_date = $5, busy = tstzrange($6, $7), staff_id = $8, venue_id = $9,
@@ -53,15 +51,14 @@ async def reschedule(
     staff_id None: who gives it now if he is free then, else whoever is.
     Raises BookingNotFound, BookingNotLive, BookingUnfit, RescheduleTooLate, ReschedulesUsedUp, SlotNotOffered, StaffBusy, CustomerBusy.
     """
-    what = await tx.fetchrow(_WHAT, tenant_id, booking_id)
     before = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
-    if what is None:
+    if before.kind != "service":
         raise BookingUnfit("it is a seat in a class", hint="Only appointments are moved here.")
     _check(before, is_waived=override_reason is not None, now=now)
-    offer = await offer_of(tx, tenant_id=tenant_id, service_id=what["service_id"], tier_id=what["tier_id"])
+    offer = await offer_of_booking(tx, tenant_id=tenant_id, booking=before)
     new = NewAppointment(
-        service_id=what["service_id"],
-        tier_id=what["tier_id"],
+        service_id=offer.service_id,
+        tier_id=offer.tier_id,
         customer_id=before.customer_id,
         starts_at=starts_at,
         staff_id=staff_id,
