@@ -4,6 +4,14 @@ from typing import Final
 
 from bursar.operations.invariants.invariant import Invariant, Scope
 
+
+def _share(amount: str, part: str, whole: str) -> str:
+    """Return the expression of a part of an amount, rounded half to even; of nothing below zero. `round` rounds half away from zero."""
+    exact = f"{amount}::numeric * {part}"
+    return f"""(select f.floor + case when f.beyond > 0 or (f.beyond = 0 and mod(f.floor, 2) = 1) then 1 else 0 end
+    from (select div({exact}, {whole}) as floor, 2 * mod({exact}, {whole}) - {whole} as beyond) as f)"""
+
+
 BOOKING: Final = (
     Invariant(
         name="seats_counted_are_seats_booked",
@@ -148,16 +156,13 @@ where b.tenant_id = $1 /*only b.id*/
         promises="What of a booking's money is tax is its rate's share, rounded half to even; who pays for a class without a deposit is asked for net and tax together.",
         subject="booking",
         scope=Scope.booking,
-        sql="""
+        sql=f"""
 select b.id as booking, b.number, b.status, b.price_minor, b.discount_minor, b.due_minor, b.tax_bp, b.tax_included, b.tax_minor
 from booking b
 cross join lateral (select b.price_minor - b.discount_minor as priced_minor,
   case when b.tax_included then 10000 + b.tax_bp else 10000 end as whole_bp) as of
-cross join lateral (select div(of.priced_minor::numeric * b.tax_bp, of.whole_bp) as floor_minor,
-  2 * mod(of.priced_minor::numeric * b.tax_bp, of.whole_bp) - of.whole_bp as beyond_half) as share
 where b.tenant_id = $1 /*only b.id*/ and b.tax_bp > 0
-  and (b.tax_minor is distinct from share.floor_minor + case when share.beyond_half > 0 then 1 when share.beyond_half < 0 then 0
-      else mod(share.floor_minor, 2) end
+  and (b.tax_minor is distinct from {_share("of.priced_minor", "b.tax_bp", "of.whole_bp")}
     or (b.kind = 'class' and b.deposit_percent is null
       and b.due_minor is distinct from of.priced_minor + case when b.tax_included then 0 else b.tax_minor end))
 """,
@@ -167,17 +172,14 @@ where b.tenant_id = $1 /*only b.id*/ and b.tax_bp > 0
         promises="Who books a class with a deposit is asked ahead for its share of all that the seats cost, rounded half to even, and of something never for nothing.",
         subject="booking",
         scope=Scope.booking,
-        sql="""
+        sql=f"""
 select b.id as booking, b.number, b.status, b.deposit_percent, b.due_minor, whole.gross_minor
 from booking b
 cross join lateral (
   select b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end as gross_minor) as whole
-cross join lateral (select div(whole.gross_minor::numeric * b.deposit_percent, 100) as floor_minor,
-  2 * mod(whole.gross_minor::numeric * b.deposit_percent, 100) - 100 as beyond_half) as share
 where b.tenant_id = $1 /*only b.id*/ and b.deposit_percent is not null
   and (b.kind <> 'class' or b.missing_credits > 0 or b.due_minor is distinct from greatest(
-    share.floor_minor + case when share.beyond_half > 0 then 1 when share.beyond_half < 0 then 0 else mod(share.floor_minor, 2) end,
-    least(whole.gross_minor, 1)))
+    {_share("whole.gross_minor", "b.deposit_percent", "100")}, least(whole.gross_minor, 1)))
 """,
     ),
     Invariant(
