@@ -119,25 +119,8 @@ class Booking:
     @property
     def asks_minor(self) -> int | None:
         """What its checkout asks for, where that is not the price of its seats."""
-        is_taxed = self.tax_minor and not self.tax_included
-        is_other = self.discount_minor or self.missing_credits or is_taxed or self.deposit_percent
+        is_other = self.missing_credits or self.due_minor != self.price_minor
         return self.due_minor if is_other else None
-
-    @property
-    def net_minor(self) -> int | None:
-        """What it costs less the tax."""
-        return None if self.gross_minor is None else self.gross_minor - self.tax_minor
-
-    @property
-    def gross_minor(self) -> int | None:
-        """What it costs, its discount off and its tax in."""
-        added = 0 if self.tax_included else self.tax_minor
-        return None if self.price_minor is None else self.price_minor - self.discount_minor + added
-
-    @property
-    def rest_minor(self) -> int | None:
-        """What of it is paid at the desk."""
-        return None if self.gross_minor is None else self.gross_minor - (self.due_minor or 0)
 
     @property
     def is_pending(self) -> bool:

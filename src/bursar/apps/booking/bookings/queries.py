@@ -139,9 +139,7 @@ _SELECT: Final = """select b.id, b.number, b.customer_id as customer, b.kind, b.
   (select k.id from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id order by k.id desc limit 1) as checkout,
   b.price_minor, b.due_minor, b.deposit_percent, b.discount_minor,
   (select k.code from coupon k where k.tenant_id = b.tenant_id and k.id = b.coupon_id) as coupon,
-  b.tax_bp, b.tax_included, b.tax_minor, b.price_minor - b.discount_minor - case when b.tax_included then b.tax_minor else 0 end as net_minor,
-  b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end as gross_minor,
-  b.price_minor - b.discount_minor + case when b.tax_included then 0 else b.tax_minor end - coalesce(b.due_minor, 0) as rest_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
+  b.tax_bp, b.tax_included, b.tax_minor, b.currency, b.held_until, b.override_reason, b.overbooked, b.moved_from, b.moves, b.terms::text as terms,
   b.booked_by, b.cancelled_at, b.cancelled_by, b.cancel_reason, b.credits_back, b.attended_at, b.version, b.created_at,
   (select jsonb_build_object('id', f.id, 'kind', f.kind, 'amount_minor', f.amount_minor, 'currency', f.currency, 'status', f.status)::text
     from booking_fee f where f.tenant_id = b.tenant_id and f.booking_id = b.id and f.status <> 'withdrawn') as fee
@@ -198,14 +196,8 @@ async def view_of(tx: Transaction, *, tenant_id: UUID, made: Booking) -> Booking
     told = {name: getattr(made, name) for name in _SAME}
     references = {name: getattr(made, f"{name}_id") for name in _REFERENCES}
     kept = {name: made.snapshot[name] for name in ("title", "time_zone")}
-    taxed = {"net_minor": made.net_minor, "gross_minor": made.gross_minor, "rest_minor": made.rest_minor}
     return shown(
-        told
-        | references
-        | kept
-        | taxed
-        | {"checkout": None, "coupon": None, "fee": None}
-        | {"terms": made.terms.canonical()}
+        told | references | kept | {"checkout": None, "coupon": None, "fee": None} | {"terms": made.terms.canonical()}
     )
 
 
@@ -241,7 +233,16 @@ def shown(row: Any) -> BookingView:
             "cancel_by_text": times.told(told["cancel_by"], zone),
             "fee": _fee(told["fee"]),
         }
+        | _sums(told)
     )
+
+
+def _sums(told: Mapping[str, Any]) -> dict[str, int | None]:
+    if told["price_minor"] is None:
+        return {"net_minor": None, "gross_minor": None, "rest_minor": None}
+    tax, added = told["tax_minor"], 0 if told["tax_included"] else told["tax_minor"]
+    gross = told["price_minor"] - told["discount_minor"] + added
+    return {"net_minor": gross - tax, "gross_minor": gross, "rest_minor": gross - (told["due_minor"] or 0)}
 
 
 def _fee(told: str | None) -> dict[str, Any] | None:
