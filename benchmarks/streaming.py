@@ -5,12 +5,12 @@ and sealing the log take their part of the processors that the worker and the se
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchmarks.apply import EVENTS, apply_all
 from benchmarks.figures import Budget, Result, Scale
-from benchmarks.ground import Ground, Process, ground
+from benchmarks.ground import Ground, ground
 from bursar.backups.keys import add_key
 
 BUDGETS = (Budget("ratio", at_least=0.9),)
@@ -32,25 +32,28 @@ def measure(scale: Scale) -> Result:
         for number in range(scale.runs):
             here.admin("checkpoint")
             without = apply_all(here, worker, events=events, series=f"n{number}")
-            with _streaming(here):
+            with streamed(here) as log_age:
                 here.admin("checkpoint")
-                streamed = apply_all(here, worker, events=events, series=f"s{number}")
-                age = float(here.program("psql", "-qXtAc", _LOG_AGE))
+                beside = apply_all(here, worker, events=events, series=f"s{number}")
+                age = log_age()
             runs.append(
                 {
-                    "ratio": streamed["per_second"] / without["per_second"],
+                    "ratio": beside["per_second"] / without["per_second"],
                     "without_per_second": without["per_second"],
-                    "with_per_second": streamed["per_second"],
+                    "with_per_second": beside["per_second"],
                     "log_age_s": age,
-                    "foreign_cores": max(without["foreign_cores"], streamed["foreign_cores"]),
+                    "foreign_cores": max(without["foreign_cores"], beside["foreign_cores"]),
                 }
             )
     return Result("streaming", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
 @contextmanager
-def _streaming(here: Ground) -> Iterator[Process]:
-    """Keep the log, once the first backup is taken and proven: that is another load, and not every second's."""
+def streamed(here: Ground) -> Iterator[Callable[[], float]]:
+    """Keep the log, once the first backup is taken and proven: that is another load, and not every second's.
+
+    Give what tells how many seconds old the newest mark in the store is.
+    """
     directory = here.cluster.directory
     key = directory / "bench.keys"
     if not key.exists():
@@ -69,4 +72,4 @@ def _streaming(here: Ground) -> Iterator[Process]:
             if process.popen.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the log is not kept: {process.log.read_text()[-800:]}")
             time.sleep(0.2)
-        yield process
+        yield lambda: float(here.program("psql", "-qXtAc", _LOG_AGE))

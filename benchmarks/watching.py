@@ -1,26 +1,32 @@
-"""What watching costs: intake and apply with it and without, in turn, on one server.
+"""What being watched over costs: intake and apply with it and without, in turn, on one server.
 
-Watched: as it is installed, and scraped once a second, which is fifteen times as often as Prometheus does by default.
-Not watched: the same processes, in which requests are not counted or timed, statements are not looked at, and nobody scrapes.
+Watched over: as it is installed, with its logs, scraped once a second, which is fifteen times as often as Prometheus does by default,
+and with the log of the database streamed, compressed, sealed and kept beside it.
+Not watched over: the same processes, in which requests are not counted or timed, statements are not looked at, nothing is logged,
+nobody scrapes, and no log of the database is kept.
+
+The store is a directory on the same disk, and the keeper shares the two cores with all others: dearer than another machine's.
 """
 
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.apply import apply_all
 from benchmarks.figures import Budget, Result, Scale
 from benchmarks.ground import Ground, Process, ground, python_path
 from benchmarks.intake import deliver
+from benchmarks.streaming import streamed
 
 EVENTS = 8_000
 BUDGETS = (Budget("intake_ratio", at_least=0.9), Budget("apply_ratio", at_least=0.9))
-PROMISE = "metrics, the log of slow statements and a scrape a second cost less than a tenth of intake and of apply"
+PROMISE = "metrics, logs, a scrape a second and the database's log streamed, together: less than a tenth of intake and of apply"
 NOTES = (
-    "ratio: events a second with watching, to those without it, one after the other",
-    "api_cpu_ratio, worker_cpu_ratio: processor time of the process for an event, without watching to with it",
+    "ratio: events a second with all of it, to those without any, one after the other in one run",
+    "api_cpu_ratio, worker_cpu_ratio: processor time of the process for an event, without it to with it",
+    "log_age_s: how old the newest mark in the store was after intake and apply",
 )
 _UNWATCHED = Path(__file__).with_name("unwatched")
 _SCRAPE_S = 1.0
@@ -28,42 +34,56 @@ _SCRAPE_S = 1.0
 
 def measure(scale: Scale) -> Result:
     """Alternate watched and unwatched processes."""
-    blind = {"PYTHONPATH": f"{_UNWATCHED}:{python_path()}"}
     with ground() as here:
-        with here.api() as seen, here.api(**blind) as unseen, _scraped(seen):
-            deliver(here, unseen, seconds=scale.seconds / 2, series="w", events=_few(scale))
-            intake = [_intake(here, seen, unseen, scale, "abcdefghij"[n]) for n in range(scale.runs)]
-        here.admin("truncate gateway_event_queue", "checkpoint")
-        apply = [_apply(here, blind, 200 if scale.quick else EVENTS, "klmnopqrst"[n]) for n in range(scale.runs)]
-    return Result("watching", PROMISE, BUDGETS, tuple(a | b for a, b in zip(intake, apply, strict=True)), NOTES)
+        _warm(here, scale)
+        runs = [_once(here, scale, "abcdefghij"[number]) for number in range(scale.runs)]
+    return Result("watching", PROMISE, BUDGETS, tuple(runs), NOTES)
+
+
+def _warm(here: Ground, scale: Scale) -> None:
+    with here.api() as api:
+        deliver(here, api, seconds=scale.seconds / 2, series="w", events=_few(scale))
+
+
+def _once(here: Ground, scale: Scale, series: str) -> dict[str, float]:
+    without = _load(here, scale, f"u{series}", {"PYTHONPATH": f"{_UNWATCHED}:{python_path()}"})
+    with streamed(here) as log_age:
+        watched = _load(here, scale, f"s{series}", {}, is_scraped=True)
+        age = log_age()
+    return {
+        "intake_ratio": watched["intake_per_second"] / without["intake_per_second"],
+        "apply_ratio": watched["apply_per_second"] / without["apply_per_second"],
+        "api_cpu_ratio": without["api_us"] / watched["api_us"],
+        "worker_cpu_ratio": without["worker_us"] / watched["worker_us"],
+        **{name: watched[name] for name in ("intake_per_second", "apply_per_second")},
+        "log_age_s": age,
+        "foreign_cores": max(without["foreign_cores"], watched["foreign_cores"]),
+    }
+
+
+def _load(
+    here: Ground, scale: Scale, series: str, manner: dict[str, str], *, is_scraped: bool = False
+) -> dict[str, float]:
+    """Take in and apply, each by one process. manner: its environment."""
+    here.admin("truncate gateway_event_queue", "checkpoint")
+    with here.api(**manner) as api, _scraped(api) if is_scraped else nullcontext():
+        deliver(here, api, seconds=1, series=f"v{series}", events=_few(scale))
+        taken_in = deliver(here, api, seconds=scale.seconds, series=f"i{series}", events=_few(scale))
+    here.admin("truncate gateway_event_queue", "checkpoint")
+    with here.worker(**manner) as worker:
+        apply_all(here, worker, events=200, series=f"y{series}")
+        applied = apply_all(here, worker, events=200 if scale.quick else EVENTS, series=f"a{series}")
+    return {
+        "intake_per_second": taken_in["per_second"],
+        "api_us": taken_in["api_us"],
+        "apply_per_second": applied["per_second"],
+        "worker_us": applied["worker_us"],
+        "foreign_cores": max(taken_in["foreign_cores"], applied["foreign_cores"]),
+    }
 
 
 def _few(scale: Scale) -> int | None:
     return 200 if scale.quick else None
-
-
-def _intake(here: Ground, seen: Process, unseen: Process, scale: Scale, series: str) -> dict[str, float]:
-    without = deliver(here, unseen, seconds=scale.seconds, series=f"u{series}", events=_few(scale))
-    watched = deliver(here, seen, seconds=scale.seconds, series=f"s{series}", events=_few(scale))
-    return {
-        "intake_ratio": watched["per_second"] / without["per_second"],
-        "api_cpu_ratio": without["api_us"] / watched["api_us"],
-        "intake_per_second": watched["per_second"],
-    }
-
-
-def _apply(here: Ground, blind: dict[str, str], events: int, series: str) -> dict[str, float]:
-    with here.worker(**blind) as unseen:
-        apply_all(here, unseen, events=min(events, 200), series=f"x{series}")
-        without = apply_all(here, unseen, events=events, series=f"u{series}")
-    with here.worker() as seen:
-        apply_all(here, seen, events=min(events, 200), series=f"y{series}")
-        watched = apply_all(here, seen, events=events, series=f"s{series}")
-    return {
-        "apply_ratio": watched["per_second"] / without["per_second"],
-        "worker_cpu_ratio": without["worker_us"] / watched["worker_us"],
-        "apply_per_second": watched["per_second"],
-    }
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Read by Python before anything else in the processes of `benchmarks.watching` that are not watched: nobody counts what they do."""
+"""Read by Python before anything else in the processes of `benchmarks.watching` that are not watched: nobody counts what they do, and they say nothing."""
 
+import logging
 from typing import Any
 
+from bursar.kernel.logs import configure_logs
 from bursar.kernel.slow import SlowStatements
 
 
@@ -17,3 +19,4 @@ def _blind() -> None:
 
 SlowStatements.watch = _nothing  # type: ignore[method-assign]
 _blind()
+configure_logs.__kwdefaults__ = {"level": logging.CRITICAL}
