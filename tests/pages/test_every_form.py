@@ -35,6 +35,8 @@ KINDS = {
     "booking": ids.BOOKING,
     "entry": ids.WAITLIST_ENTRY,
     "service": ids.SERVICE,
+    "hours": ids.STAFF_HOURS,
+    "time_off": ids.TIME_OFF,
     "tier": ids.TIER,
     "asked": ids.SESSION,
     "class": ids.CLASS,

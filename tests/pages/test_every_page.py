@@ -39,6 +39,7 @@ LISTS = [
     "/schedule/week",
     "/schedule/templates",
     "/schedule/places",
+    "/schedule/services",
     "/schedule/terms",
     "/packs",
 ]

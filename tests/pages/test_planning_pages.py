@@ -274,3 +274,66 @@ async def test_nothing_of_another_business_is_shown_or_changed(site: Site):
     assert {answer.status_code for answer in answers} == {404}
     assert "Quay" not in await site.lived.page("/schedule/places")
     assert await site.empty.stage.value("select title || status from class_instance") == "Flowscheduled"
+
+
+async def test_a_manager_offers_a_service_says_who_gives_it_and_when_and_it_can_be_booked(site: Site):
+    visitor, stage = site.empty, site.empty.stage
+    place = await furnish(visitor)
+    day = (datetime.now(UTC) + timedelta(days=9)).date()
+    new = {"name": "Massage <b>", "about": "Bring\r\na towel", "category": "", "slot_min": "60", "lead_min": "0", "horizon_days": "30",
+           "policy": "", "is_published": "on"}  # fmt: skip
+    tier = {"name": "One hour", "duration_min": "60", "before_min": "0", "after_min": "15", "currency": "eur"}
+    paid = tier | {"name": "Two hours", "duration_min": "120", "amount": "90.50", "deposit_percent": "20"}
+    hours = {"venue": place["venue"], "weekday": "", "date": str(day), "from": "09:00", "until": "12:00", "valid_from": "", "valid_until": ""}  # fmt: skip
+    off = {"from": f"{day}T09:00", "until": f"{day}T10:00", "venue": place["venue"], "reason": "dentist"}
+
+    service = landed(await visitor.post("/schedule/services", new)).partition("?")[0]
+    bare = Markup(await visitor.page(service)).text
+    wrong = [
+        await visitor.post(path, form)
+        for path, form in (
+            ("/schedule/services", new | {"slot_min": "7"}),
+            (f"{service}/tiers", tier | {"amount": "1.234"}),
+            (f"{service}/tiers", tier | {"deposit_percent": "20"}),
+            (f"{service}/tiers", tier | {"duration_min": "4"}),
+        )
+    ]
+    for each in (tier, paid):
+        landed(await visitor.post(f"{service}/tiers", each))
+    only = re.findall(r'name="(gives tier_[0-9a-z]+)"', await visitor.page(service))[0]
+    landed(await visitor.post(f"{service}/staff", {"staff": place["staff"], only: "on"}))
+    person = f"/schedule/staff/{place['staff']}"
+    wrong += [await visitor.post(f"{person}/hours", hours | more) for more in ({"date": ""}, {"until": "9"})]
+    wrong += [await visitor.post(f"{person}/time-off", off | {"until": f"{day}T08:00"})]
+    landed(await visitor.post(f"{person}/hours", hours))
+    landed(await visitor.post(f"{person}/time-off", off))
+    shown, theirs = await visitor.page(service), await visitor.page(person)
+    asked = {"service": service.rpartition("/")[2], "tier": only.rpartition(" ")[2]}
+    asked |= {"from": f"{day}T00:00:00Z", "to": f"{day + timedelta(days=1)}T00:00:00Z"}
+    api = {"authorization": f"Bearer {visitor.key}"}
+    free = (await visitor.http.get("/v1/availability", params=asked, headers=api)).json()["data"]
+
+    assert "Nobody can book it yet: it has no tier, and nobody gives it." in bare
+    assert {answer.status_code for answer in wrong} == {422}
+    assert [slot["local"][11:16] for slot in free] == ["10:00", "11:00"]
+    assert "90.50 EUR 18.10 EUR" in Markup(shown).text
+    assert f"{day} Quay 09:00–12:00 Europe/Berlin that day" in Markup(theirs).text
+    assert "dentist" in theirs
+    priced = "select p.amount_minor, p.grants::text as grants from price p join tier t on t.price_id = p.id"
+    assert [(row["amount_minor"], json.loads(row["grants"])) for row in await stage.rows(priced)] == [
+        (9050, [{"kind": "seat"}])
+    ]
+    for path in ("/schedule/services", service, person):
+        _is_sound(await visitor.page(path))
+        assert (await site.lived.get(path)).status_code == (200 if path == "/schedule/services" else 404)
+
+    for form in re.findall(r'action="([^"]+/delete)"', theirs):
+        landed(await visitor.post(form))
+    gone = [path for path in re.findall(r'action="([^"]+/delete)"', shown) if "/tiers/" in path or "/staff/" in path]
+    for path in [*gone, f"{service}/delete"]:
+        landed(await visitor.post(path))
+    assert len(gone) == 3
+    left = "select count(*) from {} where {} is null"
+    for table, column in (("service", "deleted_at"), ("tier", "deleted_at"), ("staff_skill", "ended_at"),
+                          ("staff_hours", "deleted_at"), ("staff_time_off", "deleted_at")):  # fmt: skip
+        assert await stage.value(left.format(table, column)) == 0, table

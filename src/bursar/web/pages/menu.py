@@ -44,6 +44,7 @@ _MENU: Final = (
         (
             Entry("/schedule/week", "Schedule", "schedule:read"),
             Entry("/schedule/templates", "What repeats", "schedule:read"),
+            Entry("/schedule/services", "Services", "schedule:read"),
             Entry("/schedule/places", "Places and staff", "schedule:read"),
             Entry("/packs", "Packs", "catalog:read"),
             Entry("/schedule/terms", "Terms and rules", "schedule:read"),

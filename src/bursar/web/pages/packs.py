@@ -1,14 +1,12 @@
 """Packs of credits: what a business sells them for, for how long they are good, and which are sold by link."""
 
 import re
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from bursar.kernel import ids
-from bursar.kernel.amounts import exponent
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import FieldError, Invalid
 from bursar.kernel.permissions import require
@@ -16,6 +14,7 @@ from bursar.money.catalog.selling import GrantCheck, add_price, add_product
 from bursar.money.storefront import buy_links, set_buy_link
 from bursar.web.pages.reads.catalogue import grants_in_words
 from bursar.web.pages.routing import PageRoute
+from bursar.web.pages.sums import CURRENCY, minor_of
 from bursar.web.pages.texts import printable
 from bursar.web.pages.visits import Visiting, to
 
@@ -24,9 +23,7 @@ _NAME_MAX: Final = 120
 _POOL_MAX: Final = 64
 _CREDITS_MAX: Final = 100_000
 _DAYS_MAX: Final = 3_660
-_MINOR_MAX: Final = 10**12
 _DIGITS_MAX: Final = 15
-_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 
 router = APIRouter(route_class=PageRoute)
 
@@ -113,17 +110,12 @@ def _name(fields: dict[str, str]) -> str:
 
 def _minor(text: str, currency: str) -> int:
     """Return a price as it is typed, `120` or `120.00`, in minor units. Raises PackFormInvalid."""
-    if not _CURRENCY.fullmatch(currency):
+    if not CURRENCY.fullmatch(currency):
         raise _invalid("currency", "The currency is written like EUR.")
-    typed = text.strip().replace(",", ".")
-    try:
-        amount = Decimal(typed) if typed.isascii() and len(typed) <= _DIGITS_MAX else Decimal(-1)
-        minor = amount.scaleb(exponent(currency)) if amount.is_finite() else Decimal(-1)
-    except InvalidOperation:
-        minor = Decimal(-1)
-    if minor != minor.to_integral_value() or not 1 <= minor <= _MINOR_MAX:
+    minor = minor_of(text, currency)
+    if minor is None:
         raise _invalid("amount", f"The price is an amount of {currency} like 120.00, with as many digits as it has.")
-    return int(minor)
+    return minor
 
 
 def _whole(text: str, most: int) -> int | None:

@@ -20,7 +20,10 @@ WEEKDAYS: Final = {
     "SU": "Sun",
 }
 _DAY_FIELD: Final = "day "
-_WHOLE: Final = frozenset({"duration_min", "capacity", "credit_cost", "deposit_percent", "weeks_ahead", "tax_bp"})
+_WHOLE: Final = frozenset(
+    {"duration_min", "capacity", "credit_cost", "deposit_percent", "weeks_ahead", "tax_bp"}
+    | {"before_min", "after_min", "slot_min", "lead_min", "horizon_days", "weekday"}
+)
 _CHOSEN: Final = frozenset({"room", "staff", "policy", "price", "deposit_percent", "ends_on", "rrule"})
 """Left empty they are nothing, instead of what they were."""
 _EMPTIED: Final = frozenset({"about", "address", "category"})
@@ -101,9 +104,10 @@ def rule_in(fields: Mapping[str, str]) -> str:
     return f"FREQ=WEEKLY{interval};BYDAY={','.join(days)}" if days else ""
 
 
-def wanted(form: type[Wanted], fields: Mapping[str, str]) -> Wanted:
-    """Return what a form wants. Raises ScheduleFormInvalid, which names the first field that is wrong."""
-    given = {name: _value(name, fields[name]) for name in form.model_fields if name in fields}
+def wanted(form: type[Wanted], fields: Mapping[str, str], *, words: Mapping[str, str] = _WORDS) -> Wanted:
+    """Return what a form wants. Raises ScheduleFormInvalid, which names the first field that is wrong, in these words."""
+    names = [field.alias or name for name, field in form.model_fields.items()]
+    given = {name: _value(name, fields[name]) for name in names if name in fields}
     if "is_published" in form.model_fields:
         given["is_published"] = fields.get("is_published") == "on"
     if "tax_included" in form.model_fields:
@@ -118,7 +122,7 @@ def wanted(form: type[Wanted], fields: Mapping[str, str]) -> Wanted:
     except ValidationError as error:
         place = error.errors()[0]["loc"]
         field = str(place[1] if place[0] == "requirements" and len(place) > 1 else place[0])
-        told = _WORDS.get(field, f"{field} is not as it should be.")
+        told = words.get(field, f"{field} is not as it should be.")
         raise ScheduleFormInvalid(told, hint="Go back and correct it.") from error
 
 

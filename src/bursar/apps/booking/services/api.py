@@ -1,5 +1,6 @@
 """Routes of services, of who gives them and when, and of what is free."""
 
+from datetime import date
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -57,7 +58,7 @@ async def add_service(caller: CallerOf, wanted: WantedService) -> Service:
     """Offer a service. It can be booked once it has a tier, somebody who gives it, and working hours."""
     async with caller.transaction() as tx:
         service_id = await offering.add_service(
-            tx, tenant_id=caller.tenant_id, new=_service(wanted), actor=caller.actor
+            tx, tenant_id=caller.tenant_id, new=new_service(wanted), actor=caller.actor
         )
         return await queries.service(tx, tenant_id=caller.tenant_id, service_id=service_id)
 
@@ -74,7 +75,7 @@ async def get_service(caller: CallerOf, service: Annotated[ServiceId, Path()]) -
 @needs(WRITING)
 async def change_service(caller: CallerOf, service: Annotated[ServiceId, Path()], wanted: WantedService) -> Service:
     """Offer a service on other terms from now on. Appointments that there are stay as they are."""
-    new = _service(wanted)
+    new = new_service(wanted)
     async with caller.transaction() as tx:
         await offering.change_service(tx, tenant_id=caller.tenant_id, service_id=service, new=new, actor=caller.actor)
         return await queries.service(tx, tenant_id=caller.tenant_id, service_id=service)
@@ -174,20 +175,9 @@ async def list_hours(caller: CallerOf, filters: Annotated[HoursFilters, Query()]
 @needs(WRITING)
 async def add_hours(caller: CallerOf, wanted: WantedHours) -> Hours:
     """Say when somebody works at a venue, by its clock. Hours over midnight are two: one until 24:00, one from 00:00."""
-    if (wanted.weekday is None) == (wanted.date is None):
-        wrong = FieldError("weekday", "invalid", "give a weekday, or a date, and not both")
-        raise HoursInvalid("hours are of a weekday or of one date", fields=(wrong,))
     async with caller.transaction() as tx:
         zone = await time_zone_of(tx, tenant_id=caller.tenant_id)
-        new = NewHours(
-            staff_id=wanted.staff,
-            venue_id=wanted.venue,
-            weekday=wanted.weekday,
-            from_minute=wanted.from_,
-            to_minute=wanted.until,
-            valid_from=wanted.date or wanted.valid_from or local_day(caller.now(), zone),
-            valid_until=wanted.date or wanted.valid_until,
-        )
+        new = new_hours(wanted, today=local_day(caller.now(), zone))
         hours_id = await working.add_hours(tx, tenant_id=caller.tenant_id, new=new, actor=caller.actor)
         return await queries.hours_of(tx, tenant_id=caller.tenant_id, hours_id=hours_id)
 
@@ -268,7 +258,24 @@ async def availability(caller: CallerOf, asked: Annotated[Availability, Query()]
     )
 
 
-def _service(wanted: WantedService) -> NewService:
+def new_hours(wanted: WantedHours, *, today: date) -> NewHours:
+    """Return the hours that are wanted, from today where no day is said. Raises HoursInvalid."""
+    if (wanted.weekday is None) == (wanted.date is None):
+        wrong = FieldError("weekday", "invalid", "give a weekday, or a date, and not both")
+        raise HoursInvalid("hours are of a weekday or of one date", fields=(wrong,))
+    return NewHours(
+        staff_id=wanted.staff,
+        venue_id=wanted.venue,
+        weekday=wanted.weekday,
+        from_minute=wanted.from_,
+        to_minute=wanted.until,
+        valid_from=wanted.date or wanted.valid_from or today,
+        valid_until=wanted.date or wanted.valid_until,
+    )
+
+
+def new_service(wanted: WantedService) -> NewService:
+    """Return the service that is wanted."""
     return NewService(
         name=wanted.name,
         about=wanted.about,
