@@ -256,6 +256,38 @@ async def test_a_copy_acts_on_nobody(world, place):
     assert told["waiting"] == waiting > 0
 
 
+async def test_into_an_address_it_comes_there_with_that_places_key_and_the_own_database_is_left_alone(world, place):
+    keyless = {name: value for name, value in world.environment.items() if name != "BURSAR_SECRET_KEY"}
+    elsewhere = keyless | {"BURSAR_SECRET_KEY": OTHER_KEY}
+    into = ("tenant", "import", str(world.file), "--into", place.admin_url)
+    nowhere = ("tenant", "import", str(world.file), "--into", url_of(place.admin_url, "not_there"))
+    async with asking(world.admin_url) as here:
+        before = await lines(here, world.mine.tenant_id)
+
+    refused = [run(keyless, *into), run(elsewhere, *nowhere), run(elsewhere, *into, "--tenant", "ten_" + "0" * 26)]
+    nothing_yet = await tenants_of(place.admin_url)
+    code, told = run(elsewhere, *into)
+    again, twice = run(elsewhere, *into)
+
+    assert [(code, why["error"]["code"]) for code, why in refused] == [
+        (1, "secret_key_missing"),
+        (1, "database_unavailable"),
+        (1, "archive_of_another_tenant"),
+    ]
+    assert (nothing_yet, code, told["into"]) == (0, 0, place.admin_url), told
+    assert (again, twice["error"]["code"]) == (1, "tenant_there")
+    named = [
+        run(on, "fingerprint", "--tenant", world.tenant)[1]["fingerprint"] for on in (elsewhere, place.environment)
+    ]
+    assert named[0] == named[1] == told["fingerprint"]
+    async with asking(world.admin_url) as here, asking(place.admin_url) as there:
+        assert await lines(here, world.mine.tenant_id) == before
+        account = await there.fetchrow("select is_active, api_key from gateway_account where api_key is not null")
+    assert account["is_active"] is False
+    purpose = accounts.api_key_purpose(world.mine.account_id)
+    assert Seal(OTHER_KEY).open(account["api_key"], purpose=purpose) == "sk_test_mine"
+
+
 async def test_of_a_large_table_is_told_in_between(world, monkeypatch):
     monkeypatch.setattr("bursar.operations.archives.exporting.TOLD_ROWS", 2)
     said: list[str] = []
