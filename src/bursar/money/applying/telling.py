@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from bursar.kernel import ids
+from bursar.kernel import ids, outbox
 from bursar.kernel.db import Transaction
 from bursar.money.applying.translation import Translated
 from bursar.money.fulfilment import Change, GrantStatus
@@ -30,12 +30,6 @@ _AUDIT = """
 insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes)
 select $1, id, actor, action, event_id, subject, changes::jsonb
 from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[]) as new (id, actor, action, event_id, subject, changes)
-"""
-
-_OUTBOX = """
-insert into outbox (tenant_id, id, topic, subject, payload, event_id)
-select $1, id, topic, subject, payload::jsonb, event_id
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[]) as new (id, topic, subject, payload, event_id)
 """
 
 
@@ -89,16 +83,8 @@ async def tell(tx: Transaction, *, tenant_id: UUID, events: Sequence[Translated]
         [by_event[e.event.id][0].subject if e.event.id in by_event else None for e in events],
         [_changes(e, by_event.get(e.event.id, ())) for e in events],
     )
-    if effects:
-        await tx.execute(
-            _OUTBOX,
-            tenant_id,
-            [ids.new() for _ in effects],
-            [e.topic for e in effects],
-            [e.subject for e in effects],
-            [msgspec.json.encode(e.state).decode() for e in effects],
-            [e.event_id for e in effects],
-        )
+    told = [outbox.Told(e.topic, e.subject, e.state, e.event_id) for e in effects]
+    await outbox.emit(tx, tenant_id=tenant_id, told=told)
 
 
 def _changes(event: Translated, effects: Sequence[Effect]) -> str:

@@ -3,9 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-import msgspec
-
-from bursar.kernel import ids, jobs
+from bursar.kernel import ids, jobs, outbox
 
 REMIND_DUE: Final = "disputes.remind_due"
 _AT_ONCE: Final = 1000
@@ -25,11 +23,6 @@ on conflict do nothing
 returning dispute_id, due_by
 """
 
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload)
-select $1, id, 'dispute.due_soon', subject, payload::jsonb from unnest($2::uuid[], $3::text[], $4::text[]) as new (id, subject, payload)
-"""
-
 
 async def remind_due(work: jobs.Work) -> None:
     """Tell of every dispute of the tenant that has become due soon."""
@@ -37,13 +30,11 @@ async def remind_due(work: jobs.Work) -> None:
     soon = timedelta(days=work.resources.settings.dispute_due_soon_days)
     async with work.finish() as tx:
         rows = await tx.fetch(_REMIND, tenant_id, now, now + soon)
-        await tx.execute(
-            _TELL,
-            tenant_id,
-            [ids.new() for _ in rows],
-            [ids.show(ids.DISPUTE, row["dispute_id"]) for row in rows],
-            [msgspec.json.encode({"due_by": row["due_by"]}).decode() for row in rows],
-        )
+        told = [
+            outbox.Told("dispute.due_soon", ids.show(ids.DISPUTE, row["dispute_id"]), {"due_by": row["due_by"]})
+            for row in rows
+        ]
+        await outbox.emit(tx, tenant_id=tenant_id, told=told)
 
 
 KINDS: Final = (jobs.Kind(REMIND_DUE, remind_due),)

@@ -3,9 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import msgspec
-
-from bursar.kernel import ids, jobs
+from bursar.kernel import ids, jobs, outbox
 from bursar.kernel.db import Transaction
 from bursar.money.paying.method_queries import SOON, good_until
 
@@ -31,12 +29,6 @@ returning payment_method_id, exp_year, exp_month
 
 _OWNERS = "select id, customer_id from payment_method where tenant_id = $1 and id = any($2::uuid[])"
 
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload)
-select $1, id, 'payment_method.expires_soon', subject, payload::jsonb
-from unnest($2::uuid[], $3::text[], $4::text[]) as new (id, subject, payload)
-"""
-
 
 async def warn_of_expiries(work: jobs.Work) -> None:
     """Tell of every saved way to pay of this tenant that ends within SOON, if it was not told of yet."""
@@ -57,16 +49,14 @@ async def warn(tx: Transaction, job: jobs.Job, *, now: datetime) -> int:
     found = await tx.fetch(_OWNERS, tenant_id, [row["payment_method_id"] for row in rows])
     owners = {row["id"]: ids.show(ids.CUSTOMER, row["customer_id"]) for row in found}
     told = [
-        {"customer": owners[row["payment_method_id"]], "exp_month": row["exp_month"], "exp_year": row["exp_year"]}
+        outbox.Told(
+            "payment_method.expires_soon",
+            ids.show(ids.PAYMENT_METHOD, row["payment_method_id"]),
+            {"customer": owners[row["payment_method_id"]], "exp_month": row["exp_month"], "exp_year": row["exp_year"]},
+        )
         for row in rows
     ]
-    await tx.execute(
-        _TELL,
-        tenant_id,
-        [ids.new() for _ in rows],
-        [ids.show(ids.PAYMENT_METHOD, row["payment_method_id"]) for row in rows],
-        [msgspec.json.encode(payload).decode() for payload in told],
-    )
+    await outbox.emit(tx, tenant_id=tenant_id, told=told)
     return len(rows)
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, outbox
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Transaction, storable
 from bursar.kernel.identity import letters
@@ -45,10 +43,6 @@ on conflict (tenant_id, payment_id) where is_open do nothing
 _CLOSE = """
 update payment_change set is_open = false where tenant_id = $1 and call_id = $2 and is_open
 returning payment_id, kind, sends_letter
-"""
-
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload) values ($1, $2, 'payment.failed', $3, $4::text::jsonb)
 """
 
 
@@ -100,7 +94,8 @@ async def _taken(tx: Transaction, ended: Ended) -> None:
             "currency": row["currency"],
             "failure_code": stands.code,
         }
-        await tx.execute(_TELL, ended.tenant_id, ids.new(), shown, msgspec.json.encode(state).decode())
+        failed = outbox.Told("payment.failed", shown, state)
+        await outbox.emit(tx, tenant_id=ended.tenant_id, told=[failed])
         await audit.record(
             tx, tenant_id=ended.tenant_id, actor="gateway", action="payment.refused", subject=shown, changes=state
         )

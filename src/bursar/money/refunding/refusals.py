@@ -5,9 +5,7 @@ Nothing was taken back for it: applying takes back when the gateway reports that
 
 from typing import Final
 
-import msgspec
-
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, outbox
 from bursar.kernel.db import Transaction
 from bursar.money.calls import Asker, Ended
 from bursar.money.gateways.calls import CreateRefund
@@ -26,10 +24,6 @@ returning payment_id, amount_minor, currency
 
 _RELEASE = "update payment set promised_minor = promised_minor - $3 where tenant_id = $1 and id = $2"
 
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload) values ($1, $2, 'refund.failed', $3, $4::text::jsonb)
-"""
-
 _FAILURE_MAX: Final = 500
 
 
@@ -45,7 +39,7 @@ async def refused(tx: Transaction, ended: Ended) -> None:
     await tx.execute(_RELEASE, tenant_id, row["payment_id"], row["amount_minor"])
     shown = ids.show(ids.REFUND, refund_id)
     state = {"status": "failed", "amount_minor": row["amount_minor"], "currency": row["currency"], "failure": why}
-    await tx.execute(_TELL, tenant_id, ids.new(), shown, msgspec.json.encode(state).decode())
+    await outbox.emit(tx, tenant_id=tenant_id, told=[outbox.Told("refund.failed", shown, state)])
     await audit.record(tx, tenant_id=tenant_id, actor="gateway", action="refund.refused", subject=shown, changes=state)
 
 

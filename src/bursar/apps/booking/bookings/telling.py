@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-
 from bursar.apps.booking.bookings.models import Booking, Entry
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, outbox
 from bursar.kernel.db import Transaction
 from bursar.kernel.identity import letters
 
@@ -26,11 +24,6 @@ PASSED_OVER: Final = "waitlist.passed_over"
 WAITING_ENDED: Final = "waitlist.closed"
 RETURNING: Final = "booking.payment_returning"
 """Money that was paid for a booking goes back, because it could not be seated."""
-
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload)
-select $1, id, topic, subject, payload::jsonb from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as new (id, topic, subject, payload)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +61,8 @@ async def tell(
     await audit.record_all(
         tx, tenant_id=tenant_id, actor=actor, records=[(fact.topic, fact.subject, fact.state) for fact in rest]
     )
-    await tx.execute(
-        _TELL,
-        tenant_id,
-        [ids.new() for _ in facts],
-        [fact.topic for fact in facts],
-        [fact.subject for fact in facts],
-        [msgspec.json.encode(fact.state).decode() for fact in facts],
-    )
+    told = [outbox.Told(fact.topic, fact.subject, fact.state) for fact in facts]
+    await outbox.emit(tx, tenant_id=tenant_id, told=told)
     for kind in sorted({fact.letter for fact in facts if fact.letter}):
         abouts = [fact.about or fact.subject for fact in facts if fact.letter == kind]
         await letters.write_all_about(tx, tenant_id=tenant_id, kind=kind, abouts=abouts, now=now)

@@ -6,15 +6,9 @@ from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from bursar.apps.booking.schedule.models import ClassInstance, Template
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, outbox
 from bursar.kernel.db import Transaction
-
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload) values ($1, $2, $3, $4, $5::text::jsonb)
-"""
 
 _PREFIXES = {
     "venue_id": ids.VENUE,
@@ -28,17 +22,12 @@ _PREFIXES = {
 _SILENT = frozenset({"id", "version", "created_at", "held", "booked", "waiting", "materialised_through"})
 
 
-async def tell(tx: Transaction, *, tenant_id: UUID, topic: str, subject: str, payload: dict[str, Any]) -> None:
-    """Tell whoever listens that something happened, when the transaction commits."""
-    await tx.execute(_TELL, tenant_id, ids.new(), topic, subject, msgspec.json.encode(payload).decode())
-
-
 async def record_and_tell(
     tx: Transaction, *, tenant_id: UUID, actor: str, topic: str, subject: str, changes: dict[str, Any]
 ) -> None:
     """Record an act under the name of its topic, and tell of it."""
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action=topic, subject=subject, changes=changes)
-    await tell(tx, tenant_id=tenant_id, topic=topic, subject=subject, payload=changes)
+    await outbox.emit(tx, tenant_id=tenant_id, told=[outbox.Told(topic, subject, changes)])
 
 
 def plain(what: ClassInstance | Template) -> dict[str, Any]:

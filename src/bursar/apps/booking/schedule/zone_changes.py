@@ -6,14 +6,12 @@ A government moves a clock, the database is updated, and a class at 09:00 is sti
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
-
-import msgspec
 
 from bursar.apps.booking.schedule import times
 from bursar.apps.booking.schedule.settings import remember_zone_version, settings_of
-from bursar.kernel import audit, ids
+from bursar.kernel import audit, ids, outbox
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import zone_named
 
@@ -45,12 +43,6 @@ where b.tenant_id = $1 and b.class_id = n.class_id and b.is_live
 returning b.id, b.class_id
 """
 
-_TELL = """
-insert into outbox (tenant_id, id, topic, subject, payload)
-select $1, id, topic, subject, payload::jsonb
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as new (id, topic, subject, payload)
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -79,15 +71,14 @@ async def place_again(tx: Transaction, *, tenant_id: UUID, now: datetime) -> Mov
     by = [row["starts_at"] - row["was_at"] for row in rows]
     bookings = await tx.fetch(_MOVE_BOOKINGS, tenant_id, [row["id"] for row in rows], by)
     told = [
-        (
-            ids.new(),
+        outbox.Told(
             "class.moved",
             ids.show(ids.CLASS, row["id"]),
             _payload(row["was_at"], row["starts_at"], row["time_zone"]),
         )
         for row in rows
     ]
-    await tx.execute(_TELL, tenant_id, *map(list, zip(*told, strict=True)))
+    await outbox.emit(tx, tenant_id=tenant_id, told=told)
     await audit.record(
         tx,
         tenant_id=tenant_id,
@@ -109,6 +100,5 @@ def _placed(day: object, start: object, zone: str) -> times.Placed:
     return times.placed(day, start, zone_named(zone))  # type: ignore[arg-type]
 
 
-def _payload(was_at: datetime, starts_at: datetime, zone: str) -> str:
-    told = {"before": times.local(was_at, zone), "after": times.local(starts_at, zone), "because": "zone_database"}
-    return msgspec.json.encode(told).decode()
+def _payload(was_at: datetime, starts_at: datetime, zone: str) -> dict[str, Any]:
+    return {"before": times.local(was_at, zone), "after": times.local(starts_at, zone), "because": "zone_database"}
