@@ -41,7 +41,7 @@ from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.listing import ASKED, Slice
 from bursar.kernel.permissions import require
-from bursar.kernel.zones import time_zone_of
+from bursar.kernel.zones import local_day, time_zone_of
 from bursar.web.pages.paging import Before
 from bursar.web.pages.planning_forms import WEEKDAYS, Repeats, repeats_of, rule_in, wanted
 from bursar.web.pages.reads.planning import choices_of, days_around
@@ -65,7 +65,7 @@ async def week(visit: Visiting, day: date | None = None, venue: str = "", done: 
     """Show the classes of the week of a day, with the seats left in each, and what stands in the way of those to come."""
     venue_id = ids.parse(ids.VENUE, venue) if venue else None
     async with visit.open() as page:
-        today = visit.now.astimezone(await time_zone_of(page.tx, tenant_id=visit.tenant_id)).date()
+        today = local_day(visit.now, await time_zone_of(page.tx, tenant_id=visit.tenant_id))
         shown = min(max(day or today, _FIRST_DAY), _LAST_DAY)
         monday = shown - timedelta(days=shown.weekday())
         given: dict[str, Any] = {"since": monday, "until": monday + _WEEK} | ({"venue": venue_id} if venue_id else {})

@@ -14,7 +14,7 @@ from bursar.apps.booking.schedule.recurrence import rule_of
 from bursar.apps.booking.schedule.settings import ScheduleSettings
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
-from bursar.kernel.zones import zone_named
+from bursar.kernel.zones import local_day, zone_named
 
 TEMPLATE_COLUMNS: Final = ", ".join(
     f"t.{field.name}::text as {field.name}" if field.name == "requirements" else f"t.{field.name}"
@@ -82,7 +82,7 @@ def slots_of(template: Template, last: date, now: datetime) -> Iterator[Slot]:
         days: Iterator[date] = iter((template.starts_on,))
     else:
         days = rule_of(template.rrule, zone).days(template.starts_on, last)
-    today = now.astimezone(zone).date()
+    today = local_day(now, zone)
     for day in days:
         if day >= today:
             slot = Slot(day, times.placed(day, template.local_start, zone))

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from dateutil import rrule
 
 from bursar.kernel.errors import FieldError, Invalid
+from bursar.kernel.zones import local_day
 
 TEXT_MAX: Final = 500
 COUNT_MAX: Final = 1000
@@ -172,7 +173,7 @@ def _until(text: str, zone: ZoneInfo) -> date:
     for form in ("%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ"):
         try:
             at = datetime.strptime(text, form)  # noqa: DTZ007 - given its zone below, or it is a day
-            return at.replace(tzinfo=UTC).astimezone(zone).date() if form.endswith("Z") else at.date()
+            return local_day(at.replace(tzinfo=UTC), zone) if form.endswith("Z") else at.date()
         except (ValueError, OverflowError):
             continue
     raise _invalid("UNTIL is a day", "Write it so: UNTIL=20261231.")

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
+from bursar.kernel.zones import local_day
 
 WEEKS_DEFAULT: Final = 8
 WEEKS_MAX: Final = 52
@@ -33,7 +34,7 @@ class ScheduleSettings:
 
     def horizon(self, now: datetime, zone: ZoneInfo) -> tuple[date, date]:
         """Return today in a zone and the last day for which rules make classes."""
-        today = now.astimezone(zone).date()
+        today = local_day(now, zone)
         return today, today + timedelta(weeks=self.weeks_ahead)
 
 

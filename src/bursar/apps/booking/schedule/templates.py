@@ -21,7 +21,7 @@ from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
 from bursar.kernel.listing import Listing, Part, Slice, part
-from bursar.kernel.zones import zone_named
+from bursar.kernel.zones import local_day, zone_named
 
 LOOKED_AHEAD: Final = timedelta(days=366 * 9)
 """A rule that falls on no day for so long is taken for a mistake."""
@@ -227,7 +227,7 @@ async def _changed(tx: Transaction, tenant_id: UUID, before: Template, changes: 
 def _rest_of(template: Template, from_day: date, now: datetime) -> dict[str, Any]:
     """Return how a rule goes on from one of its days. A count is what is left of it. Raises NotAClassDay."""
     zone = zone_named(template.time_zone)
-    if template.rrule is None or from_day < now.astimezone(zone).date() or from_day <= template.starts_on:
+    if template.rrule is None or from_day < local_day(now, zone) or from_day <= template.starts_on:
         raise _not_a_day(from_day, "it is the first one, or gone by")
     rule = rule_of(template.rrule, zone)
     days = list(rule.days(template.starts_on, from_day))

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bursar.kernel import ids
 from bursar.kernel.auth import public
 from bursar.kernel.errors import Invalid
+from bursar.kernel.zones import local_day
 from bursar.web.pages.booking.front import opened
 from bursar.web.pages.reads.offerings import has_offerings
 from bursar.web.pages.reads.timetable import Day, next_day, places, timetable
@@ -74,7 +75,7 @@ async def schedule(request: Request, business: str, venue: str | None = None) ->
     venue_id = ids.parse(ids.VENUE, venue) if venue else None
     async with opened(request, business) as (front, tx):
         tenant_id, now = front.tenant_id, front.now
-        today = now.astimezone(front.shop.zone).date()
+        today = local_day(now, front.shop.zone)
         first = _day(asked, today)
         days = await timetable(
             tx,
