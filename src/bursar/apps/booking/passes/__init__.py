@@ -10,7 +10,6 @@ Invariants:
 """
 
 from bursar.apps.booking.passes.memberships import (
-    POOL_DEFAULT,
     Feature,
     Membership,
     features_of,
@@ -18,13 +17,13 @@ from bursar.apps.booking.passes.memberships import (
     period_of,
 )
 from bursar.apps.booking.passes.paying import Back, Paid, PaidWith, give_back, pay, queue_up
-from bursar.apps.booking.passes.pools import POOLS_HERE
+from bursar.apps.booking.passes.pools import POOLS, POOLS_HERE
 from bursar.apps.booking.passes.rolling import AT_ONCE, roll_over
 
 __all__ = [
     "AT_ONCE",
+    "POOLS",
     "POOLS_HERE",
-    "POOL_DEFAULT",
     "Back",
     "Feature",
     "Membership",

@@ -13,7 +13,6 @@ from bursar.kernel.db import Transaction
 from bursar.money.fulfilment.durations import parse_duration
 
 SUFFIX: Final = "-unlimited"
-POOL_DEFAULT: Final = "default"
 _PERIODS_MAX: Final = 200_000
 
 

@@ -11,11 +11,15 @@ from bursar.apps.booking.schedule import VenueNotFound
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import LimitExceeded
+from bursar.money.fulfilment.credits import POOL_DEFAULT
 
 _POOLS_MAX: Final = 200
 
-POOLS_HERE: Final = """array(
-    select p.pool from unnest(case when cardinality(c.pools) = 0 then array['default'] else c.pools end) with ordinality as p (pool, place)
+POOLS: Final = f"case when cardinality(c.pools) = 0 then array['{POOL_DEFAULT}'] else c.pools end"
+"""The pools of the class `c`, as an expression."""
+
+POOLS_HERE: Final = f"""array(
+    select p.pool from unnest({POOLS}) with ordinality as p (pool, place)
     where not exists (select from credit_pool_venue x where x.tenant_id = c.tenant_id and x.pool = p.pool)
       or exists (select from credit_pool_venue x where x.tenant_id = c.tenant_id and x.pool = p.pool and x.venue_id = c.venue_id)
     order by p.place)"""

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from bursar.apps.booking import coupons
-from bursar.apps.booking.passes import POOLS_HERE, Feature, features_of, memberships_among
+from bursar.apps.booking.passes import POOLS, POOLS_HERE, Feature, features_of, memberships_among
 from bursar.apps.booking.policies import Terms, terms_read
 from bursar.apps.booking.rules.catalogue import BY_ID
 from bursar.apps.booking.rules.models import (
@@ -28,7 +28,7 @@ from bursar.money.customers import CustomerNotFound
 CLASS: Final = f"""
 select c.id, c.title, c.status, c.is_published, c.starts_at, c.ends_at, c.local_date, c.time_zone, c.capacity, c.held,
   c.booked, c.waiting, c.credit_cost, {POOLS_HERE} as pools,
-  case when cardinality(c.pools) = 0 then array['default'] else c.pools end as class_pools, c.price_id is not null as has_price, c.requirements::text as requirements,
+  {POOLS} as class_pools, c.price_id is not null as has_price, c.requirements::text as requirements,
   u.id as customer_id, u.deleted_at is not null as is_deleted, coalesce(a.is_active, true) as is_active,
   coalesce(a.is_banned, false) as is_banned, a.waiver_signed_at, a.born_on, a.level, a.gender, a.dues_unpaid_since,
   (select min(f.created_at) from booking_fee f where f.tenant_id = $1 and f.customer_id = $3 and f.status = 'open') as fee_unpaid_since,
