@@ -25,7 +25,6 @@ from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT, FULL, SHORT, 
 from bursar.apps.booking.bookings.seat_rows import (
     Row,
     bookings_of,
-    paid_by,
     rows_of_bookings,
     rows_of_grants,
     write_rows,
@@ -37,6 +36,7 @@ from bursar.kernel.errors import FieldError
 from bursar.money.fulfilment import Change, GrantStatus
 from bursar.money.fulfilment.fulfillers import SpecInvalid
 from bursar.money.fulfilment.spending import CreditsInsufficient
+from bursar.money.payments.brought import brought_by
 
 SETTLE: Final = "bookings.settle_seat"
 RETURN: Final = "bookings.return_money"
@@ -102,7 +102,7 @@ async def settle(tx: Transaction, *, tenant_id: UUID, granted: Sequence[Granted]
 
     Locks classes, then staff, then bookings, then payments of seats, each in the order of their ids.
     """
-    paid = await paid_by(tx, tenant_id=tenant_id, purchase_ids=[g.purchase_id for g in granted])
+    paid = await brought_by(tx, tenant_id=tenant_id, purchase_ids=[g.purchase_id for g in granted])
     classes = await _lock(tx, tenant_id, list((await bookings_of(tx, tenant_id=tenant_id, paid=paid)).values()))
     found = await bookings_of(tx, tenant_id=tenant_id, paid=paid, lock=True)
     bookings = {purchase_id: _at_its_class(booking, classes) for purchase_id, booking in found.items()}

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from bursar.apps.booking.bookings.models import Booking
-from bursar.apps.booking.bookings.seat_rows import Paid, Row
+from bursar.apps.booking.bookings.seat_rows import Row
 from bursar.money.fulfilment import GrantStatus
+from bursar.money.payments.brought import Brought
 
 WAITS_FOR: Final = timedelta(hours=1)
 """How long money waits for the report that says what it is for: the reports of one payment come within minutes of one another."""
@@ -45,7 +46,7 @@ def decide(
     *,
     row: Row | None,
     booking: Booking | None,
-    paid: Paid,
+    paid: Brought,
     seated: Collection[object],
     now: datetime,
 ) -> Act:
@@ -61,7 +62,7 @@ def decide(
     return _of_booking(booking, now) if suffices(paid, booking) else _too_little(booking, now)
 
 
-def suffices(paid: Paid, booking: Booking) -> bool:
+def suffices(paid: Brought, booking: Booking) -> bool:
     """True when what stayed here is what has to be paid before the booking is sure."""
     return paid.currency == booking.currency and paid.net_minor >= (booking.due_minor or 0)
 

@@ -1,4 +1,4 @@
-"""Payments of seats as rows, and what the merged reports say of the purchases behind them."""
+"""Payments of seats as rows, and the bookings that they are for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from uuid import UUID
 
 from bursar.apps.booking.bookings.models import Booking
 from bursar.apps.booking.bookings.rows import COLUMNS, read_all
-from bursar.kernel import ids
 from bursar.kernel.db import Transaction
+from bursar.money.payments.brought import Brought
 
 SeatStatus = Literal["waiting", "seated", "returning", "released"]
 
@@ -29,15 +29,6 @@ class Row:
     is_disputed: bool = False
     due_at: datetime | None = None
     returning_minor: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """What a purchase brought: money that stayed here, and the orders that its reports name."""
-
-    net_minor: int
-    currency: str | None
-    order_ids: tuple[UUID, ...] = ()
 
 
 _COLUMNS: Final = (
@@ -65,17 +56,6 @@ set purchase_id = excluded.purchase_id, booking_id = excluded.booking_id, status
 where (p.purchase_id, p.booking_id, p.status, p.reason, p.is_disputed, p.due_at, p.returning_minor)
   is distinct from (excluded.purchase_id, excluded.booking_id, excluded.status, excluded.reason, excluded.is_disputed, excluded.due_at,
     excluded.returning_minor)
-"""
-
-_MONEY = """
-select id, paid_minor - refunded_minor - lost_minor as net_minor, currency from purchase where tenant_id = $1 and id = any($2::uuid[])
-"""
-
-# Each object of a purchase says for itself which order it was made for.
-_ORDERS = """
-select distinct o.purchase_id, o.named from unnest($2::uuid[]) as w (id) cross join lateral (
-  select purchase_id, state -> 'claim' ->> 'order' as named from gateway_object where tenant_id = $1 and purchase_id = w.id offset 0
-) o where o.named is not null order by o.purchase_id, o.named
 """
 
 _BOOKINGS = f"select {COLUMNS} from booking where tenant_id = $1 and order_id = any($2::uuid[]) order by id"
@@ -114,21 +94,8 @@ async def write_rows(tx: Transaction, *, tenant_id: UUID, changed: Sequence[Row]
             )
 
 
-async def paid_by(tx: Transaction, *, tenant_id: UUID, purchase_ids: Sequence[UUID]) -> dict[UUID, Paid]:
-    """Return what purchases brought and what for, as the reports that were merged say it."""
-    wanted = sorted(set(purchase_ids))
-    orders: dict[UUID, list[UUID]] = {}
-    for row in await tx.fetch(_ORDERS, tenant_id, wanted):
-        if order_id := _order(row["named"]):
-            orders.setdefault(row["purchase_id"], []).append(order_id)
-    return {
-        row["id"]: Paid(row["net_minor"], row["currency"], tuple(orders.get(row["id"], ())))
-        for row in await tx.fetch(_MONEY, tenant_id, wanted)
-    }
-
-
 async def bookings_of(
-    tx: Transaction, *, tenant_id: UUID, paid: Mapping[UUID, Paid], lock: bool = False
+    tx: Transaction, *, tenant_id: UUID, paid: Mapping[UUID, Brought], lock: bool = False
 ) -> dict[UUID, Booking]:
     """Return the booking that each purchase is for, where there is one."""
     order_ids = sorted({order_id for each in paid.values() for order_id in each.order_ids})
@@ -138,11 +105,3 @@ async def bookings_of(
     by_order = {booking.order_id: booking for booking in found}
     named = {purchase: [by_order[o] for o in each.order_ids if o in by_order] for purchase, each in paid.items()}
     return {purchase: its[0] for purchase, its in named.items() if its}
-
-
-def _order(named: str) -> UUID | None:
-    """Return the order that a report names. Anybody at the gateway may have written it."""
-    try:
-        return ids.parse(ids.ORDER, named)
-    except ids.IdInvalid:
-        return None

@@ -16,11 +16,12 @@ from uuid import UUID
 from bursar.apps.booking.fees.models import COLUMNS, Fee, FeeKind, fee_read
 from bursar.apps.booking.fees.raising import RETURN, tell
 from bursar.apps.booking.returns import ask_back
-from bursar.kernel import ids, jobs
+from bursar.kernel import jobs
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
 from bursar.money.fulfilment import Change, GrantStatus
 from bursar.money.fulfilment.fulfillers import SpecInvalid
+from bursar.money.payments.brought import Brought, brought_by
 
 SETTLE: Final = "fees.settle"
 POLICY: Final = "policy:fees"
@@ -29,15 +30,6 @@ WAITS_FOR: Final = timedelta(hours=1)
 
 _ENDED: Final = (GrantStatus.revoked, GrantStatus.superseded)
 
-_MONEY = """
-select id, paid_minor - refunded_minor - lost_minor as net_minor, lost_minor, currency from purchase
-where tenant_id = $1 and id = any($2::uuid[])
-"""
-_ORDERS = """
-select distinct o.purchase_id, o.named from unnest($2::uuid[]) as w (id) cross join lateral (
-  select purchase_id, state -> 'claim' ->> 'order' as named from gateway_object where tenant_id = $1 and purchase_id = w.id offset 0
-) o where o.named is not null order by o.purchase_id, o.named
-"""
 _OF_ORDERS = "select order_id, fee_id from booking_fee_order where tenant_id = $1 and order_id = any($2::uuid[])"
 _FEES = f"""
 select {COLUMNS} from booking_fee where tenant_id = $1 and (id = any($2::uuid[]) or grant_id = any($3::uuid[]))
@@ -92,9 +84,8 @@ async def settle(
     tx: Transaction, *, tenant_id: UUID, granted: Sequence[Granted], now: datetime, is_last: bool = False
 ) -> None:
     """Bring fees to what the money for them now is. Harmless when repeated. is_last: what names no fee by now goes back."""
-    purchases = sorted({each.purchase_id for each in granted})
-    money = {row["id"]: row for row in await tx.fetch(_MONEY, tenant_id, purchases)}
-    named = await _named(tx, tenant_id=tenant_id, purchases=purchases)
+    money = await brought_by(tx, tenant_id=tenant_id, purchase_ids=[each.purchase_id for each in granted])
+    named = await _named(tx, tenant_id=tenant_id, money=money)
     wanted = sorted({fee_id for its in named.values() for fee_id in its})
     rows = await tx.fetch(_FEES, tenant_id, wanted, [each.id for each in granted])
     fees = {row["id"]: fee_read(row) for row in rows}
@@ -104,7 +95,7 @@ async def settle(
         own = next((fee for fee in fees.values() if fee.grant_id == each.id), None)
         if each.status in _ENDED:
             if own and own.status == "paid":
-                is_lost = each.status is GrantStatus.superseded or money[each.purchase_id]["lost_minor"] > 0
+                is_lost = each.status is GrantStatus.superseded or money[each.purchase_id].lost_minor > 0
                 fees[own.id] = await _let_go(tx, tenant_id=tenant_id, fee=own, is_owed=is_lost, now=now)
             continue
         if own or each.status is GrantStatus.suspended:
@@ -147,21 +138,15 @@ async def return_money(work: jobs.Work) -> None:
         )
 
 
-async def _named(tx: Transaction, *, tenant_id: UUID, purchases: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-    """Return the fees that purchases are for, as the merged reports say it. Anybody at the gateway may have written them."""
-    orders: dict[UUID, list[UUID]] = {}
-    for row in await tx.fetch(_ORDERS, tenant_id, list(purchases)):
-        try:
-            orders.setdefault(row["purchase_id"], []).append(ids.parse(ids.ORDER, row["named"]))
-        except ids.IdInvalid:
-            continue
-    order_ids = sorted({order_id for its in orders.values() for order_id in its})
+async def _named(tx: Transaction, *, tenant_id: UUID, money: Mapping[UUID, Brought]) -> dict[UUID, list[UUID]]:
+    """Return the fees that purchases are for."""
+    order_ids = sorted({order_id for each in money.values() for order_id in each.order_ids})
     found = {row["order_id"]: row["fee_id"] for row in await tx.fetch(_OF_ORDERS, tenant_id, order_ids)}
-    return {purchase: [found[each] for each in its if each in found] for purchase, its in orders.items()}
+    return {purchase: [found[o] for o in each.order_ids if o in found] for purchase, each in money.items()}
 
 
-def _suffices(fee: Fee, money: Mapping[str, Any]) -> bool:
-    return bool(money["currency"] == fee.currency and money["net_minor"] >= fee.amount_minor)
+def _suffices(fee: Fee, money: Brought) -> bool:
+    return money.currency == fee.currency and money.net_minor >= fee.amount_minor
 
 
 async def _pay(tx: Transaction, *, tenant_id: UUID, fee: Fee, grant_id: UUID, now: datetime) -> Fee:
