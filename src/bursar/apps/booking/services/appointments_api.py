@@ -25,8 +25,6 @@ READING: Final = "bookings:read"
 WRITING: Final = "bookings:write"
 OVERRIDING: Final = "bookings:override"
 
-"""A gateway may date things by a clock that is ahead."""
-
 router = APIRouter(prefix="/v1", route_class=TenantRoute, tags=["services"])
 
 
