@@ -1,5 +1,6 @@
 """Routes of what is known about customers who attend."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated
 
@@ -67,15 +68,4 @@ async def put_attendee(caller: CallerOf, customer: CustomerPath, wanted: WantedA
 
 
 def _shown(customer: CustomerId, attendee: Attendee) -> ShownAttendee:
-    return ShownAttendee(
-        customer=customer,
-        is_active=attendee.is_active,
-        is_banned=attendee.is_banned,
-        banned_reason=attendee.banned_reason,
-        waiver_signed_at=attendee.waiver_signed_at,
-        born_on=attendee.born_on,
-        level=attendee.level,
-        gender=attendee.gender,
-        dues_unpaid_since=attendee.dues_unpaid_since,
-        notes=attendee.notes,
-    )
+    return ShownAttendee(customer=customer, **asdict(attendee))
