@@ -21,9 +21,11 @@ SPENDS: Final = Reserved("booking:", "bookings", "Book, or cancel the booking: i
 """The spends of bookings. Permanent."""
 
 _PRICE = """
-select p.amount_minor, p.currency, v.tax_bp, v.tax_included
-from price p join venue v on v.tenant_id = p.tenant_id and v.id = $3
-where p.tenant_id = $1 and p.id = $2
+select p.amount_minor, p.currency, v.tax_bp, v.tax_included, c.credit_cost, c.deposit_percent
+from class_instance c
+join price p on p.tenant_id = c.tenant_id and p.id = c.price_id
+join venue v on v.tenant_id = c.tenant_id and v.id = c.venue_id
+where c.tenant_id = $1 and c.id = $2
 """
 
 
@@ -153,17 +155,17 @@ async def price_of(
     tx: Transaction,
     *,
     tenant_id: UUID,
-    a_class: ClassSeats,
+    class_id: UUID,
     seats: int,
     coupon: coupons.Offered | None = None,
     part: int = 0,
 ) -> Sum:
-    """Return what the seats cost who pays with money. coupon: one that can be taken. part: credits that are paid besides; without a deposit."""
-    row: Any = await tx.fetchrow(_PRICE, tenant_id, a_class.price_id, a_class.venue_id)
+    """Return what the seats of a class that has a price cost who pays with money. coupon: one that can be taken. part: credits that are paid besides; without a deposit."""
+    row: Any = await tx.fetchrow(_PRICE, tenant_id, class_id)
     tax = Tax(row["tax_bp"], row["tax_included"])
     if part:
-        missing = a_class.credit_cost * seats - part
-        amount = money_for(missing, a_class.credit_cost, row["amount_minor"])
+        missing = row["credit_cost"] * seats - part
+        amount = money_for(missing, row["credit_cost"], row["amount_minor"])
         return Sum(amount, row["currency"], missing_credits=missing, tax=tax)
     off = coupon.off(seats) if coupon else 0
     return Sum(
@@ -172,7 +174,7 @@ async def price_of(
         coupon.coupon_id if coupon else None,
         off,
         tax=tax,
-        deposit_percent=a_class.deposit_percent,
+        deposit_percent=row["deposit_percent"],
     )
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
-from bursar.apps.booking.bookings import seats as _seats
 from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
 from bursar.apps.booking.schedule.taxes import NO_TAX
@@ -67,7 +66,7 @@ async def book(
         price = await paying.price_of(
             tx,
             tenant_id=tenant_id,
-            a_class=await _seats.class_of(tx, tenant_id=tenant_id, class_id=class_id),
+            class_id=class_id,
             seats=seats,
             coupon=situation.coupon,
             part=situation.credits_of_both,

@@ -196,7 +196,7 @@ async def accept(
         paid = await paying.pay(tx, **who, **place, actor=actor, now=now)
     if paid_with in MONEYED:
         price = await paying.price_of(
-            tx, tenant_id=tenant_id, a_class=a_class, seats=offered.seats, coupon=situation.coupon, part=part
+            tx, tenant_id=tenant_id, class_id=class_id, seats=offered.seats, coupon=situation.coupon, part=part
         )
     if price and price.due_minor:
         held_until = now + timedelta(minutes=offered.terms.hold_minutes)
