@@ -12,6 +12,7 @@ from booking.studio import Studio, refused, told
 from booking.tills import HOUR, asked, back, jobs, pay, soon, state, till
 from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.kernel import ids
+from stage import add_price
 
 
 @pytest.fixture
@@ -110,6 +111,21 @@ async def test_a_deposit_is_of_what_is_left_after_coupon_and_tax_and_never_of_cr
     assert split(both) == (900, 900, 0, None)
     assert (by_credit["status"], *split(by_credit)) == ("booked", None, None, None, None)
     assert [(await asked(desk, each))[0]["amount_minor"] for each in (less, both)] == [405, 900]
+
+
+@pytest.mark.anyio
+async def test_a_request_is_confirmed_at_the_price_that_it_was_made_at_whatever_its_class_costs_by_now(desk: Studio):
+    await add_price(desk.stage, "dear", 2000, [{"kind": "seat"}], refs=[])
+    policy = await desk.policy(needs_approval=True)
+    flow = await desk.class_at(soon(), cost=0, price="drop-in", policy=policy)
+    wished = [await desk.booked(flow, await desk.person(name), pays="money") for name in ("ann", "bob")]
+    confirmed = []
+    for one, price in zip(wished, (None, ids.show(ids.PRICE, desk.stage.prices["dear"])), strict=True):
+        told(await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"price": price}), 200)
+        confirmed.append(told(await desk.caller.post(f"/v1/bookings/{one['id']}/confirmations", {})))
+
+    assert [(each["status"], each["due_minor"]) for each in confirmed] == [("held", 1500)] * 2
+    assert [[line["amount_minor"] for line in await asked(desk, each)] for each in confirmed] == [[1500], [1500]]
 
 
 @pytest.mark.anyio

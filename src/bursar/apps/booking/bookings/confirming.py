@@ -48,7 +48,7 @@ async def confirm(
             tx,
             tenant_id=tenant_id,
             customer_id=asked.customer_id,
-            price_id=a_class.price_id,
+            price_id=_price_of(asked) or a_class.price_id,
             quantity=asked.seats,
             landing=landing,
             actor=actor,
@@ -76,3 +76,9 @@ def _not_requested(booking: Booking) -> BookingNotRequested:
     return BookingNotRequested(
         f"{ids.show(ids.BOOKING, booking.id)} is {booking.status}", hint="Only what was requested is confirmed."
     )
+
+
+def _price_of(booking: Booking) -> UUID | None:
+    """Return the price that a booking was made at, whatever its class costs by now; None for one of before prices were kept."""
+    kept = booking.snapshot.get("price")
+    return ids.parse(ids.PRICE, kept) if kept else None

@@ -151,6 +151,7 @@ def snapshot_of(a_class: ClassSeats) -> dict[str, Any]:
         "time_zone": a_class.time_zone,
         "credit_cost": a_class.credit_cost,
         "pools": a_class.pools,
+        "price": ids.show(ids.PRICE, a_class.price_id) if a_class.price_id else None,
     }
 
 
