@@ -13,7 +13,7 @@ Invariants:
 """
 
 from bursar.backups.catalogue import Backup, BackupNotFound, BackupParentMissing, Catalogue, list_backups
-from bursar.backups.drilling import Check, Drilled, Known, Scene, Targets, drill
+from bursar.backups.drilling import Check, Drilled, Known, Targets, drill
 from bursar.backups.drills import DrillReport, DrillUnderWay, Listed, drills, listed, noted
 from bursar.backups.due import Rhythm
 from bursar.backups.dumping import BackupRoleBound, dump
@@ -34,7 +34,7 @@ from bursar.backups.looking import clear_look, look_into
 from bursar.backups.planning import LATEST, Plan, RestoreImpossible, RestoreTargetInvalid, plan, prove
 from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
-from bursar.backups.restoring import Restored, restore
+from bursar.backups.restoring import Restored, Scene, restore
 from bursar.backups.rounds import Rounds
 from bursar.backups.source import BackupUnderWay, connected
 from bursar.backups.spool import SYNCHRONOUS, Spooled, spooled

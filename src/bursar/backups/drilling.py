@@ -15,10 +15,9 @@ from typing import Final, Protocol
 
 import asyncpg
 
-from bursar.backups.catalogue import Backup
 from bursar.backups.envelope import BackupDamaged
 from bursar.backups.planning import LATEST, Plan, plan
-from bursar.backups.restoring import restore
+from bursar.backups.restoring import Scene, restore
 from bursar.backups.source import SESSION
 from bursar.backups.taking import Tell
 from bursar.backups.tools import run
@@ -49,16 +48,6 @@ class Check:
     name: str
     ok: bool
     found: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A recovered database. url: its superuser's address. app_url: the application's. secret_key: of the installation it is of."""
-
-    url: str
-    app_url: str
-    secret_key: str
-    backup: Backup
 
 
 class Judge(Protocol):
@@ -129,12 +118,11 @@ def drill(
         seen.rto_target_s = targets.rto_of(sum(one.plain_bytes for one in planned.chain))
         refuse_without_room(planned, scratch, "a drill")
 
-        async def look(url: str, app_url: str, secret_key: str) -> None:
-            scene = Scene(url, app_url, secret_key, planned.newest)
+        async def look(scene: Scene) -> None:
             seen.checks.append(await judge.works(scene))
             seen.rto_s = time.monotonic() - began
             seen.checks.extend(await judge.judge(scene))
-            seen.checks.append(await _pages_read(url))
+            seen.checks.append(await _pages_read(scene.url))
 
         restored = restore(vault, planned, into=scratch, tools=tools, tell=tell, look=look)
         # Without the log it is restored to the end of the backup, which may be later than the newest mark in it.

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from bursar.backups.drilling import refuse_without_room
 from bursar.backups.planning import Plan
-from bursar.backups.restoring import Restored, restore
+from bursar.backups.restoring import Restored, Scene, restore
 from bursar.backups.taking import Tell
 from bursar.backups.vault import Vault
 from bursar.kernel.files import Locked, lock
@@ -30,11 +30,11 @@ def look_into(
     scratch: Path,
     tools: Tools,
     tell: Tell,
-    look: Callable[[str, str, str], Awaitable[Found]],
+    look: Callable[[Scene], Awaitable[Found]],
 ) -> tuple[Found, Restored]:
     """Restore, let somebody look, remove. scratch: a directory for this alone, gone afterwards, whatever happens.
 
-    look: gets the scratch server's addresses, of its superuser and of the role that owns nothing, and the key of its installation. What a killed process left is removed first.
+    What a killed process left is removed first.
     Raises: Locked while somebody else looks, DrillWithoutRoom, and what `restore` and `look` raise.
     """
     scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -43,8 +43,8 @@ def look_into(
         refuse_without_room(planned, scratch, "a look into a backup")
         found: list[Found] = []
 
-        async def looking(url: str, app_url: str, secret_key: str) -> None:
-            found.append(await look(url, app_url, secret_key))
+        async def looking(scene: Scene) -> None:
+            found.append(await look(scene))
 
         try:
             restored = restore(vault, planned, into=scratch, tools=tools, tell=tell, look=looking)

@@ -22,10 +22,7 @@ from bursar.backups.taking import Tell
 from bursar.backups.tools import run
 from bursar.backups.vault import Vault
 from bursar.kernel.files import write_private
-from bursar.kernel.postgres import APP_ROLE, Cluster, Recovery, Tools
-
-Look = Callable[[str, str, str], Awaitable[None]]
-"""Looks at a recovered database. Gets the superuser's address, the application's, and the installation's key."""
+from bursar.kernel.postgres import APP_ROLE, Recovery, Tools
 
 _Found = tuple[int, datetime, Sequence[UUID]]
 
@@ -47,9 +44,22 @@ class Restored:
     took_s: float
 
 
-async def look_at_nothing(url: str, app_url: str, secret_key: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A recovered database. url: its superuser's address. app_url: the application's. secret_key: of the installation it is of."""
+
+    url: str
+    app_url: str
+    secret_key: str
+    backup: Backup
+
+
+Look = Callable[[Scene], Awaitable[None]]
+"""Looks at a recovered database before its server is stopped."""
+
+
+async def look_at_nothing(_: Scene) -> None:
     """Look at nothing more."""
-    del url, app_url, secret_key
 
 
 def restore(
@@ -68,7 +78,7 @@ def restore(
     Raises: DirectoryTaken, BackupDamaged, BackupObjectMissing, BackupKeyUnknown, ServerFailed, RestoreIncomplete.
     """
     if planned.is_logical:
-        return _load(vault, planned, into, tools, (tell, look))
+        return _load(vault, planned, into, tools, tell=tell, look=look)
     began = time.monotonic()
     recovery = Recovery(into, bin_dir=tools.bin_dir)
     recovery.refuse_taken()
@@ -88,7 +98,7 @@ def restore(
 
         async def judge(url: str) -> None:
             found.append(await _look(url, planned, recovery.statements))
-            await look(url, _as_app(url), secret_key)
+            await look(Scene(url, _as_app(url), secret_key, planned.newest))
 
         recovery.recover(
             planned.settings,
@@ -104,9 +114,9 @@ def restore(
     return Restored(recovery.directory, recovery.data, *found[0], time.monotonic() - began)
 
 
-def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, told: tuple[Tell, Look]) -> Restored:
+def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, *, tell: Tell, look: Look) -> Restored:
     """Restore a logical backup into a server of our own."""
-    began, (tell, look) = time.monotonic(), told
+    began = time.monotonic()
     Recovery(into).refuse_taken()
     tell("proving the logical backup")
     prove(vault, planned)
@@ -117,8 +127,7 @@ def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, told: tuple[Tel
         cluster = scratch.cluster
         found = load(vault, planned.newest, cluster.admin_url, tools)
         secret_key = vault.said(planned.newest.instance)["secret_key"]
-        asyncio.run(_ours(cluster.admin_url))
-        asyncio.run(_looked(look, cluster, secret_key))
+        asyncio.run(_make_ours(Scene(cluster.admin_url, cluster.app_url, secret_key, planned.newest), look))
         if secret_key:
             write_private(scratch.directory / "secret.key", f"{secret_key}\n")
         scratch.end()
@@ -128,15 +137,12 @@ def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, told: tuple[Tel
     return Restored(scratch.directory, cluster.data, *found, time.monotonic() - began)
 
 
-async def _looked(look: Look, cluster: Cluster, secret_key: str) -> None:
-    await look(cluster.admin_url, cluster.app_url, secret_key)
-
-
-async def _ours(url: str) -> None:
+async def _make_ours(scene: Scene, look: Look) -> None:
     """Write down that no backups of this server are made yet: those of the one it was dumped from are not of this one."""
-    async with connected(url) as connection:
+    async with connected(scene.url) as connection:
         await connection.want(is_wanted=False)
         await connection.be_logical(is_logical=False)
+    await look(scene)
 
 
 def _as_app(url: str) -> str:

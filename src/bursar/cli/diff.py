@@ -61,11 +61,9 @@ def diff(
     planned = backups.plan(vault, backup)
     with instance(data) as living:
 
-        async def look(admin_url: str, app_url: str, secret_key: str) -> tuple[list[Difference], dict[str, int]]:
-            scratch = Scratch(admin_url, app_url, secret_key)
-            return await _looked(
-                scratch, living, tenant_id, names, rows_max=rows, origin=planned.point if put_back else None
-            )
+        async def look(scene: backups.Scene) -> tuple[list[Difference], dict[str, int]]:
+            origin = planned.point if put_back else None
+            return await _looked(scene, living, tenant_id, names, rows_max=rows, origin=origin)
 
         (found, done), restored = backups.look_into(
             vault, planned, scratch=looking_of(living), tools=tools_of(settings), tell=tell, look=look
@@ -83,23 +81,19 @@ def diff(
     answer(told, _text(told, differing), as_json=as_json)
 
 
-class Scratch:
-    """A restored server, for as long as it is looked at."""
-
-    def __init__(self, admin_url: str, app_url: str, secret_key: str) -> None:
-        self.admin_url = admin_url
-        self.app_url = app_url
-        self.secret_key = secret_key
-
-    def url(self, tenant_id: UUID | None) -> str:
-        return self.admin_url if tenant_id is None else self.app_url
-
-
 async def _looked(
-    scratch: Scratch, living: Settings, tenant_id: UUID | None, names: list[str], *, rows_max: int, origin: str | None
+    scene: backups.Scene,
+    living: Settings,
+    tenant_id: UUID | None,
+    names: list[str],
+    *,
+    rows_max: int,
+    origin: str | None,
 ) -> tuple[list[Difference], dict[str, int]]:
-    url = living.database_admin_url if tenant_id is None else living.database_url
-    async with reading(scratch.url(tenant_id)) as there, reading(url) as here:
+    is_whole = tenant_id is None
+    before_url = scene.url if is_whole else scene.app_url
+    now_url = living.database_admin_url if is_whole else living.database_url
+    async with reading(before_url) as there, reading(now_url) as here:
         if tenant_id is not None:
             await _note(here, tenant_id, names, rows_max)
         async with differences.seeing(there, tenant_id) as before:
@@ -108,7 +102,7 @@ async def _looked(
                 found = await differences.compare(before, now, tables, tenant_id=tenant_id, rows_max=rows_max)
             done = {}
             if origin is not None and tenant_id is not None:
-                seals = Seal(scratch.secret_key), Seal(living.secret_key)
+                seals = Seal(scene.secret_key), Seal(living.secret_key)
                 done = await differences.put_back(
                     before, here, tables, tenant_id=tenant_id, seals=seals, actor=ACTOR, origin=origin
                 )

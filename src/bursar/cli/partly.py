@@ -9,7 +9,6 @@ from bursar import backups
 from bursar.cli.acting import ACTOR
 from bursar.cli.archives import elsewhere, opener, take_in, write_archive
 from bursar.cli.backup_store import carried_of, clear_looks, key_file, looking_of, tools_of, vault_of
-from bursar.cli.diff import Scratch
 from bursar.cli.options import answer, tell
 from bursar.kernel import ids
 from bursar.kernel.errors import Invalid
@@ -49,11 +48,10 @@ def restore_part(
         raise RestoreOfTables("tables are restored of one tenant", hint="Name it: --tenant ten_…")
     tenant_id = ids.parse(ids.TENANT, tenant)
     names = [name.strip() for name in tables.split(",")] if tables else []
-    is_directory = "://" not in into
-    if is_directory:
+    # Both refuse before an hour of restoring.
+    living = elsewhere(into, settings.data) if "://" in into else None
+    if living is None:
         Recovery(Path(into)).refuse_taken()
-    else:
-        elsewhere(into, settings.data)  # refuses before an hour of restoring
     vault = vault_of(settings)
     planned = backups.plan(vault, to)
     told: dict[str, Any] = {"tenant": tenant, "backup": planned.newest.id, "target": planned.point, "into": into}
@@ -63,25 +61,21 @@ def restore_part(
         answer({**told, "is_dry_run": True}, text, as_json=as_json)
         return
 
-    def looking(look: Callable[[Scratch], Awaitable[Found]]) -> tuple[Found, backups.Restored]:
-        async def looked(admin_url: str, app_url: str, secret_key: str) -> Found:
-            return await look(Scratch(admin_url, app_url, secret_key))
-
+    def looking(look: Callable[[backups.Scene], Awaitable[Found]]) -> tuple[Found, backups.Restored]:
         place = looking_of(settings)
-        return backups.look_into(vault, planned, scratch=place, tools=tools_of(settings), tell=tell, look=looked)
+        return backups.look_into(vault, planned, scratch=place, tools=tools_of(settings), tell=tell, look=look)
 
     if not names:
         rows, restored = _tenant(settings, looking, tenant_id, into, takes_over=takes_over)
-    elif is_directory:
+    elif living is None:
         Path(into).mkdir(parents=True, exist_ok=True, mode=0o700)
-        rows, restored = looking(lambda scratch: _files(scratch, tenant_id, names, Path(into)))
+        rows, restored = looking(lambda scene: _files(scene, tenant_id, names, Path(into)))
     else:
-        origin = planned.point
-        living = elsewhere(into, settings.data)
-        rows, restored = looking(lambda scratch: _rows(scratch, living, tenant_id, names, origin=origin))
+        to_living, origin = living, planned.point
+        rows, restored = looking(lambda scene: _rows(scene, to_living, tenant_id, names, origin=origin))
     told |= {"rows": rows, "recovery_point": restored.at.isoformat()}
     lines = [f"{count} rows of {name}" for name, count in rows.items() if count]
-    done = "restored" if is_directory or not names else "that were missing are put back"
+    done = "restored" if living is None or not names else "that were missing are put back"
     answer(told, "\n".join([*lines, f"{done} into {into}, as of {told['recovery_point']}"]), as_json=as_json)
 
 
@@ -94,9 +88,9 @@ def _tenant(
     carried = carried_of(settings)
     keys = backups.read_keyring(key_file(settings))
 
-    async def look(scratch: Scratch) -> int:
-        of_scratch = settings.model_copy(update={"database_url": scratch.app_url, "secret_key": scratch.secret_key})
-        return await write_archive(of_scratch, tenant_id, carried, keys)
+    async def look(scene: backups.Scene) -> int:
+        of_scene = settings.model_copy(update={"database_url": scene.app_url, "secret_key": scene.secret_key})
+        return await write_archive(of_scene, tenant_id, carried, keys)
 
     try:
         _, restored = looking(look)
@@ -108,9 +102,9 @@ def _tenant(
     return {name: table.rows for name, table in checked.manifest.tables.items()}, restored
 
 
-async def _files(scratch: Scratch, tenant_id: UUID, names: list[str], into: Path) -> dict[str, int]:
+async def _files(scene: backups.Scene, tenant_id: UUID, names: list[str], into: Path) -> dict[str, int]:
     done = {}
-    async with reading(scratch.app_url) as there, differences.seeing(there, tenant_id) as backup:
+    async with reading(scene.app_url) as there, differences.seeing(there, tenant_id) as backup:
         for table in await differences.tables_named(backup, names, of_tenant=True):
             done[table.name] = 0
             with private_file(into / f"{table.name}.ndjson") as file:
@@ -121,17 +115,17 @@ async def _files(scratch: Scratch, tenant_id: UUID, names: list[str], into: Path
 
 
 async def _rows(
-    scratch: Scratch, living: Settings, tenant_id: UUID, names: list[str], *, origin: str
+    scene: backups.Scene, living: Settings, tenant_id: UUID, names: list[str], *, origin: str
 ) -> dict[str, int]:
     async with (
-        reading(scratch.app_url) as there,
+        reading(scene.app_url) as there,
         reading(living.database_url) as here,
         differences.seeing(there, tenant_id) as backup,
     ):
         # Refuses a database where the tenant is not.
         async with differences.seeing(here, tenant_id) as now:
             tables = await differences.tables_named(now, names, of_tenant=True)
-        seals = Seal(scratch.secret_key), Seal(living.secret_key)
+        seals = Seal(scene.secret_key), Seal(living.secret_key)
         return await differences.put_back(
             backup, here, tables, tenant_id=tenant_id, seals=seals, actor=ACTOR, origin=origin
         )
