@@ -21,7 +21,7 @@ import asyncpg
 from bursar.backups.catalogue import Backup, enter, kept_facts, object_of, strike, strike_unfinished
 from bursar.backups.envelope import BackupDamaged
 from bursar.backups.proving import prove_kept
-from bursar.backups.source import SESSION, Connection, Source, connected
+from bursar.backups.source import SESSION, Source, connected
 from bursar.backups.taking import BackupFailed, Place, program_output
 from bursar.backups.tools import start
 from bursar.backups.vault import Vault
@@ -87,11 +87,6 @@ async def dump(place: Place) -> Backup:
         await asyncio.to_thread(enter, place.vault, finished)
         await connection.backed_up(finished.ended)
         return finished
-
-
-async def may_take_base(connection: Connection) -> bool:
-    """Tell whether base backups and the log can be had: only by a superuser, here."""
-    return await connection.is_superuser()
 
 
 def rows_written(vault: Vault, name: str, tools: Tools) -> dict[str, int]:
