@@ -7,12 +7,10 @@ snapshot. Of PostgreSQL's roles only those two that rights and policies name are
 import asyncio
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,7 +26,7 @@ from bursar.backups.tools import start
 from bursar.backups.vault import Vault
 from bursar.kernel import roles
 from bursar.kernel.errors import Conflict
-from bursar.kernel.postgres import Cluster, Recovery, Tools
+from bursar.kernel.postgres import Tools
 
 SESSION: Final = {
     "application_name": "bursar-restore",
@@ -93,36 +91,13 @@ def load(vault: Vault, backup: Backup, url: str, tools: Tools) -> tuple[int, dat
             vault.open(backup.dump) as opened,
             start(call, given=subprocess.PIPE, output=subprocess.DEVNULL, complaints=complaints) as program,
         ):
-            feeding = threading.Thread(target=feed, args=(program, opened.content()))
-            feeding.start()
-            feeding.join()
+            feed(program, opened.content())
             code = program.wait()
         complaints.seek(0)
         said = complaints.read(2000).decode(errors="replace").strip()
     if code:
         raise BackupDamaged(f"pg_restore does not load {backup.dump}: {said[-600:]}")
     return asyncio.run(_look(url, backup))
-
-
-class Scratch:
-    """A server of our own in an empty directory, made for a dump. One that fails leaves the directory empty."""
-
-    def __init__(self, directory: Path, tools: Tools) -> None:
-        self._was_there = directory.exists()
-        self.directory = directory.absolute()
-        self.cluster = Cluster(self.directory, bin_dir=tools.bin_dir)
-
-    def begin(self) -> None:
-        self.cluster.start()
-
-    def end(self) -> None:
-        self.cluster.stop()
-
-    def undo(self) -> None:
-        self.cluster.stop("immediate")
-        Recovery.clear(self.directory)
-        if self._was_there:
-            self.directory.mkdir()
 
 
 async def _refuse_taken(url: str) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from bursar.backups.catalogue import Backup
-from bursar.backups.loading import SESSION, TENANTS, RestoreIncomplete, Scratch, load
+from bursar.backups.loading import SESSION, TENANTS, RestoreIncomplete, load
 from bursar.backups.planning import Plan, prove
 from bursar.backups.proving import entries
 from bursar.backups.source import connected
@@ -22,7 +22,7 @@ from bursar.backups.taking import Tell
 from bursar.backups.tools import run
 from bursar.backups.vault import Vault
 from bursar.kernel.files import write_private
-from bursar.kernel.postgres import APP_ROLE, Recovery, Tools
+from bursar.kernel.postgres import APP_ROLE, Recovery, Tools, new_cluster
 
 _Found = tuple[int, datetime, Sequence[UUID]]
 
@@ -120,21 +120,14 @@ def _load(vault: Vault, planned: Plan, into: Path, tools: Tools, *, tell: Tell, 
     Recovery(into).refuse_taken()
     tell("proving the logical backup")
     prove(vault, planned)
-    scratch = Scratch(into, tools)
-    try:
-        scratch.begin()
+    with new_cluster(into, bin_dir=tools.bin_dir) as cluster:
         tell(f"loading {planned.point}")
-        cluster = scratch.cluster
         found = load(vault, planned.newest, cluster.admin_url, tools)
         secret_key = vault.said(planned.newest.instance)["secret_key"]
         asyncio.run(_make_ours(Scene(cluster.admin_url, cluster.app_url, secret_key, planned.newest), look))
         if secret_key:
-            write_private(scratch.directory / "secret.key", f"{secret_key}\n")
-        scratch.end()
-    except BaseException:
-        scratch.undo()
-        raise
-    return Restored(scratch.directory, cluster.data, *found, time.monotonic() - began)
+            write_private(cluster.directory / "secret.key", f"{secret_key}\n")
+    return Restored(cluster.directory, cluster.data, *found, time.monotonic() - began)
 
 
 async def _make_ours(scene: Scene, look: Look) -> None:

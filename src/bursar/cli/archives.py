@@ -14,15 +14,15 @@ import zstandard
 
 from bursar import backups
 from bursar.cli.acting import ACTOR, TenantText, act, tenant_of
-from bursar.cli.backup_store import key_file
-from bursar.cli.connection import cluster_of, instance, of_cluster, settings_for
+from bursar.cli.backup_store import key_file, tools_of
+from bursar.cli.connection import instance, of_cluster, settings_for
 from bursar.cli.options import Data, Json, answer, tell
 from bursar.cli.supervisor import migrate
 from bursar.kernel import audit, ids, migrations
 from bursar.kernel.db import Database
 from bursar.kernel.errors import Invalid
 from bursar.kernel.files import private_file
-from bursar.kernel.postgres import Recovery
+from bursar.kernel.postgres import new_cluster
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
 from bursar.operations import archives
@@ -185,22 +185,11 @@ async def _require_current(settings: Settings) -> None:
 @contextmanager
 def _new_instance(directory: Path) -> Iterator[Settings]:
     """Make an embedded instance in an empty directory; it is gone again when what is done with it fails."""
-    directory = directory.absolute()
-    Recovery(directory).refuse_taken()
-    cluster = None
-    try:
-        settings = settings_for(directory)
-        cluster = cluster_of(settings)
-        cluster.start()
+    settings = settings_for(directory)
+    with new_cluster(directory, bin_dir=tools_of(settings).bin_dir) as cluster:
         made = of_cluster(settings, cluster)
         asyncio.run(migrate(made))
         yield made
-    except BaseException:
-        if cluster is not None:
-            cluster.stop()
-        Recovery.clear(directory)
-        raise
-    cluster.stop()
 
 
 def elsewhere(url: str, data: Path | None) -> Settings:

@@ -11,6 +11,7 @@ Invariants:
 
 from bursar.kernel.postgres.binaries import Binaries, BinariesMissing, wheel_bin
 from bursar.kernel.postgres.cluster import Cluster, DataMissing, ServerFailed, VersionDiffers
+from bursar.kernel.postgres.making import new_cluster
 from bursar.kernel.postgres.place import NoPlace
 from bursar.kernel.postgres.recovering import DirectoryTaken, Recovery
 from bursar.kernel.postgres.state import APP_ROLE
@@ -28,5 +29,6 @@ __all__ = [
     "ServerFailed",
     "Tools",
     "VersionDiffers",
+    "new_cluster",
     "wheel_bin",
 ]
