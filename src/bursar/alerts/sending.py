@@ -30,6 +30,8 @@ _TAKEN: Final = range(200, 300)
 _GONE: Final = 410
 _WORSE: Final[dict[Severity, str]] = {"critical": "failure", "high": "failure", "medium": "warning", "low": "info"}
 
+_EVERYWHERE: Final = networks("0.0.0.0/0,::/0")
+
 _log = structlog.get_logger("bursar.alerts")
 
 
@@ -97,7 +99,7 @@ async def send(
             if kind == "email":
                 await mailer_of(settings).send(Message(addresses.email_of(url), notice.headline, notice.text))
             elif kind == "webhook":
-                await _post(url, notice, permitted=None if is_ours else networks(settings.alert_networks))
+                await _post(url, notice, permitted=_EVERYWHERE if is_ours else networks(settings.alert_networks))
             else:
                 await asyncio.to_thread(_by_apprise, url, notice)
     except TimeoutError as error:
@@ -132,9 +134,9 @@ def kind_of(url: str) -> ChannelKind | None:
     return "webhook" if addresses.is_web(url) else None
 
 
-async def _post(url: str, notice: Notice, *, permitted: Sequence[Network] | None) -> None:
+async def _post(url: str, notice: Notice, *, permitted: Sequence[Network]) -> None:
     """Post a notice as JSON: to the address that was looked at, whatever the name leads to a moment later. Nothing is followed."""
-    host, port, is_plain = addresses.web_address(url, permitted if permitted is not None else (_everywhere()))
+    host, port, is_plain = addresses.web_address(url, permitted)
     try:
         address = await _address_of(host, port, permitted, is_plain=is_plain)
         asked = httpx2.URL(url)
@@ -162,12 +164,12 @@ async def _post(url: str, notice: Notice, *, permitted: Sequence[Network] | None
         raise NoticeNotSent(f"the webhook answered {status}", is_final=status == _GONE)
 
 
-async def _address_of(host: str, port: int, permitted: Sequence[Network] | None, *, is_plain: bool) -> str:
-    """Return the address to call. permitted: None: any."""
+async def _address_of(host: str, port: int, permitted: Sequence[Network], *, is_plain: bool) -> str:
+    """Return the address to call."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     reached = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
-    for address in reached if permitted is not None else ():
-        if not is_permitted(address, permitted or ()) or (is_plain and not any(address in n for n in permitted or ())):
+    for address in reached:
+        if not is_permitted(address, permitted) or (is_plain and not any(address in n for n in permitted)):
             raise NoticeNotSent("the webhook's name leads into a private network")
     reached.sort(key=lambda address: address.version)
     return str(reached[0])
@@ -193,10 +195,6 @@ def _by_apprise(url: str, notice: Notice) -> None:
         raise NoticeNotSent(f"the service refused the notice ({type(error).__name__})") from error
     if not is_sent:
         raise NoticeNotSent(f"{type(found).__name__.removeprefix('Notify')} did not take the notice")
-
-
-def _everywhere() -> Sequence[Network]:
-    return networks("0.0.0.0/0,::/0")
 
 
 @cache
