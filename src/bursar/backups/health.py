@@ -25,7 +25,6 @@ _MARKS: Final = 5
 _BEGINNING_S: Final = 60.0
 """For so long after a start nothing is called late: the first backup, mark and proof are under way."""
 BACKUP_SLACK: Final = 1.25
-_BACKUP: Final = "the newest backup"
 _DRILLS_MISSED: Final = 2
 
 
@@ -70,15 +69,15 @@ def complaint(found: Ages, settings: Settings) -> str:
     """Return what is not well with backups; empty when nothing is. Pure."""
     if not found.is_wanted:
         return "no backups are made; set BURSAR_BACKUP_STORE" if settings.production else ""
-    late = [
-        text
-        for text, age, most in (
-            ("the log in the store", found.log_s, max(_LOG_LEAST_S, _MARKS * settings.backup_mark_s)),
-            (_BACKUP, found.backup_s, settings.backup_full_hours * 3600 * BACKUP_SLACK),
-            ("the last proof that the log has no gap", found.proven_s, PROVEN_MAX_S),
-        )
-        if (age is None or age > most) and not (found.is_logical and text != _BACKUP) and not found.is_beginning
-    ]
+    of_log = (
+        ("the log in the store", found.log_s, max(_LOG_LEAST_S, _MARKS * settings.backup_mark_s)),
+        ("the last proof that the log has no gap", found.proven_s, PROVEN_MAX_S),
+    )
+    expected = (
+        ("the newest backup", found.backup_s, settings.backup_full_hours * 3600 * BACKUP_SLACK),
+        *(() if found.is_logical else of_log),
+    )
+    late = [text for text, age, most in expected if (age is None or age > most) and not found.is_beginning]
     drill_s = found.drill_s if found.drill_s is not None else found.wanted_s
     is_missed = drill_s is not None and drill_s > _DRILLS_MISSED * settings.drill_hours * 3600
     if settings.drill_hours and is_missed and not found.is_beginning:
