@@ -123,13 +123,13 @@ class Supervisor:
             self._children.append(Child("backups", ("backup", "run"), needed=False))
         if self._settings.alert_urls:
             self._children.append(Child("alerts", ("alerts", "watch"), needed=False))
-        self._children.append(self._forgetting)
         stack.callback(self._end_children)
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
         for child in self._children:
-            if child is not self._forgetting:
-                child.start(self._environment())
+            child.start(self._environment())
+        # It has its time, which is not now.
+        self._children.append(self._forgetting)
         self._caller.start()
         self._write_down()
 
