@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from bursar.kernel import ids, jobs
+from bursar.kernel import ids, jobs, tenancy
 from bursar.kernel.db import Database, Transaction
 from bursar.money.reports import MONTHS, checkouts_by_gateway, trials_by_gateway
 
@@ -21,15 +21,11 @@ EVENTS_MAX: Final = 100_000
 """Events of one tenant's last hour that are counted at most."""
 CHECKOUTS_MAX: Final = 100_000
 """Checkouts of one tenant's last thirty days that are counted at most."""
-_SLICE: Final = 500
-_NO_TENANT: Final = UUID(int=0)
 
 _Labels = tuple[str, str, str]
 """The name of a figure and its two labels."""
 _Since = tuple[datetime, datetime, UUID, UUID, datetime]
 """A day and a month ago; the least ids of a day and of an hour ago; now."""
-
-_TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
 
 # List prices: discounts and quantities are the gateway's, and are not known for all of them.
 _BUSINESS = f"""
@@ -112,16 +108,12 @@ async def summed(db: Database, *, now: datetime) -> dict[_Labels, Decimal]:
     """Return the sums over all tenants, each of whom is asked in a transaction of its own."""
     sums: defaultdict[_Labels, Decimal] = defaultdict(Decimal)
     since = (now - DAY, now - MONTH, ids.least_at(now - DAY), ids.least_at(now - HOUR), now)
-    visited, more = _NO_TENANT, True
-    while more:
-        async with db.engine() as tx:
-            tenants = [row["tenant_id"] for row in await tx.fetch(_TENANTS, visited, _SLICE)]
-        for tenant_id in tenants:
-            async with db.tenant(tenant_id) as tx:
-                for labels, value in (await _of_tenant(tx, tenant_id, since)).items():
-                    sums[labels] += value
-        sums["tenants", "", ""] += len(tenants)
-        visited, more = (tenants[-1], True) if len(tenants) == _SLICE else (visited, False)
+    sums["tenants", "", ""] = Decimal(0)
+    async for tenant_id in tenancy.every_tenant(db):
+        async with db.tenant(tenant_id) as tx:
+            for labels, value in (await _of_tenant(tx, tenant_id, since)).items():
+                sums[labels] += value
+        sums["tenants", "", ""] += 1
     yearly = {
         ("arr_minor", currency, ""): 12 * value for (name, currency, _), value in sums.items() if name == "mrr_minor"
     }

@@ -1,7 +1,9 @@
 """Tenants, and the first key of each."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from bursar.kernel import audit, ids, permissions
@@ -10,9 +12,12 @@ from bursar.kernel.db import Database, Transaction
 from bursar.kernel.errors import Invalid
 
 _NAME_MAX = 200
+_SLICE: Final = 500
+_NOBODY: Final = UUID(int=0)
 
 _OPEN_TENANT = "insert into tenant (tenant_id, name) values ($1, $2)"
 _TENANTS = "select tenant_id, name, created_at from tenant order by tenant_id limit $1"
+_AFTER = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
 _TENANT = "select tenant_id, name, created_at from tenant where tenant_id = $1"
 _ONLY = "select tenant_id from tenant limit 2"
 _CALLED = "select tenant_id from tenant where lower(name) = lower($1) limit 2"
@@ -61,6 +66,20 @@ async def tenants(db: Database, *, limit: int = 1000) -> tuple[Tenant, ...]:
     async with db.engine() as tx:
         rows = await tx.fetch(_TENANTS, limit)
     return tuple(Tenant(row["tenant_id"], row["name"], row["created_at"]) for row in rows)
+
+
+async def tenants_after(db: Database, last: UUID | None, *, limit: int) -> list[UUID]:
+    """Return the next tenants in the order in which they came. last: after whom; None: from the beginning."""
+    async with db.engine() as tx:
+        return [row["tenant_id"] for row in await tx.fetch(_AFTER, last or _NOBODY, limit)]
+
+
+async def every_tenant(db: Database) -> AsyncIterator[UUID]:
+    """Give every tenant, for jobs and operators; within no transaction, so that each may be looked at in one of its own."""
+    last = None
+    while found := await tenants_after(db, last, limit=_SLICE):
+        for last in found:
+            yield last
 
 
 async def tenant(tx: Transaction, *, tenant_id: UUID) -> Tenant | None:

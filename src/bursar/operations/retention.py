@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
-from bursar.kernel import ids
+from bursar.kernel import ids, tenancy
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
 from bursar.kernel.settings import Settings
@@ -17,10 +16,6 @@ from bursar.money.intake.forgetting import Month, old_months
 
 COUNTED_MAX: Final = 1_000_000
 """Rows of one policy that are counted at most, for each tenant where tenants are counted one by one."""
-_SLICE: Final = 500
-_NO_TENANT: Final = UUID(int=0)
-
-_TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +130,9 @@ def _bounds(name: str, cut: datetime) -> tuple[Any, ...]:
 
 
 async def _of_tenants(db: Database, policy: Policy, cut: datetime) -> Policy:
-    visited, is_more = _NO_TENANT, True
-    while is_more:
-        async with db.engine() as tx:
-            tenants = [row["tenant_id"] for row in await tx.fetch(_TENANTS, visited, _SLICE)]
-        for tenant_id in tenants:
-            async with db.tenant(tenant_id) as tx:
-                policy = _counted(policy, await tx.fetchrow(_BY_TENANT[policy.name], tenant_id, cut))
-        is_more = len(tenants) == _SLICE
-        visited = tenants[-1] if tenants else visited
+    async for tenant_id in tenancy.every_tenant(db):
+        async with db.tenant(tenant_id) as tx:
+            policy = _counted(policy, await tx.fetchrow(_BY_TENANT[policy.name], tenant_id, cut))
     return policy
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from bursar.bootstrap import registry
-from bursar.kernel import idempotency, jobs, security
+from bursar.kernel import idempotency, jobs, security, tenancy
 from bursar.kernel.db import Database
 from bursar.kernel.identity import sessions
 from bursar.money.applying.sweeping import sweep_bodies
@@ -22,10 +22,6 @@ EVERY = timedelta(minutes=1)
 SLICE = 200
 LOTS_MAX = 1000
 ANSWER_BATCHES_MAX = 50
-_NO_TENANT = UUID(int=0)
-
-# Ids are in the order of creation, so a slice after the last one visited is the next in turn.
-_NEXT_TENANTS = "select tenant_id from tenant where tenant_id > $1 order by tenant_id limit $2"
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +33,7 @@ class Chores:
         self._db = db
         self._security_kept = security_kept
         self._jobs_kept = jobs_kept
-        self._visited = _NO_TENANT
+        self._visited: UUID | None = None
 
     async def run(self, *, now: datetime) -> None:
         """Do every chore once. Raises DatabaseUnavailable."""
@@ -56,10 +52,9 @@ class Chores:
         )
 
     async def _next_tenants(self) -> list[UUID]:
-        async with self._db.engine() as tx:
-            rows = await tx.fetch(_NEXT_TENANTS, self._visited, SLICE)
-        self._visited = rows[-1]["tenant_id"] if len(rows) == SLICE else _NO_TENANT
-        return [row["tenant_id"] for row in rows]
+        found = await tenancy.tenants_after(self._db, self._visited, limit=SLICE)
+        self._visited = found[-1] if len(found) == SLICE else None
+        return found
 
     async def _expire(self, tenant_id: UUID, *, now: datetime) -> int:
         async with self._db.tenant(tenant_id) as tx:
