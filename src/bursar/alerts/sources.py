@@ -7,6 +7,8 @@ probe of an index; what is counted is counted up to a bound, so that the questio
 
 from typing import Final
 
+from bursar.money.trail import OLDEST_UNSEALED
+
 COUNTED_MAX: Final = 20_000
 PAYMENTS_LEAST: Final = 5
 """So many must have ended before a share of them says anything."""
@@ -234,15 +236,7 @@ with {_OF_INSTALLATION}
 select r.tenant_id, 'audit' as subject, r.severity, 0 as failures, f.age_s as value,
   format('the oldest has waited %s s', round(f.age_s)) as detail
 from rule r
-cross join lateral (
-  select coalesce(extract(epoch from $1 - min(first.at)), 0)::float8 as age_s
-  from tenant t
-  cross join lateral (
-    select a.at from audit_record a where a.tenant_id = t.tenant_id and a.written_in >= coalesce(
-      (select s.ends from audit_seal s where s.tenant_id = t.tenant_id order by s.sequence desc limit 1), 0)
-    order by a.written_in limit 1
-  ) as first
-) f
+cross join lateral (select coalesce(extract(epoch from $1 - o.at), 0)::float8 as age_s from ({OLDEST_UNSEALED}) as o) f
 where f.age_s > r.threshold
 """
 

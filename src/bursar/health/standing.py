@@ -14,6 +14,7 @@ from bursar.kernel.db import Database, Transaction
 from bursar.kernel.jobs import Kinds
 from bursar.kernel.settings import Settings
 from bursar.money.reconciliation.queries import overdue_accounts
+from bursar.money.trail import OLDEST_UNSEALED
 from bursar.operations import retention_runs
 
 COUNTED_MAX: Final = 100_000
@@ -76,14 +77,8 @@ _STORED = """
 select relname, n_live_tup from pg_stat_user_tables where schemaname = 'public' and relname = any($1::text[])
 """
 
-_UNSEALED = """
-select coalesce(extract(epoch from clock_timestamp() - min(first.at)), 0)::float8
-from tenant t
-cross join lateral (
-  select a.at from audit_record a where a.tenant_id = t.tenant_id and a.written_in >= coalesce(
-    (select s.ends from audit_seal s where s.tenant_id = t.tenant_id order by s.sequence desc limit 1), 0)
-  order by a.written_in limit 1
-) as first
+_UNSEALED = f"""
+select coalesce(extract(epoch from clock_timestamp() - o.at), 0)::float8 from ({OLDEST_UNSEALED}) as o
 """
 
 _ACCOUNTS = "select gateway, count(*) as accounts from gateway_account where is_active group by gateway"

@@ -13,9 +13,10 @@ Invariants:
 from bursar.money.trail.checking import Checked, Fault, check_chain
 from bursar.money.trail.exporting import export_lines
 from bursar.money.trail.queries import AuditRecord, AuditRecordNotFound, audit_record, audit_records
-from bursar.money.trail.sealing import continue_from, continue_numbering, seal_all, seal_tenant
+from bursar.money.trail.sealing import OLDEST_UNSEALED, continue_from, continue_numbering, seal_all, seal_tenant
 
 __all__ = [
+    "OLDEST_UNSEALED",
     "AuditRecord",
     "AuditRecordNotFound",
     "Checked",

@@ -44,11 +44,19 @@ _SEAL = """insert into audit_seal (tenant_id, sequence, begins, ends, records, d
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (tenant_id, sequence) do nothing returning sequence"""
 
-_UNSEALED = """select t.tenant_id from tenant t
-where t.tenant_id > $1 and exists (
-  select from audit_record a where a.tenant_id = t.tenant_id and a.written_in >= coalesce(
-    (select s.ends from audit_seal s where s.tenant_id = t.tenant_id order by s.sequence desc limit 1), 0))
+_WAITING = """from audit_record a where a.tenant_id = t.tenant_id and a.written_in >= coalesce(
+    (select s.ends from audit_seal s where s.tenant_id = t.tenant_id order by s.sequence desc limit 1), 0)"""
+
+_UNSEALED = f"""select t.tenant_id from tenant t
+where t.tenant_id > $1 and exists (select {_WAITING})
 order by t.tenant_id limit $2"""
+
+OLDEST_UNSEALED: Final = f"""
+select min(first.at) as at
+from tenant t
+cross join lateral (select a.at {_WAITING} order by a.written_in limit 1) as first
+"""
+"""Since when the oldest record of any tenant has waited for its seal; null where none waits. As the engine."""
 
 _NUMBERED = """select audit_position(pg_snapshot_xmax(pg_current_snapshot())) as newest, audit_position('0'::xid8) as added,
   coalesce(max(greatest(
