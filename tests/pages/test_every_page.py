@@ -26,6 +26,8 @@ LISTS = [
     "/search",
     "/reports",
     "/reports/refunds",
+    "/reports/conversion",
+    "/reports/plans",
     "/reports/time-zone",
     "/audit",
     "/security",

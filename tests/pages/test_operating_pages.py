@@ -9,16 +9,21 @@ import asyncpg
 import httpx2
 import pytest
 from test_people import send
-from visitors import ORIGIN, Markup, Site, Visitor
+from visitors import ORIGIN, Markup, Site, Visitor, live
 
+from bursar.bootstrap import SCHEDULES
 from bursar.kernel import ids
 from bursar.kernel.circuits import Admission, Circuits
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Database
 from bursar.kernel.identity import operators
+from bursar.kernel.jobs import Timetable
 from bursar.kernel.logs import configure_logs
 from bursar.kernel.slow import SlowStatements
 from bursar.operations.retention_runs import apply
+from bursar.web.pages.reads.installation import installation
+from draining import drain
+from reports.till import start
 
 PASSWORD = "seven brass bells in a tower"
 EMAIL = "Olga@Example.com"
@@ -141,7 +146,7 @@ async def test_acting_ends_by_itself_after_an_hour_and_at_once_when_the_operator
 
 
 async def test_nobody_else_gets_to_the_operators_pages(site: Site, olga: httpx2.AsyncClient):
-    for path in ("/operator", "/operator/health", "/operator/slow-queries"):
+    for path in ("/operator", "/operator/health", "/operator/figures", "/operator/slow-queries"):
         assert (await site.lived.get(path)).headers["location"] == "/operator/sign-in"
     token = re.search(r'name="form_token" value="([^"]+)"', await site.lived.page("/"))
     assert token
@@ -210,3 +215,29 @@ async def test_operators_see_what_takes_long_and_that_nothing_does(site: Site, o
     assert "select id from payment where tenant_id = $1" in page
     assert "1,500 ms" in page
     assert "Scan" in page
+
+
+async def test_operators_see_the_figures_of_all_businesses_together_and_no_business_s_name(
+    site: Site, olga: httpx2.AsyncClient, db: Database
+):
+    await live(site.lived.stage)
+    nothing = installation({})
+    await start(site.lived.stage, utc_now())
+    await Timetable([one for one in SCHEDULES if one.name == "health.figures"]).tend(db)
+    await drain(site.lived.stage)
+
+    page = Markup((await olga.get("/operator/figures")).text).text
+
+    assert (nothing.churn, nothing.currencies, nothing.gateways) == ("–", (), ())
+    assert "2 businesses together, 1 subscriptions" in page
+    assert "EUR 20.00 EUR 240.00 EUR" in page
+    assert "EUR, by the month 1 20.00 EUR 100.00 %" in page
+    assert "stripe 0 0 1 0 0 – 0 0 0 –" in page
+    assert "Harbour Yoga" not in page
+
+
+async def test_figures_that_were_never_taken_say_what_to_do(olga: httpx2.AsyncClient):
+    page = Markup((await olga.get("/operator/figures")).text).text
+
+    assert "Not taken yet" in page
+    assert "no worker does jobs" in page

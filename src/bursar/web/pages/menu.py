@@ -99,6 +99,7 @@ OPERATORS: Final = (
     ("/operator", "Businesses"),
     ("/operator/alerts", "Alerts"),
     ("/operator/health", "Health"),
+    ("/operator/figures", "Figures"),
     ("/operator/slow-queries", "Slow queries"),
     ("/operator/backups", "Backups and drills"),
     ("/operator/retention", "Retention"),

@@ -1,4 +1,4 @@
-"""How the installation is, for those who run it: every part with what to do, statements that take long, backups and drills."""
+"""How the installation is, for those who run it: every part with what to do, figures, slow statements, backups and drills."""
 
 from typing import Final
 
@@ -14,9 +14,11 @@ from bursar.operations import retention_runs
 from bursar.operations.retention import preview
 from bursar.web.operating import WatchOf
 from bursar.web.pages.operating import operator_page
+from bursar.web.pages.reads.installation import installation
 from bursar.web.pages.routing import PageRoute
 
 _ORDER: Final = ("unhealthy", "degraded", "healthy")
+_FIGURES_LATE_S: Final = 900
 
 router = APIRouter(route_class=PageRoute)
 
@@ -32,6 +34,17 @@ async def health_page(request: Request, watch: WatchOf) -> Response:
         parts=parts,
         verdict=health.worst(parts),
         circuits=await health.circuits_not_closed(resources_of(request).db),
+    )
+
+
+@router.get("/operator/figures")
+@for_operators
+async def figures_page(request: Request, watch: WatchOf) -> Response:
+    """Show the figures of the business, of all businesses together."""
+    seldom = (await watch.standing()).seldom
+    found = installation(seldom.figures)
+    return operator_page(
+        request, "operator_figures.html", found=found, age_s=seldom.figures_age_s, late_s=_FIGURES_LATE_S
     )
 
 
