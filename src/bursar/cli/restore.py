@@ -116,7 +116,8 @@ def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap
     commands = _commands(restored)
     text = [
         f"restored into {restored.directory} in {restored.took_s:.1f} s",
-        f"recovery point: {restored.at.isoformat()} (mark {restored.mark}); what came later is not in it",
+        f"recovery point: {restored.at.isoformat()} (mark {restored.mark}); "
+        + ("and what the spool received after it, to its end" if beyond else "what came later is not in it"),
     ]
     done: list[dict[str, Any]] | None = None
     if gap:
