@@ -256,6 +256,20 @@ def test_killed_supervisor_takes_everything_along_and_the_next_up_has_all_data_u
     assert "Traceback" not in complained
 
 
+def test_a_command_of_a_newer_version_does_not_migrate_under_a_running_one(start, directory):
+    up = start("--port", str(free_port()))
+    forgotten = ask(
+        up.facts["admin_url"],
+        "with newest as (delete from bursar_migration where version = (select max(version) from bursar_migration) returning name) "
+        "select name from newest",
+    )
+
+    code, said, _ = finish(bursar("tenant", "list", "--data", str(directory), "--json"))
+
+    assert (code, json.loads(said)["error"]["code"]) == (1, "schema_older")
+    assert ask(up.facts["admin_url"], f"select count(*) from bursar_migration where name = '{forgotten}'") == 0
+
+
 def test_parts_that_hang_or_are_killed_are_started_again(start):
     # A proxy that the environment names is not asked about this machine.
     up = start("--port", str(free_port()), http_proxy="http://127.0.0.1:9")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from bursar.cli.connection import ADDRESSES, instance, settings_for
+from bursar.cli.connection import ADDRESSES, instance, is_up, settings_for
 from bursar.cli.listening import base_url
 from bursar.cli.supervisor import migrate
 from bursar.kernel import ids, migrations, tenancy
@@ -35,12 +35,13 @@ class TenantNotFound(NotFound):
 def act(data: Path | None, work: Callable[[Database, Settings], Awaitable[Found]]) -> Found:
     """Do something with the instance's database.
 
-    The embedded one is brought to this version's schema first; a database of one's own is not migrated unasked.
+    The embedded one is brought to this version's schema first. Neither a database of one's own is migrated unasked, nor one
+    on which `bursar up` works: where that is of an older version, it would answer nothing any more.
     """
     is_embedded = not settings_for(data).database_url
 
     async def working(settings: Settings) -> Found:
-        if is_embedded:
+        if is_embedded and not is_up(settings):
             await migrate(settings)
         db = await Database.open(settings.database_url, size=2)
         try:

@@ -13,7 +13,7 @@ import typer
 
 from bursar import backups
 from bursar.cli.backup_store import is_logical, keeping_of, key_file, manner_of, place_of, vault_of
-from bursar.cli.connection import instance, settings_for
+from bursar.cli.connection import instance, is_up, settings_for
 from bursar.cli.lifetime import follow_supervisor
 from bursar.cli.options import Data, Json, answer, tell
 from bursar.cli.supervisor import migrate
@@ -52,7 +52,7 @@ def now(
     """Take a backup, read it again and prove it."""
     vault_of(settings_for(data))  # refuses before a server is started for it
     with instance(data) as settings:
-        if settings_for(data).database_url == "":
+        if settings_for(data).database_url == "" and not is_up(settings):
             asyncio.run(migrate(settings))
         backup = asyncio.run(_taken(settings, incremental=incremental, logical=logical))
     text = f"{_line(backup)}\nproven"

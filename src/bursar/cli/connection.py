@@ -87,6 +87,12 @@ def instance(data: Path | None = None) -> Iterator[Settings]:
         yield _join_or_start(settings, stack)
 
 
+def is_up(settings: Settings) -> bool:
+    """Tell whether a `bursar up` works on the instance now."""
+    written = read_json(settings.data / ADDRESSES)
+    return bool(written and is_alive(written["pid"]))
+
+
 def of_external(settings: Settings) -> Settings:
     """Fill in what follows from BURSAR_DATABASE_URL."""
     direct = settings.database_direct_url or settings.database_url
