@@ -74,7 +74,7 @@ def measure(scale: Scale) -> Result:
     lookups, reports = (100, 5) if scale.quick else (LOOKUPS, REPORTS)
     runs = []
     with ground() as here:
-        _fill(here, count)
+        fill(here, count)
         deep = _cursor_of_page(here, min(2000, count // 10 // PAGE - 1))
         with here.api() as api:
             for number in range(scale.runs):
@@ -89,7 +89,8 @@ def measure(scale: Scale) -> Result:
     return Result("lookup", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
-def _fill(here: Ground, count: int) -> None:
+def fill(here: Ground, count: int) -> None:
+    """Write so many payments and what belongs to them, as applying would have, and settle the server."""
     for low in range(1, count + 1, _PART):
         given = {"low": low, "high": min(low + _PART - 1, count), "count": count, "per_day": PER_DAY}
         here.admin(_FILL.format(tenant=here.tenant_id, account=here.account_id, **given))

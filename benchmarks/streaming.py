@@ -21,6 +21,8 @@ NOTES = (
 )
 _LOG_AGE = "select extract(epoch from clock_timestamp() - log_kept_at)::float8 from backup_standing"
 _READY_S = 120.0
+STORE, KEY = "bench-store", "bench.keys"
+"""Where the backups and their key are, below the directory of the server."""
 
 
 def measure(scale: Scale) -> Result:
@@ -55,12 +57,12 @@ def streamed(here: Ground) -> Iterator[Callable[[], float]]:
     Give what tells how many seconds old the newest mark in the store is.
     """
     directory = here.cluster.directory
-    key = directory / "bench.keys"
+    key = directory / KEY
     if not key.exists():
         add_key(key, rotate=False)
     more = {
         "BURSAR_DATABASE_ADMIN_URL": here.settings.database_admin_url,
-        "BURSAR_BACKUP_STORE": str(directory / "bench-store"),
+        "BURSAR_BACKUP_STORE": str(directory / STORE),
         "BURSAR_BACKUP_KEY_FILE": str(key),
         "BURSAR_BACKUP_INCREMENTAL_MINUTES": "0",
         "BURSAR_DRILL_HOURS": "0",

@@ -45,7 +45,7 @@ def _once() -> dict[str, float]:
         | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     try:
-        facts = _facts(process)
+        facts = facts_of(process)
         ready = time.monotonic() - began
         asyncio.run(_until_applied(facts["admin_url"]))
         return {"ready_s": ready, "applied_s": time.monotonic() - began}
@@ -55,7 +55,8 @@ def _once() -> dict[str, float]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _facts(process: "subprocess.Popen[bytes]") -> dict[str, str]:
+def facts_of(process: "subprocess.Popen[bytes]") -> dict[str, str]:
+    """Wait until `bursar up --json` is ready; return what it says of itself."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], WAIT_S_MAX)
     line = process.stdout.readline() if ready else b""

@@ -9,7 +9,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["intake", "apply", "end-to-end", "takeover", "replay", "memory", "up", "edge", "jobs", "streaming"]
+    "name",
+    ["intake", "apply", "end-to-end", "takeover", "replay", "memory", "up", "edge", "jobs", "streaming", "restore"],
 )
 def test_a_benchmark_runs_and_tells_its_figures(name):
     command = [sys.executable, "-m", "bursar", "bench", name, "--quick", "--runs", "1", "--seconds", "1", "--json"]

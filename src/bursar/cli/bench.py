@@ -27,6 +27,7 @@ NAMES = (
     "bookings",
     "studio",
     "streaming",
+    "restore",
 )
 _TREE = Path(bursar.__file__).parents[2]
 _RESULTS = _TREE / "benchmarks" / "RESULTS.md"
