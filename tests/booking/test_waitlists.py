@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from booking.studio import Studio, refused, studio, told
-from bursar.apps.booking.bookings import queueing
 from bursar.kernel.db import Database
 
 pytestmark = pytest.mark.anyio
@@ -141,10 +140,34 @@ async def test_a_class_that_is_not_published_any_more_promotes_nobody(desk: Stud
     told(await desk.cancel(taken))
     assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 0, 1), ["waiting"])
 
-    # Published again, the seat is his; the schedule's own routes know nothing of waitlists, a job looks after them.
+    # Published again, the seat is his; the schedule's own routes know nothing of waitlists, and ask for the job that does.
     await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"is_published": True})
-    await desk.run(queueing.SERVE_WAITLISTS, "now")
+    await desk.work()
     assert (await desk.seats(flow), await statuses(desk, flow)) == ((0, 1, 0), ["promoted"])
+
+
+async def test_seats_that_an_edit_or_a_template_adds_go_to_who_waits_without_a_clock_tick(desk: Studio):
+    flow, _ = await full(desk)
+    people = [await desk.person(name, owns=1) for name in ("ann", "bob", "cal")]
+    for each in people:
+        told(await desk.wait(flow, each))
+
+    told(await desk.caller.send("PATCH", f"/v1/classes/{flow}", {"capacity": 2}), 200)
+    await desk.work()
+    edited = await statuses(desk, flow)
+    venue = told(await desk.caller.get(f"/v1/classes/{flow}"), 200)["venue"]
+    weekly = {"venue": venue, "title": "Weekly", "duration_min": 30, "starts_on": "2026-03-20", "local_start": "05:00", "capacity": 1,
+              "pools": ["classes"], "is_published": True}  # fmt: skip
+    template = told(await desk.caller.post("/v1/class-templates", weekly))["id"]
+    made = (await desk.caller.data("/v1/classes", template=template))[0]["id"]
+    told(await desk.book(made, await desk.person("dan", owns=1)))
+    told(await desk.wait(made, people[2]))
+    told(await desk.caller.send("PATCH", f"/v1/class-templates/{template}", {"capacity": 2}), 200)
+    await desk.work()
+
+    assert edited == ["promoted", "waiting", "waiting"]
+    assert (await desk.seats(made), await statuses(desk, made)) == ((0, 2, 0), ["promoted"])
+    assert await desk.broken() == {}
 
 
 async def test_a_greater_capacity_serves_who_waits_in_their_order(desk: Studio):

@@ -15,7 +15,7 @@ All that happens to the bookings of one class happens under the lock of the clas
 attendee, classes by their ids, lots, bookings and entries.
 """
 
-from bursar.apps.booking.bookings import changing, deadlines, holding, queueing, refunds, waiting
+from bursar.apps.booking.bookings import changing, deadlines, holding, refunds, waiting
 from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_check_in
 from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
 from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
@@ -36,19 +36,18 @@ from bursar.apps.booking.bookings.refusals import (
 from bursar.apps.booking.bookings.taking import book
 from bursar.apps.booking.bookings.waiting import join as join_waitlist
 from bursar.apps.booking.bookings.waiting import leave as leave_waitlist
+from bursar.apps.booking.schedule.telling import SERVE_WAITLISTS
 from bursar.kernel.jobs import Kind, Schedule
 
 KINDS: tuple[Kind, ...] = (
     Kind(deadlines.EXPIRE_HOLD, holding.expire_hold),
     Kind(waiting.CLOSE_WAITLIST, waiting.close_waitlist),
     Kind(refunds.GIVE_BACK_MONEY, refunds.give_back_money),
-    Kind(queueing.SERVE_WAITLISTS, changing.serve_waitlists),
+    Kind(SERVE_WAITLISTS, changing.serve_waitlists),
 )
 """What happens later."""
 
-SCHEDULES: tuple[Schedule, ...] = (
-    Schedule("bookings.waitlists", "*/5 * * * *", queueing.SERVE_WAITLISTS, spread_s=240),
-)
+SCHEDULES: tuple[Schedule, ...] = (Schedule("bookings.waitlists", "*/5 * * * *", SERVE_WAITLISTS, spread_s=240),)
 """What is done at which times."""
 
 __all__ = [

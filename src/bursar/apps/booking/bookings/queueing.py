@@ -18,12 +18,12 @@ from bursar.apps.booking import policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, paying, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry
 from bursar.apps.booking.policies import Terms
+from bursar.apps.booking.schedule.telling import SERVE_WAITLISTS
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 from bursar.money.fulfilment import spending
 
 POLICY: Final = "policy:waitlist"
-SERVE_WAITLISTS: Final = "bookings.serve_waitlists"
 _SOON: Final = timedelta(seconds=1)
 _SPARE: Final = 10
 """How many more of the queue are looked at than there are free seats: some cannot pay."""

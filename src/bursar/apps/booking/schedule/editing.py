@@ -20,7 +20,7 @@ from bursar.apps.booking.schedule.refusals import (
     below_booked,
     have_bookings,
 )
-from bursar.apps.booking.schedule.telling import plain, record_and_tell
+from bursar.apps.booking.schedule.telling import have_waitlists_served, opens_seats, plain, record_and_tell
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError
@@ -119,6 +119,8 @@ async def edit_class(
     changed = audit.changed(plain(before), plain(after))
     subject = ids.show(ids.CLASS, class_id)
     await record_and_tell(tx, tenant_id=tenant_id, actor=actor, topic="class.changed", subject=subject, changes=changed)
+    if opens_seats(before, after) and not moves_bookings:
+        await have_waitlists_served(tx, tenant_id=tenant_id)
     return Edited(await class_of(tx, tenant_id=tenant_id, class_id=class_id), warnings)
 
 

@@ -9,6 +9,7 @@ from bursar.apps.booking.schedule.classes import COLUMNS, instance
 from bursar.apps.booking.schedule.materialising import slots_of
 from bursar.apps.booking.schedule.models import ClassInstance, Template
 from bursar.apps.booking.schedule.refusals import below_booked, have_bookings
+from bursar.apps.booking.schedule.telling import have_waitlists_served, opens_seats
 from bursar.kernel.db import Transaction
 
 _RETIMED: Final = ("rrule", "starts_on", "ends_on", "local_start", "duration_min", "time_zone", "venue_id")
@@ -73,6 +74,8 @@ async def reshape(
     if any(getattr(before, name) != getattr(after, name) for name in _RETIMED):
         own = await _place(tx, tenant_id, after, own, now)
     await tx.execute(_COPY, tenant_id, after.id, [each.id for each in own])
+    if any(opens_seats(each, after) for each in own):
+        await have_waitlists_served(tx, tenant_id=tenant_id)
 
 
 async def _place(

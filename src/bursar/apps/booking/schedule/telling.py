@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking.schedule.models import ClassInstance, Template
-from bursar.kernel import audit, ids, outbox
+from bursar.kernel import audit, ids, jobs, outbox
 from bursar.kernel.db import Transaction
+
+SERVE_WAITLISTS: Final = "bookings.serve_waitlists"
+"""The job that gives seats which came free otherwise than by a booking to who waits. `bookings` does it; here it is only asked for."""
 
 _PREFIXES = {
     "venue_id": ids.VENUE,
@@ -28,6 +31,17 @@ async def record_and_tell(
     """Record an act under the name of its topic, and tell of it."""
     await audit.record(tx, tenant_id=tenant_id, actor=actor, action=topic, subject=subject, changes=changes)
     await outbox.emit(tx, tenant_id=tenant_id, told=[outbox.Told(topic, subject, changes)])
+
+
+async def have_waitlists_served(tx: Transaction, *, tenant_id: UUID) -> None:
+    """Have seats that are new given to who waits, at once. Each time by another job: one may be at work now."""
+    await jobs.enqueue(tx, tenant_id=tenant_id, kind=SERVE_WAITLISTS, key=f"schedule.{ids.new()}")
+
+
+def opens_seats(before: ClassInstance, after: ClassInstance | Template) -> bool:
+    """Say whether a change gives who waits for a class something to get."""
+    is_shown = after.is_published and not before.is_published
+    return before.waiting > 0 and (is_shown or after.capacity > before.capacity)
 
 
 def plain(what: ClassInstance | Template) -> dict[str, Any]:
