@@ -18,10 +18,16 @@ from bursar.kernel.db import Transaction, become_engine, become_tenant, tenant_t
 from bursar.kernel.errors import Conflict, Invalid, NotFound
 from bursar.kernel.seal import Seal
 from bursar.money import reports
-from bursar.operations.archives import Table, all_tables, tenant_tables
-from bursar.operations.archives.exporting import EXACT
-from bursar.operations.archives.secrets import Row, Secrets
-from bursar.operations.archives.writing import write_rows
+from bursar.operations.archives import (
+    EXACT,
+    Row,
+    Secrets,
+    Table,
+    all_tables,
+    lines_of,
+    tenant_tables,
+    write_rows,
+)
 from bursar.operations.snapshots import snapshot
 
 _FETCHED_AT_ONCE: Final = 1000
@@ -172,9 +178,8 @@ async def _put_back(
         for table in tables:
 
             async def missing(table: Table = table) -> AsyncIterator[Row]:
-                statement = table.lines(f"where t.tenant_id = $1 {table.ordered}")
-                async for row in backup.cursor(statement, tenant_id, prefetch=_ROWS_AT_ONCE):
-                    yield sealing.sealed(table.name, opening.opened(table.name, json.loads(row["line"])))
+                async for line in rows_of(backup, table, tenant_id):
+                    yield sealing.sealed(table.name, opening.opened(table.name, json.loads(line)))
 
             await (become_tenant(living, tenant_id) if table.is_written_by_tenants else become_engine(living))
             done[table.name] = await write_rows(living, table, missing(), only_missing=True)
@@ -193,11 +198,9 @@ async def _put_back(
     return done
 
 
-async def rows_of(tx: Transaction, table: Table, tenant_id: UUID) -> AsyncIterator[str]:
+def rows_of(tx: Transaction, table: Table, tenant_id: UUID) -> AsyncIterator[str]:
     """Give a tenant's rows of a table as lines of JSON, in the order of keys. tx: within `seeing`."""
-    statement = table.lines(f"where t.tenant_id = $1 {table.ordered}")
-    async for row in tx.cursor(statement, tenant_id, prefetch=_ROWS_AT_ONCE):
-        yield row["line"]
+    return lines_of(tx, table, tenant_id, at_once=_ROWS_AT_ONCE)
 
 
 async def _compared(

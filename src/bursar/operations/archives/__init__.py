@@ -11,7 +11,7 @@ Invariants:
 - what waited to be done is done by one installation.
 """
 
-from bursar.operations.archives.exporting import pieces
+from bursar.operations.archives.exporting import EXACT, pieces
 from bursar.operations.archives.importing import ArchiveWithoutSecrets, Imported, ImportForbidden, import_tenant
 from bursar.operations.archives.models import (
     ArchiveDamaged,
@@ -23,10 +23,12 @@ from bursar.operations.archives.models import (
     TenantThere,
 )
 from bursar.operations.archives.reading import Checked, Opened, check
-from bursar.operations.archives.secrets import SEALED
-from bursar.operations.archives.tables import LEFT_OUT, Table, all_tables, tenant_tables
+from bursar.operations.archives.secrets import SEALED, Row, Secrets
+from bursar.operations.archives.tables import LEFT_OUT, Table, all_tables, lines_of, tenant_tables
+from bursar.operations.archives.writing import write_rows
 
 __all__ = [
+    "EXACT",
     "LEFT_OUT",
     "SEALED",
     "ArchiveDamaged",
@@ -40,11 +42,15 @@ __all__ = [
     "Imported",
     "Manifest",
     "Opened",
+    "Row",
+    "Secrets",
     "Table",
     "TenantThere",
     "all_tables",
     "check",
     "import_tenant",
+    "lines_of",
     "pieces",
     "tenant_tables",
+    "write_rows",
 ]

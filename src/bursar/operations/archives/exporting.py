@@ -14,7 +14,7 @@ from bursar.kernel.seal import Seal
 from bursar.operations.archives import tar
 from bursar.operations.archives.models import HEAD, MANIFEST, TOLD_ROWS, Head, Manifest, TableTold, Tell
 from bursar.operations.archives.secrets import Secrets, has_secrets
-from bursar.operations.archives.tables import LEFT_OUT, Table, tenant_tables
+from bursar.operations.archives.tables import LEFT_OUT, Table, lines_of, tenant_tables
 from bursar.operations.fingerprint import fingerprint_within
 from bursar.operations.snapshots import snapshot
 
@@ -96,8 +96,6 @@ async def pieces(connection: Transaction, tenant_id: UUID, *, seal: Seal | None,
 
 
 async def _lines(tx: Transaction, tenant_id: UUID, table: Table, secrets: Secrets) -> AsyncIterator[str]:
-    statement = table.lines(f"where t.tenant_id = $1 {table.ordered}")
     opens = has_secrets(table.name)
-    async for row in tx.cursor(statement, tenant_id, prefetch=_FETCHED_AT_ONCE):
-        line: str = row["line"]
+    async for line in lines_of(tx, table, tenant_id, at_once=_FETCHED_AT_ONCE):
         yield json.dumps(secrets.opened(table.name, json.loads(line)), ensure_ascii=False) if opens else line

@@ -3,10 +3,11 @@
 What an archive leaves out is named here, with the reason; everything else that has a `tenant_id` is in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Final
+from uuid import UUID
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "worker_bucket": "which worker has which lane now; no tenant's",
@@ -71,6 +72,12 @@ class Table:
     def ordered(self) -> str:
         """The order of the primary key."""
         return "order by " + ", ".join(f't."{name}"' for name in self.key or self.columns)
+
+
+async def lines_of(tx: Any, table: Table, tenant_id: UUID, *, at_once: int) -> AsyncIterator[str]:
+    """Give a tenant's rows of a table as lines of JSON, in the order of keys. at_once: rows that are held in memory."""
+    async for row in tx.cursor(table.lines(f"where t.tenant_id = $1 {table.ordered}"), tenant_id, prefetch=at_once):
+        yield row["line"]
 
 
 async def all_tables(tx: Any) -> dict[str, Table]:
