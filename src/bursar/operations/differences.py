@@ -212,14 +212,10 @@ async def _compared(
     statement = _keyed(table, shared, is_of_tenant=tenant_id is not None)
     given = () if tenant_id is None else (tenant_id,)
     then = _keys(before, statement, given) if was else _nothing()
-    gone, added, changed = _Shown(rows_max), _Shown(rows_max), _Shown(rows_max)
+    gone, added, changed = _Counted(rows_max), _Counted(rows_max), _Counted(rows_max)
     async for key, is_before, is_now in _merged(then, _keys(now, statement, given)):
-        if is_before and is_now:
-            found.changed += changed.add(key)
-        elif is_before:
-            found.gone += gone.add(key)
-        else:
-            found.added += added.add(key)
+        (changed if is_before and is_now else gone if is_before else added).add(key)
+    found.gone, found.added, found.changed = gone.count, added.count, changed.count
     if was:
         found.rows_gone = await _rows(before, was, gone.keys)
     found.rows_added = await _rows(now, table, added.keys)
@@ -229,17 +225,18 @@ async def _compared(
     return found
 
 
-class _Shown:
-    """The first keys of a kind."""
+class _Counted:
+    """Rows of a kind: how many there are, and the keys of the first."""
 
-    def __init__(self, at_most: int) -> None:
+    def __init__(self, keys_max: int) -> None:
+        self.count = 0
         self.keys: list[Key] = []
-        self._at_most = at_most
+        self._keys_max = keys_max
 
-    def add(self, key: Key) -> int:
-        if len(self.keys) < self._at_most:
+    def add(self, key: Key) -> None:
+        self.count += 1
+        if len(self.keys) < self._keys_max:
             self.keys.append(key)
-        return 1
 
 
 def _keyed(table: Table, columns: Sequence[str], *, is_of_tenant: bool) -> str:
