@@ -1,20 +1,20 @@
 """Take logical backups when they are due, and drill them. One process does this, where base backups cannot be had."""
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import Final
 
 import asyncpg
 import structlog
 
+from bursar.backups.attempts import Attempts
 from bursar.backups.catalogue import list_backups
 from bursar.backups.drills import columns_of
 from bursar.backups.due import due
 from bursar.backups.dumping import dump
 from bursar.backups.pruning import prune
 from bursar.backups.source import Connection, connected
-from bursar.backups.streaming import LOOK_EVERY_S, RETRY_FIRST_S, RETRY_MAX_S, Manner, drill_forever
+from bursar.backups.streaming import LOOK_EVERY_S, Manner, drill_forever
 from bursar.backups.taking import Place
 from bursar.kernel.errors import DomainError
 from bursar.kernel.pauses import pause
@@ -30,8 +30,7 @@ class Rounds:
     def __init__(self, place: Place, manner: Manner) -> None:
         self._place = place
         self._manner = manner
-        self._not_before = 0.0
-        self._retry_s = RETRY_FIRST_S
+        self._attempts = Attempts(place.url)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. Raises what the supervisor shall start it again for."""
@@ -60,19 +59,7 @@ class Rounds:
 
     async def look_after(self) -> None:
         """Do what is due. What fails is written down and tried again."""
-        if time.monotonic() < self._not_before:
-            return
-        async with connected(self._place.url) as connection:
-            try:
-                await self._do_due(connection)
-                await connection.well()
-                self._retry_s = RETRY_FIRST_S
-            except DomainError as refusal:
-                # A dump reads the whole database; one that fails is not tried again at once.
-                self._not_before = time.monotonic() + self._retry_s
-                self._retry_s = min(RETRY_MAX_S, 2 * self._retry_s)
-                log.warning("backup.failed", code=refusal.code, detail=refusal.message)
-                await connection.failed(refusal.message)
+        await self._attempts.make(self._do_due)
 
     async def _do_due(self, connection: Connection) -> None:
         vault = self._place.vault

@@ -15,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import structlog
 
+from bursar.backups.attempts import Attempts
 from bursar.backups.catalogue import list_backups
 from bursar.backups.drills import clear_leftovers, columns_of
 from bursar.backups.due import Rhythm, due
@@ -50,8 +52,6 @@ log = structlog.get_logger(__name__)
 MARKS_KEPT: Final = 1000
 PROVE_EVERY_S: Final = 300.0
 LOOK_EVERY_S: Final = 15.0
-RETRY_FIRST_S: Final = 60.0
-RETRY_MAX_S: Final = 900.0
 DRILL_AGAIN: Final = {
     "failed": timedelta(hours=1),
     "broken_off": timedelta(minutes=10),
@@ -109,8 +109,7 @@ class Stream:
         self._kept: set[str] = set()
         self._is_new = False
         self._is_first = False
-        self._not_before = 0.0
-        self._retry_s = RETRY_FIRST_S
+        self._attempts = Attempts(place.url)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. Raises what the supervisor shall start it again for."""
@@ -250,21 +249,9 @@ class Stream:
 
     async def _look_after(self, source: Source) -> None:
         """Do what is due: a base backup with what follows from it, or a look at the log. What fails is written down and tried again."""
-        if time.monotonic() < self._not_before:
-            return
-        async with connected(self._place.url) as connection:
-            try:
-                await self._do_due(connection, source)
-                await connection.well()
-                self._retry_s = RETRY_FIRST_S
-            except DomainError as refusal:
-                # A backup reads the whole database; one that fails is not tried again at once.
-                self._not_before = time.monotonic() + self._retry_s
-                self._retry_s = min(RETRY_MAX_S, 2 * self._retry_s)
-                log.warning("backup.failed", code=refusal.code, detail=refusal.message)
-                await connection.failed(refusal.message)
+        await self._attempts.make(partial(self._do_due, source))
 
-    async def _do_due(self, connection: Connection, source: Source) -> None:
+    async def _do_due(self, source: Source, connection: Connection) -> None:
         vault = self._place.vault
         now = (await connection.source()).now
         catalogue = await asyncio.to_thread(list_backups, vault)
