@@ -8,8 +8,8 @@ What it is not: the chain that proves it unchanged; `money.trail` seals what has
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,7 @@ from bursar.kernel.db import Transaction
 
 _ADDRESS_MAX, _USER_AGENT_MAX, _CORRELATION_MAX = 64, 120, 128
 
-_APPEND = """
+APPEND: Final = """
 insert into audit_record (tenant_id, id, actor, action, event_id, subject, changes, address, user_agent, correlation_id)
 select $1, id, actor, action, event_id, subject, changes::jsonb, $2, $3, $4
 from unnest($5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::text[], $10::text[]) as new (id, actor, action, event_id, subject, changes)
@@ -37,7 +37,7 @@ NOTE: Final = "note"
 _SALT_BYTES: Final = 16
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """A record to be appended, in the order of the columns. changes: as JSON."""
 
     id: UUID
@@ -63,7 +63,7 @@ class Origin:
 NOWHERE: Final = Origin()
 """The origin of what no request asked for: commands, jobs, policies."""
 
-_together: ContextVar[tuple[Transaction, UUID, list[_Record]] | None] = ContextVar("together", default=None)
+_gathered: ContextVar[tuple[Transaction, UUID, list[Record]] | None] = ContextVar("gathered", default=None)
 _asking: ContextVar[tuple[Scope, AddressOf] | None] = ContextVar("asking", default=None)
 
 
@@ -111,7 +111,7 @@ async def record(
         salt = os.urandom(_SALT_BYTES)
         changes = {k: v for k, v in changes.items() if k not in noted} | {NOTE: note_hash(salt, noted)}
         await tx.execute(_NOTE, tenant_id, record_id, salt, msgspec.json.encode(noted).decode())
-    await _append(tx, tenant_id, [_Record(record_id, actor, action, event_id, subject, _told(changes))])
+    await _append(tx, tenant_id, [Record(record_id, actor, action, event_id, subject, _told(changes))])
 
 
 async def record_all(
@@ -119,33 +119,33 @@ async def record_all(
 ) -> None:
     """Append many records in one statement: action, subject, changes. None of them may have a text of `NOTED`."""
     assert not any(changes.get(name) for *_, changes in records for name in NOTED), "notes are kept one by one"
-    rows = [_Record(ids.new(), actor, action, None, subject, _told(changes)) for action, subject, changes in records]
+    rows = [Record(ids.new(), actor, action, None, subject, _told(changes)) for action, subject, changes in records]
     await _append(tx, tenant_id, rows)
 
 
-@asynccontextmanager
-async def together(tx: Transaction, *, tenant_id: UUID) -> AsyncIterator[None]:
-    """Append what is recorded within in one statement, at its end: what holds a lock others wait for asks the database less often.
-
-    All of it is of this tenant and this transaction. Of what breaks off nothing is appended.
-    """
-    rows: list[_Record] = []
-    token = _together.set((tx, tenant_id, rows))
+@contextmanager
+def gathered(tx: Transaction, *, tenant_id: UUID) -> Iterator[list[Record]]:
+    """Keep back what is recorded within, all of it of this tenant and transaction, for `append`."""
+    rows: list[Record] = []
+    token = _gathered.set((tx, tenant_id, rows))
     try:
-        yield
+        yield rows
     finally:
-        _together.reset(token)
-    await _append(tx, tenant_id, rows)
+        _gathered.reset(token)
 
 
-async def _append(tx: Transaction, tenant_id: UUID, rows: Sequence[_Record]) -> None:
-    if waiting := _together.get():
-        assert waiting[:2] == (tx, tenant_id), "what is appended together is of one transaction"
+async def _append(tx: Transaction, tenant_id: UUID, rows: Sequence[Record]) -> None:
+    if waiting := _gathered.get():
+        assert waiting[:2] == (tx, tenant_id), "what is gathered is of one transaction"
         waiting[2].extend(rows)
     elif rows:
-        by = origin()
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await tx.execute(_APPEND, tenant_id, by.address, by.user_agent, by.correlation_id, *columns)
+        await tx.execute(APPEND, tenant_id, *columns_of(rows))
+
+
+def columns_of(rows: Sequence[Record]) -> list[Any]:
+    """Return what APPEND takes after the tenant."""
+    by = origin()
+    return [by.address, by.user_agent, by.correlation_id, *(list(column) for column in zip(*rows, strict=True))]
 
 
 def _told(changes: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, 
 from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
 from bursar.apps.booking.schedule.taxes import NO_TAX
-from bursar.kernel import audit, ids
+from bursar.kernel import ids, outbox
 from bursar.kernel.db import Transaction
 
 
@@ -72,7 +72,7 @@ async def book(
             part=situation.credits_of_both,
         )
     status = _status_of(situation, is_due=price is not None and price.due_minor > 0)
-    async with audit.together(tx, tenant_id=tenant_id):
+    async with outbox.together(tx, tenant_id=tenant_id):
         a_class, overbooked = await holding.take_for(
             tx,
             tenant_id=tenant_id,
