@@ -16,10 +16,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from argon2 import PasswordHasher
 
 from bursar.cli.running import run
 from bursar.kernel import migrations
 from bursar.kernel.db import Database
+from bursar.kernel.identity import passwords
 from bursar.kernel.postgres import Cluster
 from bursar.money.intake.partitions import ensure_partitions
 from databases import (
@@ -34,6 +36,10 @@ from databases import (
 )
 
 _started: list[tuple[Cluster, Path]] = []
+
+_AS_INSTALLED = passwords._HASHER
+# What makes a password costly to guess would take a quarter of the time of every test in which somebody signs in.
+passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # type: ignore[misc]
 
 
 def _shared() -> dict[str, str]:
@@ -75,6 +81,12 @@ def pytest_configure_node(node) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     while _started:
         end_cluster(*_started.pop())
+
+
+@pytest.fixture
+def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at the cost that an installation pays."""
+    monkeypatch.setattr(passwords, "_HASHER", _AS_INSTALLED)
 
 
 @pytest.fixture(scope="session")

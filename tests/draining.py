@@ -5,8 +5,7 @@ from typing import Any
 
 from bursar.bootstrap import JOBS
 from bursar.kernel.jobs import Engine, Kind, Kinds, Resources
-from bursar.kernel.settings import Settings
-from stage import Stage
+from stage import Stage, settings_of
 
 _BRING_FORWARD = """
 update job set state = 'ready', run_at = clock_timestamp(), worker = null where tenant_id = $1 and state = any($2::text[])
@@ -15,7 +14,7 @@ update job set state = 'ready', run_at = clock_timestamp(), worker = null where 
 
 async def drain(stage: Stage, kinds: Iterable[Kind] = JOBS, **settings: Any) -> int:
     """Run the jobs that are due until none is; return how many attempts were made."""
-    resources = Resources(stage.db, Settings(database_url=stage.url, **settings))
+    resources = Resources(stage.db, settings_of(stage.url, **settings))
     return await Engine(resources, Kinds(kinds)).drain()
 
 

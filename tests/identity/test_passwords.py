@@ -16,7 +16,7 @@ from bursar.kernel.identity.passwords import (
     require_strong,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("costly_passwords")]
 
 WORDS = ("ann@harbour-yoga.example", "Ann Abara", "Harbour Yoga", "bursar")
 

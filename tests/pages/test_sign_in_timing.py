@@ -24,7 +24,7 @@ from bursar.kernel.settings import Settings
 from bursar.web.app import create_app
 from serving import KEY
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("costly_passwords")]
 
 TRIES = int(os.environ.get("BURSAR_SIGN_IN_TRIES", "0"))
 APART_MAX = 0.03 if TRIES >= 300 else 0.35
