@@ -8,6 +8,7 @@ import asyncpg
 import typer
 
 from bursar.cli.commands import COMMANDS
+from bursar.kernel import garbage
 from bursar.kernel.errors import DomainError, Forbidden, Unavailable
 
 _MISUSED = 2
@@ -36,7 +37,8 @@ def run(name: str, arguments: list[str]) -> None:
     """Run a command and exit."""
     root = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     root.callback()(lambda: None)
-    module = import_module(f"bursar.cli.{COMMANDS[name].module}")
+    with garbage.loading():
+        module = import_module(f"bursar.cli.{COMMANDS[name].module}")
     if hasattr(module, "app"):
         root.add_typer(module.app, name=name)
     else:

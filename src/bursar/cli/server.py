@@ -44,9 +44,9 @@ def serve(
         url = base_url(wanted.host, listening.getsockname()[1])
         public_url = settings.public_url or url
         configure_tracing(settings, process="api")
-        app = create_app(
-            settings.model_copy(update={"host": wanted.host, "port": wanted.port, "public_url": public_url})
-        )
+        told = settings.model_copy(update={"host": wanted.host, "port": wanted.port, "public_url": public_url})
+        with garbage.loading():
+            app = create_app(told)
         if fd is None:
             answer({"url": url}, f"listening on {url}", as_json=as_json)
         run(app, listening)
