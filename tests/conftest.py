@@ -35,6 +35,8 @@ from databases import (
     url_of,
 )
 
+gc.disable()  # until the tests are loaded: what is loaded stays
+
 _started: list[tuple[Cluster, Path]] = []
 
 _AS_INSTALLED = passwords._HASHER
@@ -70,6 +72,7 @@ def pytest_collection_finish() -> None:
     """What is loaded stays: the collector need not look at 400,000 objects again and again, a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
