@@ -1,9 +1,13 @@
 """A database that goes silent: what waits for it is told so, and never that something is wrong with Bursar."""
 
+import socket
+
 import asyncpg
 import pytest
 
+from bursar.cli.health import examine
 from bursar.kernel.db import Database, DatabaseUnavailable
+from bursar.kernel.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -45,3 +49,16 @@ async def test_a_connection_that_is_given_back_too_late_does_not_hide_what_happe
     with pytest.raises(KeyError):
         async with Database(Pool()).statement():
             raise KeyError
+
+
+async def test_the_doctor_says_of_a_server_that_hangs_that_it_does(monkeypatch):
+    monkeypatch.setattr("bursar.cli.health._CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"postgresql://nobody@127.0.0.1:{server.getsockname()[1]}/bursar?sslmode=disable"
+
+        found = await examine(Settings(database_direct_url=address))
+
+    assert [(one.check, one.ok, one.found) for one in found] == [
+        ("database", False, "it takes the connection and does not answer within 0.2 s")
+    ]
+    assert "postgres.log" in found[0].advice

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import typer
@@ -73,6 +73,12 @@ class Finding:
 
 Check = Callable[[Any, Settings], Awaitable[Finding]]
 
+_CONNECT_S: Final = 10
+_UNREACHABLE: Final = (
+    "See whether PostgreSQL runs and what its log says (embedded: postgres.log in the data directory). "
+    "Start it, or correct BURSAR_DATABASE_URL."
+)
+
 
 def doctor(data: Data = None, *, as_json: Json = False) -> None:
     """Check the database, its schema, durability and roles, and every part of /health; say what is wrong and what to do."""
@@ -88,9 +94,10 @@ def doctor(data: Data = None, *, as_json: Json = False) -> None:
 async def examine(settings: Settings) -> list[Finding]:
     """Return every finding; only the first one when the database cannot be reached."""
     try:
-        connection = await asyncpg.connect(settings.database_direct_url, timeout=10, server_settings=_SESSION)
+        connection = await asyncpg.connect(settings.database_direct_url, timeout=_CONNECT_S, server_settings=_SESSION)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        return [Finding("database", ok=False, found=str(error), advice="Start it, or correct BURSAR_DATABASE_URL.")]
+        why = str(error) or f"it takes the connection and does not answer within {_CONNECT_S} s"
+        return [Finding("database", ok=False, found=why, advice=_UNREACHABLE)]
     try:
         found = [Finding("database", ok=True, found="reachable"), *[await ask(connection, settings) for ask in _CHECKS]]
     finally:
