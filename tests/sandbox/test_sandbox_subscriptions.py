@@ -246,6 +246,33 @@ async def test_somebody_subscribes_on_the_hosted_page(sandbox: Sandbox, number: 
     assert done["subscription"] == (listed[0]["id"] if status == "complete" else None)
 
 
+async def test_an_address_that_the_seller_gave_is_shown_and_not_changed_on_the_hosted_page(sandbox: Sandbox) -> None:
+    form = {
+        "mode": "payment",
+        "customer_email": "ann@example.com",
+        "line_items": [
+            {"price_data": {"currency": "eur", "unit_amount": 1500, "product_data": {"name": "Seat"}}, "quantity": 1}
+        ],
+        "success_url": "https://example.com/done",
+    }
+    session = await sandbox.done("POST", "/v1/checkout/sessions", form)
+    path = f"/c/pay/{session['id']}"
+    typed = {
+        "email": "bob@example.com",
+        "method": "card",
+        "number": "4242424242424242",
+        "expiry": "12/34",
+        "cvc": "123",
+    }
+
+    shown = await sandbox.http.get(path)
+    paid = await sandbox.http.post(path, data=typed)
+
+    assert ("ann@example.com" in shown.text, 'name="email"' in shown.text, paid.status_code) == (True, False, 303)
+    done = await sandbox.done("GET", f"/v1/checkout/sessions/{session['id']}")
+    assert done["customer_details"]["email"] == "ann@example.com"
+
+
 async def test_a_customer_ends_and_keeps_a_subscription_on_his_own_page(sandbox: Sandbox) -> None:
     made = await subscribe(sandbox)
     link = await sandbox.done("POST", "/v1/billing_portal/sessions", {"customer": made["customer"]})

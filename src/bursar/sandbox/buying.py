@@ -110,7 +110,9 @@ _MODES = {"payment": _pay, "setup": _set_up, "subscription": _subscribe}
 
 def _method_of(work: Work, session: Json, form: dict[str, str]) -> Json:
     """Return what somebody pays with, and note who he is. Raises Refusal, for the customer."""
-    email = (form.get("email") or session["customer_email"] or "").strip()[:320] or None
+    email = (session["customer_email"] or form.get("email") or "").strip()[
+        :320
+    ] or None  # as at Stripe: given, it stays
     if session["customer"]:
         email = (session["customer_details"] or {}).get("email") or email
     if email is None:

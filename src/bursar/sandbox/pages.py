@@ -118,7 +118,7 @@ def _checkout(work: Work, ref: str, form: dict[str, str], *, is_sent: bool) -> P
         "problem": problem or _last_problem(work, session),
         "form": form,
         "chosen": form.get("method") or (saved[0]["id"] if saved else "card"),
-        "email": form.get("email") or _email(session),
+        "email": session["customer_email"] or form.get("email") or _email(session),
         "cards": [card for card in CARDS if not card.is_bank],
         "accounts": [card for card in CARDS if card.is_bank],
         "trial_days": (session["_subscription"] or {}).get("trial_period_days"),
