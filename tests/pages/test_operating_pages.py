@@ -229,7 +229,7 @@ async def test_operators_see_the_figures_of_all_businesses_together_and_no_busin
     page = Markup((await olga.get("/operator/figures")).text).text
 
     assert (nothing.churn, nothing.currencies, nothing.gateways) == ("–", (), ())
-    assert "2 businesses together, 1 subscriptions" in page
+    assert "2 businesses together, 1 subscription. Churn" in page
     assert "EUR 20.00 EUR 240.00 EUR" in page
     assert "EUR, by the month 1 20.00 EUR 100.00 %" in page
     assert "stripe 0 0 1 0 0 – 0 0 0 –" in page

@@ -15,6 +15,7 @@ from api.conftest import Caller, World
 from bursar.health.figures import summed
 from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
+from bursar.money.reports import conversion
 from stage import COURSE, MEMBERSHIP, PACK, Stage, add_price, event, invoice, session, subscription
 
 pytestmark = pytest.mark.anyio
@@ -302,3 +303,19 @@ async def test_sheets_have_a_row_for_each_offer_and_no_formula(world: World):
     assert (sold["product"], sold["started"], sold["paid"], sold["conversion_rate"]) == ("'=1+1", "1", "1", "1.0000")
     assert (plan["lookup_key"], plan["mrr_minor"], plan["mrr_share"]) == (MEMBERSHIP, "2000", "1.0000")
     assert 'filename="checkouts_2026-03-09_2026-03-11.csv"' in checkouts.headers["content-disposition"]
+
+
+async def test_more_than_one_report_may_read_are_refused_even_where_few_are_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    for sells in ((PACK,), (PACK,), (COURSE,)):
+        await start(world.mine.stage, DAY, sells=sells)
+    only = {"price": ids.show(ids.PRICE, world.mine.stage.prices[COURSE])}
+
+    monkeypatch.setattr(conversion, "CHECKOUTS_MAX", 2)
+    refused = [await world.mine.get("/v1/reports/checkouts", **PERIOD, **more) for more in ({}, only)]
+    monkeypatch.setattr(conversion, "CHECKOUTS_MAX", 3)
+    shown = await told(world.mine, "checkouts", **PERIOD, **only)
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(422, "report_too_large")] * 2
+    assert [row["started"] for row in shown["totals"]] == [1]

@@ -99,6 +99,8 @@ from narrowed n join gateway_account a on a.tenant_id = $1 and a.id = n.gateway_
 cross join lateral (select distinct line ->> 'price' as price from jsonb_array_elements(n.lines) as line) l
 where $12::text is null or l.price = $12
 group by 2, 3, 4
+union all
+select null, null, null, null, count(*) from judged
 """
 
 _BY_GATEWAY = f"""
@@ -138,13 +140,13 @@ async def checkout_conversion(
     totals: dict[bool, Counter[str]] = {}
     for row in rows:
         told = {row["outcome"]: row["checkouts"]}
-        if row["day"] is None:
+        if row["outcome"] is None:
+            _require_all(row["checkouts"])
+        elif row["day"] is None:
             by_offer.setdefault((_price(row["price"]), row["is_sandbox"]), Counter()).update(told)
         else:
             by_day.setdefault((row["day"], row["is_sandbox"]), Counter()).update(told)
             totals.setdefault(row["is_sandbox"], Counter()).update(told)
-    if sum(counted.total() for counted in totals.values()) > CHECKOUTS_MAX:
-        raise ReportTooLarge(f"these are more than {CHECKOUTS_MAX} checkouts", hint="Ask for fewer days.")
     sold = await described(tx, tenant_id=tenant_id, price_ids=[price for price, _ in by_offer if price])
     return CheckoutConversion(
         period=Period.of_days(days),
@@ -199,6 +201,12 @@ async def _claimed(tx: Transaction, cohort: _Cohort) -> tuple[list[UUID], list[U
     rows = await tx.fetch(_CLAIMED, cohort.tenant_id, silent, cohort.starts_at) if silent else ()
     named = [(_id(ids.ORDER, row["named"]), row["is_paid"]) for row in rows]
     return [o for o, is_paid in named if o and is_paid], [o for o, is_paid in named if o and not is_paid]
+
+
+def _require_all(judged: int) -> None:
+    """Refuse what was not read to its end. Raises ReportTooLarge."""
+    if judged > CHECKOUTS_MAX:
+        raise ReportTooLarge(f"these are more than {CHECKOUTS_MAX} checkouts", hint="Ask for fewer days.")
 
 
 def _price(text: str | None) -> UUID | None:
