@@ -194,7 +194,7 @@ async def test_why_somebody_cannot_book_is_told_whole_to_that_person_and_to_nobo
     assert "Sign in with it to see why" in is_sound(refused.text).text
     assert "may not book" not in refused.text
     assert "Why you cannot book it" in why
-    for part in ("You may not book here.", "1 credits are asked for, 0 can be spent on this class.", "expire"):
+    for part in ("You may not book here.", "1 credit is asked for, 0 can be spent on this class.", "expire"):
         assert part in why, part
     assert "/v1/" not in why
     assert await studio.stage.value("select count(*) from booking") == 0

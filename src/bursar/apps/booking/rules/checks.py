@@ -235,7 +235,7 @@ def enough_credits(s: Situation, _: Values) -> Found | None:
     if not s.takes_credits or s.is_covered or s.credits.usable >= s.cost:
         return None
     return Found(
-        f"{s.cost} credits are asked for, {s.credits.usable} can be spent on this class",
+        f"{_credits(s.cost)} asked for, {s.credits.usable} can be spent on this class",
         "Buy a pack first.",
         {"balance": s.credits.usable, "amount": s.cost, "pool": "+".join(s.a_class.pools)},
     )
@@ -317,6 +317,10 @@ def few_credits_ahead(s: Situation, p: Values) -> Found | None:
         "Attend or cancel one first.",
         {"credits_ahead": s.own.credits_ahead},
     )
+
+
+def _credits(count: int) -> str:
+    return "1 credit is" if count == 1 else f"{count} credits are"
 
 
 def _lacks_credits(s: Situation) -> bool:
