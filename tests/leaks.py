@@ -10,6 +10,7 @@ APP, ENGINE = "bursar_app", "bursar_engine"
 NOT_TENANTS = (
     "alert_watch",
     "backup_canary",
+    "backup_damage",
     "backup_drill",
     "retention_run",
     "backup_listed",

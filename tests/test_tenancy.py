@@ -49,6 +49,7 @@ _MAY_ENGINE = {
     "alert_route": {"select"},
     "alert_rule": {"select"},
     "alert_watch": {"select", "update"},
+    "backup_damage": {"select"},
     "backup_drill": {"select"},
     "retention_run": {"select"},
     "backup_listed": {"select"},

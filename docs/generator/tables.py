@@ -83,6 +83,7 @@ _PURPOSES = {
     "licence_activation": "Devices counted in on a licence.",
     "mail_queue": "Letters that are still to be sent.",
     "backup_canary": "One row, written again every few seconds, to be found again after a restore.",
+    "backup_damage": "What `bursar backup verify` found not to be whole, until it finds it whole.",
     "backup_drill": "What drills found: a restore into a scratch server, looked at, measured, removed.",
     "backup_listed": "Which backups the store listed when it was last looked at.",
     "backup_standing": "How backups stand: how far the log is kept, when the newest was taken, what failed.",

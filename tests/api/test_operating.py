@@ -213,7 +213,7 @@ async def test_the_reference_page_asks_no_other_host(world):
         ((60, 60, 3600), None, "backups are late: the log in the store"),
         ((2, 700, 3600), None, "backups are late: the last proof that the log has no gap"),
         ((2, 60, 200_000), None, "backups are late: the newest backup"),
-        ((2, 60, 3600), "/mnt/x is full", "backups are late: the last attempt failed (/mnt/x is full)"),
+        ((2, 60, 3600), "/mnt/x is full", "backups are not well: the last attempt failed (/mnt/x is full)"),
     ],
 )
 async def test_backups_older_than_they_should_be_degrade(world, admin_url, ages_s, failure, complaint):

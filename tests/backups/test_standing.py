@@ -11,15 +11,18 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import typer
 from s3_server import S3
 
 from bursar import backups
 from bursar.alerts import look
 from bursar.backups.buckets import BucketStore
+from bursar.backups.drills import columns_of
 from bursar.backups.keys import add_key
-from bursar.backups.source import Connection, NoSlotFree, connected
+from bursar.backups.source import Connection, NoSlotFree, Verified, connected
 from bursar.backups.streaming import drill_forever
 from bursar.backups.wal import begins_object
+from bursar.cli.backups import verify
 from bursar.kernel.db import Database
 from bursar.kernel.jobs import INSTALLATION
 from bursar.kernel.postgres import Tools, wheel_bin
@@ -105,7 +108,7 @@ async def test_a_full_disk_is_named_when_a_backup_is_taken_and_leaves_nothing(db
         await _stream(admin_url, vault)._look_after(await connection.source())
 
     assert await _complaint(db) == (
-        "backups are late: "
+        "backups are not well: "
         f"the last attempt failed (the backup store {small_disk}/store refuses: No space left on device)"
     )
     assert vault.names("backups") == []
@@ -247,6 +250,70 @@ async def test_what_is_wrong_with_backups_is_an_alert_that_names_it(db, admin_ur
     assert not {"drill_failed", "backup_damaged", "backup_failed"} & (await _alerts(db)).keys()
 
 
+async def test_what_verify_finds_damaged_is_an_alert_until_it_finds_it_whole(
+    db, admin_url, keys, tmp_path, monkeypatch
+):
+    now, store = datetime.now(UTC), tmp_path / "store"
+    vault = backups.Vault(backups.DirectoryStore(store), keys)
+    settings = Settings(database_url=admin_url, secret_key="A" * 43, data=tmp_path)
+    taken = await backups.take(backups.Place(admin_url, Tools(wheel_bin()), vault, "secret"), "full")
+    for name, value in {
+        "DATABASE_URL": admin_url, "BACKUP_STORE": str(store), "BACKUP_KEY_FILE": str(tmp_path / "keys"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"BURSAR_{name}", value)
+
+    _flip(store / taken.base)
+    assert await _verify(tmp_path) == 1
+    async with connected(admin_url) as connection:
+        await connection.want(is_wanted=True)
+        await connection.write_listed(columns_of(backups.list_backups(vault)))
+    await look(db, settings, now=now)
+    raised, said = await _alerts(db), await _complaint(db)
+    async with db.engine() as tx:
+        (listed,) = await backups.listed(tx)
+
+    assert raised["backup_damaged"].startswith(f"{taken.base} is damaged")
+    assert f"what is in the store is not whole ({taken.base} is damaged" in said
+    assert listed.failure == raised["backup_damaged"]
+
+    monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert await _verify(tmp_path) == 1
+
+    monkeypatch.setenv("BURSAR_DATABASE_URL", admin_url)
+    _flip(store / taken.base)
+    assert await _verify(tmp_path) == 0
+    for minute in range(1, 8):
+        await look(db, settings, now=now + timedelta(minutes=minute))
+    assert "backup_damaged" not in await _alerts(db)
+    assert await _complaint(db) == ""
+
+
+async def _verify(data: Path) -> int:
+    """Run `bursar backup verify`; return what it exits with."""
+    with pytest.raises(typer.Exit) as ended:
+        await asyncio.to_thread(verify, None, data)
+    return ended.value.exit_code
+
+
+async def test_damage_is_forgotten_by_a_look_as_close_as_that_which_found_it_or_with_what_was_damaged(db, admin_url):
+    async with connected(admin_url) as connection:
+
+        async def left(*looked: Verified) -> list[str]:
+            await connection.write_verified(looked)
+            return [row["what"] for row in await connection._raw.fetch("select what from backup_damage order by what")]
+
+        both = (Verified("a", "flipped", is_read=True), Verified("log", "a segment is flipped", is_read=True))
+        assert await left(*both) == ["a", "log"]
+        assert await left(Verified("a", None, is_read=False), Verified("log", None, is_read=False)) == ["a", "log"]
+        assert await left(Verified("a", None, is_read=None), Verified("log", None, is_read=True)) == ["a"]
+        assert await left(Verified("log", None, is_read=False)) == []
+        assert await left(*both) == ["a", "log"]
+
+        await connection.write_listed([[] for _ in range(8)])
+
+        assert await left(Verified("log", None, is_read=False)) == ["log"]
+
+
 def _flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -264,4 +331,4 @@ async def _complaint(db: Database) -> str:
     """Return what health says, without what is late."""
     async with db.engine() as tx:
         found = await backups.ages(tx)
-    return backups.complaint(found, Settings()).partition("), the")[0].removesuffix(")") + ")"
+    return backups.complaint(found, Settings()).partition("; ")[0]

@@ -76,7 +76,8 @@ async def test_an_operator_sees_backups_and_what_drills_found(site: Site, olga: 
 
     text = Markup(page).text
     assert "No drill yet" in empty and "No backups are made" in empty
-    assert "backups are late: the last drill failed (counts: EUR: <b>7</b> before)" in text
+    assert "the last drill failed (counts: EUR: <b>7</b> before)" in text
+    assert "backups are not well: what is in the store is not whole (its head cannot be read)" in text
     assert "<b>7</b>" not in page
     for told in (
         "1.2 s of 10.0 s",

@@ -45,7 +45,7 @@ async def backups_overdue(tx: Any, held: Resources, _now: datetime, bound: Bound
     """Look at how old what a disaster would fall back on is."""
     found = await backups.ages(tx)
     # That something failed has a rule of its own.
-    complaint = backups.complaint(replace(found, failure=None, drill_failure=None), held.settings)
+    complaint = backups.complaint(replace(found, failure=None, damage=None, drill_failure=None), held.settings)
     if not complaint or bound.threshold >= 1:
         return []
     return [Finding(INSTALLATION, "backups", bound.severity, 1, 1, complaint)]

@@ -246,13 +246,14 @@ RULES: Final = (
     ),
     Rule(
         "backup_damaged",
-        "A backup does not open",
+        "A backup is damaged",
         "installation",
         "critical",
         0,
         "backups",
         None,
-        "Take another one now: bursar backup now. Then find out what changed or shortened the files in the store, before it is the next one.",
+        "Take another one now: bursar backup now. Then find out what changed or shortened the files in the store, before it is the next one. "
+        "It is over when bursar backup verify --all finds everything whole.",
         sources.BACKUP_DAMAGED,
     ),
     Rule(

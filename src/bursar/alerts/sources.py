@@ -7,6 +7,7 @@ probe of an index; what is counted is counted up to a bound, so that the questio
 
 from typing import Final
 
+from bursar.backups import DAMAGED
 from bursar.money.trail import OLDEST_UNSEALED
 
 COUNTED_MAX: Final = 20_000
@@ -253,7 +254,7 @@ BACKUP_DAMAGED: Final = f"""
 with {_OF_INSTALLATION}
 select r.tenant_id, left(b.name, 200) as subject, r.severity, 1 as failures, 1::float8 as value, left(b.failure, 500) as detail
 from rule r
-join backup_listed b on b.failure is not null
+cross join ({DAMAGED}) b
 where 1 > r.threshold
 """
 

@@ -19,7 +19,7 @@ from bursar.backups.due import Rhythm
 from bursar.backups.dumping import BackupRoleBound, dump
 from bursar.backups.envelope import BackupDamaged
 from bursar.backups.files import SealedFileMissing, is_sealed, open_sealed, seal_file
-from bursar.backups.health import BACKUP_SLACK, Ages, advice, ages, caution, complaint
+from bursar.backups.health import BACKUP_SLACK, DAMAGED, Ages, advice, ages, caution, complaint
 from bursar.backups.keys import (
     BackupKeyExists,
     BackupKeyInvalid,
@@ -36,7 +36,7 @@ from bursar.backups.proving import prove_backup
 from bursar.backups.pruning import Keeping, NothingProven, Pruned, prune
 from bursar.backups.restoring import Restored, Scene, restore
 from bursar.backups.rounds import Rounds
-from bursar.backups.source import BackupUnderWay, connected
+from bursar.backups.source import BackupUnderWay, Verified, connected
 from bursar.backups.spool import SYNCHRONOUS, Spooled, spooled
 from bursar.backups.standing import LogProven, prove_log
 from bursar.backups.store import SCHEME, BackupObjectMissing, BackupStoreFailed, DirectoryStore, Store
@@ -46,6 +46,7 @@ from bursar.backups.vault import BackupStoreEmpty, BackupStoreOfAnother, Vault
 
 __all__ = [
     "BACKUP_SLACK",
+    "DAMAGED",
     "LATEST",
     "SCHEME",
     "SYNCHRONOUS",
@@ -99,6 +100,7 @@ __all__ = [
     "Stream",
     "Targets",
     "Vault",
+    "Verified",
     "add_key",
     "advice",
     "ages",

@@ -41,7 +41,9 @@ select id, began_at, ended_at, state, backup, point, mark, rto_s, rto_target_s, 
 from backup_drill order by began_at desc limit $1
 """
 _LISTED = """
-select name, kind, parent, ended_at, plain_bytes, stored_bytes, failure from backup_listed order by name desc limit $1
+select name, kind, parent, ended_at, plain_bytes, stored_bytes, coalesce(b.failure, d.failure) as failure
+from backup_listed b left join backup_damage d on d.what = b.name
+order by name desc limit $1
 """
 
 

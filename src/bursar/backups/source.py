@@ -18,6 +18,7 @@ INCREMENTAL_SINCE: Final = 170_000
 _LOCK: Final = 0x4255_5253_4142_4B  # one base backup at a time
 _CONNECT_S: Final = 10
 _STATEMENT_S: Final = 30
+_FAILURE_MAX: Final = 500
 SESSION: Final = {
     "application_name": "bursar-backups",
     "statement_timeout": f"{_STATEMENT_S}s",
@@ -83,11 +84,26 @@ with given as (
     as g (name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure)
 ), gone as (
   delete from backup_listed b where not exists (select from given g where g.name = b.name)
+), gone_with_damage as (
+  delete from backup_damage d where d.what <> 'log' and not exists (select from given g where g.name = d.what)
 )
 insert into backup_listed (name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure)
 select name, kind, parent, began_at, ended_at, plain_bytes, stored_bytes, failure from given
 on conflict (name) do update set kind = excluded.kind, failure = excluded.failure
 where backup_listed.failure is distinct from excluded.failure
+"""
+
+# Whole is what was looked at as closely as when it was found damaged; what is no longer in the store is not damaged any more.
+_VERIFIED = """
+with looked as (
+  select * from unnest($1::text[], $2::text[], $3::boolean[]) as l (what, failure, is_read)
+), whole as (
+  delete from backup_damage d where not exists (select from looked l where l.what = d.what)
+    or exists (select from looked l where l.what = d.what and l.failure is null and l.is_read >= d.is_read)
+)
+insert into backup_damage (what, failure, is_read) select what, failure, is_read from looked where failure is not null
+on conflict (what) do update set failure = excluded.failure, is_read = backup_damage.is_read or excluded.is_read,
+  found_at = clock_timestamp()
 """
 
 _DRILLED = """
@@ -131,6 +147,18 @@ class Standing:
     failure: str | None
     failed_at: datetime | None
     is_logical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at: a backup by its name, or the log. failure: what is not whole.
+
+    is_read: whether every byte of it was read; None: nothing can be said of it, since the store did not answer.
+    """
+
+    what: str
+    failure: str | None
+    is_read: bool | None
 
 
 class Connection:
@@ -231,7 +259,7 @@ class Connection:
         await self._raw.execute(_BACKED_UP, at)
 
     async def failed(self, why: str) -> None:
-        await self._raw.execute(_FAILED, why[:500])
+        await self._raw.execute(_FAILED, why[:_FAILURE_MAX])
 
     async def well(self) -> None:
         await self._raw.execute(_WELL)
@@ -239,6 +267,15 @@ class Connection:
     async def write_listed(self, columns: Sequence[Sequence[Any]]) -> None:
         """Write down what the store lists, for those who cannot ask it."""
         await self._raw.execute(_LIST, *columns)
+
+    async def write_verified(self, looked: Sequence[Verified]) -> None:
+        """Write down what was found damaged, and forget what was found whole. looked: all that the store has, and the log."""
+        await self._raw.execute(
+            _VERIFIED,
+            [one.what for one in looked],
+            [one.failure[:_FAILURE_MAX] if one.failure else None for one in looked],
+            [one.is_read for one in looked],
+        )
 
     async def newest_drill(self) -> tuple[str, float] | None:
         """Return the state of the newest drill, and how many seconds ago it began."""

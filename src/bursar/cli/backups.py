@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -13,7 +13,7 @@ import typer
 
 from bursar import backups
 from bursar.cli.backup_store import is_logical, keeping_of, key_file, manner_of, place_of, vault_of
-from bursar.cli.connection import instance, is_up, settings_for
+from bursar.cli.connection import admin_url_if_up, instance, is_up, settings_for
 from bursar.cli.lifetime import follow_supervisor
 from bursar.cli.options import Data, Json, answer, tell
 from bursar.cli.supervisor import migrate
@@ -101,9 +101,10 @@ def verify(
 ) -> None:
     """Read a backup to its end and hold every file against the server's manifest; find the log without a gap.
 
-    Exits with 1 when something is not whole, and names it.
+    Exits with 1 when something is not whole, and names it; where the database runs, so do an alert and /health until it is whole.
     """
-    vault = vault_of(settings_for(data))
+    settings = settings_for(data)
+    vault = vault_of(settings)
     catalogue = backups.list_backups(vault)
     chosen = (
         list(catalogue.backups) if every else [catalogue.backup(backup)] if backup else list(catalogue.backups[-1:])
@@ -112,6 +113,10 @@ def verify(
     findings += [{"what": name, "ok": False, "found": why.message, "code": why.code} for name, why in catalogue.unread]
     findings.append(_finding("log", lambda: _log_proven(vault, is_read=every)))
     ok = all(finding["ok"] for finding in findings)
+    read = {one.id for one in chosen} | ({"log"} if every else set())
+    looked = {one.id: backups.Verified(one.id, None, is_read=False) for one in catalogue.backups}
+    looked |= {finding["what"]: _verified(finding, is_read=finding["what"] in read) for finding in findings}
+    asyncio.run(_note(admin_url_if_up(settings), list(looked.values())))
     lines = [f"{'ok  ' if finding['ok'] else 'BAD '} {finding['what']}: {finding['found']}" for finding in findings]
     answer({"ok": ok, "findings": findings}, "\n".join(lines), as_json=as_json)
     raise typer.Exit(0 if ok else 1)
@@ -187,6 +192,29 @@ def _finding(what: str, prove: Callable[[], str]) -> dict[str, Any]:
         return {"what": what, "ok": True, "found": prove()}
     except DomainError as refusal:
         return {"what": what, "ok": False, "found": refusal.message, "code": refusal.code}
+
+
+def _verified(finding: dict[str, Any], *, is_read: bool) -> backups.Verified:
+    if finding["ok"]:
+        return backups.Verified(finding["what"], None, is_read)
+    if finding["code"] == backups.BackupStoreFailed.code:
+        return backups.Verified(finding["what"], None, None)
+    return backups.Verified(finding["what"], finding["found"], is_read)
+
+
+async def _note(url: str, looked: Sequence[backups.Verified]) -> None:
+    """Write down what was found, where alerts and /health read it. Without a database it is said here alone."""
+    why = "no database runs here"
+    if url:
+        try:
+            async with backups.connected(url) as connection:
+                await connection.write_verified(looked)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            why = f"the database refuses: {error or type(error).__name__}"
+        else:
+            return
+    if url or any(one.failure for one in looked):
+        tell(f"what was found could not be written down, so no alert tells of it: {why}")
 
 
 def _proven(vault: backups.Vault, catalogue: backups.Catalogue, backup: backups.Backup) -> str:

@@ -93,6 +93,13 @@ def is_up(settings: Settings) -> bool:
     return bool(written and is_alive(written["pid"]))
 
 
+def admin_url_if_up(settings: Settings) -> str:
+    """Return the superuser's address of the database, where there is one that need not be started; empty otherwise."""
+    if settings.database_url:
+        return settings.database_admin_url or settings.database_direct_url or settings.database_url
+    return str((read_json(settings.data / ADDRESSES) or {})["admin_url"]) if is_up(settings) else ""
+
+
 def of_external(settings: Settings) -> Settings:
     """Fill in what follows from BURSAR_DATABASE_URL."""
     direct = settings.database_direct_url or settings.database_url
