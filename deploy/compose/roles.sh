@@ -7,3 +7,5 @@ create role bursar_login login password :'login';
 create database bursar owner bursar_owner;
 grant pg_monitor to bursar_login;
 SQL
+# Backups receive the log from another container; `all` above it does not mean replication.
+echo 'host replication postgres all scram-sha-256' >> "$PGDATA/pg_hba.conf"

@@ -192,6 +192,11 @@ def begin(settings: Settings) -> None:
     What is wrong with them is told and shows in health. It does not keep payments from being received.
     """
     clear_looks(settings)
+    note_wanted(settings)
+
+
+def note_wanted(settings: Settings) -> None:
+    """Do so much of `begin` as does not disturb a look into a backup, which may be under way beside us."""
     is_wanted = bool(settings.backup_store)
     refusal = ""
     if is_wanted:

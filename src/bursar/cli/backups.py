@@ -12,7 +12,7 @@ import asyncpg
 import typer
 
 from bursar import backups
-from bursar.cli.backup_store import is_logical, keeping_of, key_file, manner_of, place_of, vault_of
+from bursar.cli.backup_store import is_logical, keeping_of, key_file, manner_of, note_wanted, place_of, vault_of
 from bursar.cli.connection import admin_url_if_up, instance, is_up, settings_for
 from bursar.cli.lifetime import follow_supervisor
 from bursar.cli.options import Data, Json, answer, tell
@@ -154,6 +154,8 @@ def run(data: Data = None, *, as_json: Json = False) -> None:
     configure_logs()
     with instance(data) as settings:
         if not is_supervised:
+            if settings.backup_store:
+                note_wanted(settings)
             answer({"backups": "running"}, "backups are running", as_json=as_json)
         try:
             asyncio.run(_run(settings))

@@ -97,11 +97,14 @@ class Recovery:
 
     @property
     def statements(self) -> list[str]:
-        """What gives the roles the passwords that this directory remembers: those of before are not known here."""
+        """What gives the roles the passwords that this directory remembers: those of before are not known here.
+
+        On a server of somebody else's the application had a login of its own, and its role none.
+        """
         state = self._memory.state
         return [
             f"alter role {SUPERUSER} password '{state.superuser_password}'",
-            f"alter role {APP_ROLE} password '{state.app_password}'",
+            f"alter role {APP_ROLE} login password '{state.app_password}'",
         ]
 
     def undo(self) -> None:
