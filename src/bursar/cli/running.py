@@ -35,14 +35,7 @@ class FilesFailed(Unavailable):
 
 def run(name: str, arguments: list[str]) -> None:
     """Run a command and exit."""
-    root = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    root.callback()(lambda: None)
-    with garbage.loading():
-        module = import_module(f"bursar.cli.{COMMANDS[name].module}")
-    if hasattr(module, "app"):
-        root.add_typer(module.app, name=name)
-    else:
-        root.command(name, **getattr(module, "OPTIONS", {}))(getattr(module, name))
+    root = root_of(name)
     try:
         root(arguments, prog_name="bursar")
     except (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as failure:
@@ -54,6 +47,19 @@ def run(name: str, arguments: list[str]) -> None:
         raise
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def root_of(name: str) -> typer.Typer:
+    """Return the command line with this one command in it."""
+    root = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    root.callback()(lambda: None)
+    with garbage.loading():
+        module = import_module(f"bursar.cli.{COMMANDS[name].module}")
+    if hasattr(module, "app"):
+        root.add_typer(module.app, name=name)
+    else:
+        root.command(name, **getattr(module, "OPTIONS", {}))(getattr(module, name))
+    return root
 
 
 def _told(failure: Exception) -> DomainError:

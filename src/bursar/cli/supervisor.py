@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from contextlib import ExitStack
+from typing import Any, Final
 
 from bursar.cli.backup_store import begin as begin_backups
 from bursar.cli.backup_store import server_options
@@ -38,6 +39,20 @@ _PORT_MAX = 65_535
 _FORGET_FIRST_S = 300.0
 _FORGET_EVERY_S = 86_400.0
 
+PROCESSES: Final = {
+    "API": ("serve",),
+    "worker": ("worker",),
+    "sandbox": ("sandbox", "serve"),
+    "backups": ("backup", "run"),
+    "alerts": ("alerts", "watch"),
+    "retention": ("retention", "--apply"),
+    "demo": ("demo",),
+}
+"""Every process that `up` runs, with its command. Who runs them apart needs the same ones: deploy/ is held against this by its test."""
+
+REHEARSING: Final = frozenset({"sandbox", "demo"})
+"""Those that there are not in production."""
+
 
 class NotReady(Unavailable):
     """The API did not become ready."""
@@ -57,7 +72,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._sandbox: socket.socket | None = None
         self._stop = Stop()
-        self._forgetting = Child("retention", ("retention", "--apply"), once=True, quiet=True, needed=False)
+        self._forgetting = _child("retention", once=True, quiet=True, needed=False)
         self._forget_at = time.monotonic() + _FORGET_FIRST_S
 
     def run(self) -> None:
@@ -111,18 +126,18 @@ class Supervisor:
         self._cluster.stop("fast")
 
     def _start_children(self, stack: ExitStack) -> None:
-        serve = ("serve", "--fd", str(self._socket.fileno()))
+        fd = self._socket.fileno()
         self._children = [
-            Child("API", serve, pass_fds=(self._socket.fileno(),)),
-            *(Child(f"worker {n + 1}", ("worker",), beats=True) for n in range(self._settings.workers)),
+            _child("API", "--fd", str(fd), pass_fds=(fd,)),
+            *(_child("worker", number=n + 1, beats=True) for n in range(self._settings.workers)),
         ]
         if self._sandbox:
             fd = self._sandbox.fileno()
-            self._children.append(Child("sandbox", ("sandbox", "serve", "--fd", str(fd)), pass_fds=(fd,)))
+            self._children.append(_child("sandbox", "--fd", str(fd), pass_fds=(fd,)))
         if self._settings.backup_store:
-            self._children.append(Child("backups", ("backup", "run"), needed=False))
+            self._children.append(_child("backups", needed=False))
         if self._settings.alert_urls:
-            self._children.append(Child("alerts", ("alerts", "watch"), needed=False))
+            self._children.append(_child("alerts", needed=False))
         stack.callback(self._end_children)
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
@@ -179,7 +194,7 @@ class Supervisor:
         write_private_json(self._settings.data / ADDRESSES, facts)
         answer(facts, f"Bursar is ready: {self._url}/", as_json=self._as_json)
         if self._demo and "demo" in COMMANDS and not self._settings.production:
-            demo = Child("demo", ("demo", "--json") if self._as_json else ("demo",), once=True)
+            demo = _child("demo", *(["--json"] if self._as_json else []), once=True)
             self._children.append(demo)
             demo.start(self._environment())
 
@@ -239,6 +254,11 @@ class Supervisor:
         write_private_json(self._settings.data / "processes.json", {"pids": mine})
         if (self._settings.data / ADDRESSES).exists():
             write_private_json(self._settings.data / ADDRESSES, self._facts())
+
+
+def _child(kind: str, *options: str, number: int | None = None, **manner: Any) -> Child:
+    """Return a process of PROCESSES. number: which one of several. manner: as `Child` is told."""
+    return Child(kind if number is None else f"{kind} {number}", (*PROCESSES[kind], *options), **manner)
 
 
 def _unwaiting(settings: Settings) -> Settings:
