@@ -275,6 +275,10 @@ def test_parts_that_hang_or_are_killed_are_started_again(start):
     up = start("--port", str(free_port()), http_proxy="http://127.0.0.1:9")
     ask(up.facts["admin_url"], "create table kept as select 42 as n")
     frozen = [up.facts["api_pid"], *up.facts["worker_pids"]]
+    # One that has not begun to work has a minute to do so.
+    at_work = "select count(*) from pg_stat_activity where application_name = 'bursar-worker'"
+    assert eventually(lambda: ask(up.facts["admin_url"], at_work) == len(up.facts["worker_pids"]))
+    time.sleep(1)
 
     began = time.monotonic()
     for pid in frozen:

@@ -38,6 +38,8 @@ _EARLY_DEATHS_MAX = 3
 _PORT_MAX = 65_535
 _FORGET_FIRST_S = 300.0
 _FORGET_EVERY_S = 86_400.0
+_FIRST = ("API", "backups")
+"""What starts before all others: what callers wait for, and what commits may wait for."""
 
 PROCESSES: Final = {
     "API": ("serve",),
@@ -91,6 +93,7 @@ class Supervisor:
                 self._start_children(stack)
                 self._wait_until_ready()
             if not self._stop.is_asked:
+                self._start(is_first=False)
                 self._announce()
             while not self._stop.wait(_TICK_S):
                 self._keep_running()
@@ -141,12 +144,17 @@ class Supervisor:
         stack.callback(self._end_children)
         self._caller = Caller(f"{self._url}/health/live")
         stack.callback(self._caller.close)
-        for child in self._children:
-            child.start(self._environment())
+        self._start(is_first=True)
         # It has its time, which is not now.
         self._children.append(self._forgetting)
         self._caller.start()
         self._write_down()
+
+    def _start(self, *, is_first: bool) -> None:
+        """Start the children that are needed before there is an API, or the others: each takes seconds of a processor to load."""
+        for child in self._children:
+            if (child.name in _FIRST) is is_first and child is not self._forgetting:
+                child.start(self._environment())
 
     def _end_children(self) -> None:
         """End who writes before who receives the log: commits may wait for it."""
