@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -40,6 +41,15 @@ class Flow(io.RawIOBase):
         return size
 
 
+def read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give pieces, each made by another thread while the one before it is used: opening and unpacking next to hashing and writing."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A file or directory of a base backup. content: None for a directory; to be read before the next entry."""
@@ -50,9 +60,9 @@ class Entry:
 
 def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
     """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
-    flow = io.BufferedReader(Flow(pieces), _PIECE)
+    flow = io.BufferedReader(Flow(read_ahead(pieces)), _PIECE)
     try:
-        with tarfile.open(fileobj=flow, mode="r|") as archive:
+        with tarfile.open(fileobj=flow, mode="r|", bufsize=_PIECE) as archive:
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # or it would remember every file of the database
                 path = member.name.removeprefix("./")

@@ -10,7 +10,7 @@ from bursar.cli.archives import TakeOver
 from bursar.cli.backup_store import spool_of, tools_of, vault_of
 from bursar.cli.connection import settings_for
 from bursar.cli.elsewhere import load_elsewhere
-from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap, replay_gap
+from bursar.cli.gap import OVERLAP, Gap, gap_of, keep_gap
 from bursar.cli.lifetime import end_orderly
 from bursar.cli.options import Json, answer, tell
 from bursar.cli.partly import restore_part
@@ -88,10 +88,17 @@ def restore(
     _restore_into(Path(into), to, settings, dry_run=dry_run, gap=gap, as_json=as_json)
 
 
+def _replayed(gap: Gap) -> list[dict[str, Any]]:
+    # It loads the whole application, which takes as long as the restore of a small database.
+    from bursar.cli.gap_replay import replay_gap  # noqa: PLC0415
+
+    return replay_gap(gap)
+
+
 def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap: bool, as_json: bool) -> None:
     if gap and not dry_run and (left := gap_of(into)):
         tell(f"{into.absolute()} is restored already; going on with the gap")
-        went_on = replay_gap(left)
+        went_on = _replayed(left)
         answer({"into": str(left.directory), "gap": went_on}, _gap_text(went_on, left.directory), as_json=as_json)
         raise typer.Exit(_gap_code(went_on))
     vault = vault_of(settings)
@@ -122,7 +129,7 @@ def _restore_into(into: Path, to: str, settings: Settings, *, dry_run: bool, gap
     done: list[dict[str, Any]] | None = None
     if gap:
         tell("\n".join(text))
-        done = replay_gap(left)
+        done = _replayed(left)
         text.append(_gap_text(done, restored.directory))
     elif commands:
         text += ["fetch what the gateways know since that point, with this command and --replay-gap, or one by one:"]
