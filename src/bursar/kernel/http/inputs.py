@@ -21,6 +21,8 @@ _CONTROL_BUT_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_INFINITIES = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""The database's driver takes these two for the infinities, and returns them without a zone."""
 
 
 class Input(BaseModel):
@@ -71,9 +73,12 @@ def _instant(value: Any) -> Any:
         raise PydanticCustomError("instant_invalid", "An instant is ISO 8601 with zone: 2026-01-31T12:00:00Z")
     try:
         # A plus sign in a query string arrives as a space; the pattern has refused every other space.
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        at = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise PydanticCustomError("instant_invalid", "There is no such instant") from error
+    if at in _INFINITIES:
+        raise PydanticCustomError("instant_invalid", "There is no such instant")
+    return at
 
 
 def _day(value: Any) -> Any:
