@@ -40,6 +40,7 @@ KINDS = {
     "tier": ids.TIER,
     "asked": ids.SESSION,
     "class": ids.CLASS,
+    "coupon": ids.COUPON,
     "booking_ref": ids.BOOKING,
     "class_ref": ids.CLASS,
     "entry_ref": ids.WAITLIST_ENTRY,

@@ -44,6 +44,7 @@ LISTS = [
     "/schedule/services",
     "/schedule/terms",
     "/packs",
+    "/coupons",
 ]
 FILTERED = [
     "/events?status=received", "/events?status=applied&type=invoice.paid&since=1h", "/events?status=ignored", "/events?status=failed",

@@ -47,6 +47,7 @@ _MENU: Final = (
             Entry("/schedule/services", "Services", "schedule:read"),
             Entry("/schedule/places", "Places and staff", "schedule:read"),
             Entry("/packs", "Packs", "catalog:read"),
+            Entry("/coupons", "Coupons", "schedule:read"),
             Entry("/schedule/terms", "Terms and rules", "schedule:read"),
         ),
     ),

@@ -203,7 +203,7 @@ async def recurring(visit: Visiting, done: Done = "", before_id: Before = None) 
         found = await templates(page.tx, tenant_id=visit.tenant_id, page=Slice(50, after), given={"present": ASKED})
         return page.answer(
             "planning/templates.html",
-            templates=[(ids.show(ids.CLASS_TEMPLATE, t.id), t, _often(t)) for t in found.rows],
+            templates=[(ids.show(ids.CLASS_TEMPLATE, t.id), t, often(t)) for t in found.rows],
             after=ids.show(ids.CLASS_TEMPLATE, found.next_after) if found.next_after else None,
             is_newest=before_id is None,
             choices=await choices_of(page.tx, tenant_id=visit.tenant_id),
@@ -258,7 +258,7 @@ async def one_template(
             repeats=repeats_of(found.rrule),
             template_id=_template_ref(found),
             follows_id=ids.show(ids.CLASS_TEMPLATE, found.follows_id) if found.follows_id else "",
-            often=_often(found),
+            often=often(found),
             coming=[(_class_ref(c), c, times.told(c.starts_at, c.time_zone)) for c in coming.rows],
             from_day=from_day,
             done=done,
@@ -315,7 +315,7 @@ def _told_apart(fields: dict[str, str], before: Template) -> dict[str, str]:
     return {name: text for name, text in fields.items() if name != "rrule" or text != (before.rrule or "")}
 
 
-def _often(template: Template) -> str:
+def often(template: Template) -> str:
     """Return in words how often something takes place."""
     if template.rrule is None:
         return f"once, on {template.starts_on}"

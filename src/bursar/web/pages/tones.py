@@ -26,6 +26,8 @@ _BY_WORD = {word: tone for tone, words in _TONES.items() for word in words.split
 
 _BY_KIND = {
     ("payment", "failed"): Tone.bad,
+    ("coupon", "not yet"): Tone.busy,
+    ("coupon", "used up"): Tone.warn,
     ("refund", "succeeded"): Tone.back,
     ("refund", "failed"): Tone.bad,
     ("reconciliation", "listing"): Tone.busy,
