@@ -337,3 +337,17 @@ async def test_a_manager_offers_a_service_says_who_gives_it_and_when_and_it_can_
     for table, column in (("service", "deleted_at"), ("tier", "deleted_at"), ("staff_skill", "ended_at"),
                           ("staff_hours", "deleted_at"), ("staff_time_off", "deleted_at")):  # fmt: skip
         assert await stage.value(left.format(table, column)) == 0, table
+
+
+async def test_services_that_do_not_fit_a_page_are_on_the_next_one(site: Site):
+    stage = site.empty.stage
+    async with stage.db.tenant(stage.tenant_id) as tx:
+        for number in range(51):
+            named = (stage.tenant_id, ids.new(), f"Service {number}.")
+            await tx.execute("insert into service (tenant_id, id, name) values ($1, $2, $3)", *named)
+
+    first = await site.empty.page("/schedule/services")
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    second = await site.empty.page(older[1] if older else "")
+
+    assert [("Service 0." in page, "Service 50." in page) for page in (first, second)] == [(False, True), (True, False)]
