@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from alerts.receiving import Receiver, dead_url, receiving
@@ -290,6 +291,48 @@ async def test_the_installation_s_alerts_go_to_the_settings_addresses(scene, rec
 
     assert [(body["whose"], body["title"]) for body in receiver.taken] == [("the installation", "Jobs were given up")]
     assert await scene.alerts() == []
+
+
+async def test_a_drill_that_fails_for_another_cause_is_told_at_once_and_other_figures_are_not(
+    scene, receiver, admin_url
+):
+    scene.settings = scene.settings.model_copy(update={"alert_urls": receiver.url})
+    admin = await asyncpg.connect(admin_url)
+
+    async def told_of(failure: str, *checks: str) -> str | None:
+        before = len(receiver.taken)
+        await admin.execute(
+            """insert into backup_drill (id, ended_at, state, rpo_target_s, failure, checks)
+            select gen_random_uuid(), now(), 'failed', 10, $1::text, coalesce(jsonb_agg(jsonb_build_object('name', n, 'ok', false, 'found', $1::text)), '[]')
+            from unnest($2::text[]) n""",
+            failure,
+            checks,
+        )
+        for _ in range(3):
+            scene.now += timedelta(minutes=1)
+            await look(scene.stage.db, scene.settings, now=scene.now)
+            await drain(scene.stage, KINDS, secret_key=KEY, alert_urls=scene.settings.alert_urls)
+        told = [body for body in receiver.taken[before:] if body["title"] == "A drill failed"]
+        assert len(told) <= 1
+        return f"{told[0]['what']} {told[0]['detail'].partition(' (begun')[0]}" if told else None
+
+    try:
+        assert await told_of("wal/1/A is damaged: a bit") == "opened wal/1/A is damaged: a bit"
+        assert await told_of("wal/1/A is damaged: it ends too early") is None
+        assert await told_of("wal/1/B is damaged: a bit") == "reminded wal/1/B is damaged: a bit"
+        assert await told_of("recovery time: 12.1 s", "recovery time") == "reminded recovery time: 12.1 s"
+        assert await told_of("recovery time: 14.9 s", "recovery time") is None
+        await admin.execute(
+            "update alert set state = 'acknowledged', acknowledged_at = now() where rule = 'drill_failed'"
+        )
+        both = "counts: 7; recovery time: 13.0 s"
+        assert await told_of(both, "counts", "recovery time") == f"reminded {both}"
+        await admin.execute(
+            "update alert set silenced_by = 'ann', silenced_until = now() + interval '1 day', silenced_until_s = 86400 where rule = 'drill_failed'"
+        )
+        assert await told_of("counts: 7", "counts") is None
+    finally:
+        await admin.close()
 
 
 async def test_what_is_long_over_is_forgotten_with_its_history(scene, receiver):

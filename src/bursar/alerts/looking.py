@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from bursar.alerts.models import DETAIL_MAX, SUBJECT_MAX, Bound, Finding, Look, Rule, What
+from bursar.alerts.models import CAUSE_MAX, DETAIL_MAX, SUBJECT_MAX, Bound, Finding, Look, Rule, What
 from bursar.alerts.rules import BY_NAME, RULES
 from bursar.alerts.sources import BOUND
 from bursar.alerts.telling import Told, tell
@@ -65,13 +65,17 @@ where a.tenant_id = u.tenant_id and a.rule = $7 and a.subject = u.subject and a.
 returning a.tenant_id, a.id
 """
 
+_IS_TOLD = f"""(a.silenced_until_s is null or a.silenced_until_s <= $10 or a.silenced_until <= $8)
+      and (excluded.told_cause <> a.told_cause
+        or ($10 - a.told_s >= $11::bigint and (a.state = 'open' or excluded.value >= a.told_value * {GROWN})))"""
+
 # One statement raises, counts, and decides whether it is told (again). Of evaluators that look at once, one counts.
 _RAISE = f"""
 insert into alert as a (tenant_id, id, rule, subject, severity, value, failures, occurrences, detail, first_seen_at, last_seen_at,
-  first_look, seen_look, seen_s, told_look, told_s, told_value)
-select u.tenant_id, u.id, $7, u.subject, u.severity, u.value, u.failures, greatest(u.failures, 1), u.detail, $8, $8, $9, $9, $10, $9, $10, u.value
-from unnest($1::uuid[], $2::text[], $3::text[], $4::float8[], $5::bigint[], $6::text[], $12::uuid[])
-  as u (tenant_id, subject, severity, value, failures, detail, id)
+  first_look, seen_look, seen_s, told_look, told_s, told_value, told_cause)
+select u.tenant_id, u.id, $7, u.subject, u.severity, u.value, u.failures, greatest(u.failures, 1), u.detail, $8, $8, $9, $9, $10, $9, $10, u.value, u.cause
+from unnest($1::uuid[], $2::text[], $3::text[], $4::float8[], $5::bigint[], $6::text[], $12::uuid[], $13::text[])
+  as u (tenant_id, subject, severity, value, failures, detail, id, cause)
 order by u.tenant_id, u.subject
 on conflict (tenant_id, rule, subject) where state <> 'resolved' do update
 set severity = excluded.severity, value = excluded.value, failures = excluded.failures, detail = excluded.detail,
@@ -80,12 +84,10 @@ set severity = excluded.severity, value = excluded.value, failures = excluded.fa
   silenced_by = case when a.silenced_until_s <= $10 or a.silenced_until <= $8 then null else a.silenced_by end,
   silenced_until = case when a.silenced_until_s <= $10 or a.silenced_until <= $8 then null else a.silenced_until end,
   silenced_until_s = case when a.silenced_until_s <= $10 or a.silenced_until <= $8 then null else a.silenced_until_s end,
-  told_look = case when $10 - a.told_s >= $11::bigint and (a.silenced_until_s is null or a.silenced_until_s <= $10 or a.silenced_until <= $8)
-      and (a.state = 'open' or excluded.value >= a.told_value * {GROWN}) then $9 else a.told_look end,
-  told_s = case when $10 - a.told_s >= $11::bigint and (a.silenced_until_s is null or a.silenced_until_s <= $10 or a.silenced_until <= $8)
-      and (a.state = 'open' or excluded.value >= a.told_value * {GROWN}) then $10 else a.told_s end,
-  told_value = case when $10 - a.told_s >= $11::bigint and (a.silenced_until_s is null or a.silenced_until_s <= $10 or a.silenced_until <= $8)
-      and (a.state = 'open' or excluded.value >= a.told_value * {GROWN}) then excluded.value else a.told_value end
+  told_look = case when {_IS_TOLD} then $9 else a.told_look end,
+  told_s = case when {_IS_TOLD} then $10 else a.told_s end,
+  told_value = case when {_IS_TOLD} then excluded.value else a.told_value end,
+  told_cause = case when {_IS_TOLD} then excluded.told_cause else a.told_cause end
 where a.seen_look < excluded.seen_look
 returning a.tenant_id, a.id, a.rule, a.subject, a.severity, a.value, a.occurrences, a.detail, a.first_seen_at, a.first_look, a.told_look
 """
@@ -163,12 +165,12 @@ async def raise_all(
     """Raise or count what a rule found; return what is to be told. tx: the engine's. Any number may do it at once."""
     if not findings:
         return []
-    columns = _columns(findings)
-    cool_down_s = settings.alert_cool_down_s
-    back = await tx.fetch(_COME_BACK, *columns, rule.name, this.now, this.number, this.watched_s, cool_down_s)
-    came_back = {row["id"] for row in back}
-    new = [ids.new() for _ in findings]
-    rows = await tx.fetch(_RAISE, *columns, rule.name, this.now, this.number, this.watched_s, cool_down_s, new)
+    kept = _once(findings)
+    columns = _columns(kept)
+    given = (rule.name, this.now, this.number, this.watched_s, settings.alert_cool_down_s)
+    came_back = {row["id"] for row in await tx.fetch(_COME_BACK, *columns, *given)}
+    causes = [storable(one.cause, length_max=CAUSE_MAX) for one in kept]
+    rows = await tx.fetch(_RAISE, *columns, *given, [ids.new() for _ in kept], causes)
 
     def what(row: Any) -> What:
         if row["first_look"] == this.number:
@@ -216,9 +218,12 @@ async def remember(tx: Transaction, told: Sequence[Told], this: Look) -> None:
         )
 
 
-def _columns(findings: Sequence[Finding]) -> list[list[Any]]:
+def _once(findings: Sequence[Finding]) -> list[Finding]:
     once: dict[tuple[UUID, str], Finding] = {(f.tenant_id, f.subject): f for f in findings}
-    kept = once.values()
+    return list(once.values())
+
+
+def _columns(kept: Sequence[Finding]) -> list[list[Any]]:
     return [
         [f.tenant_id for f in kept],
         [storable(f.subject, length_max=SUBJECT_MAX) for f in kept],

@@ -18,12 +18,16 @@ What = Literal["opened", "came_back", "reminded", "resolved", "test"]
 About = Literal["tenant", "installation", "both"]
 
 SUBJECT_MAX: Final = 200
+CAUSE_MAX: Final = 200
 DETAIL_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: over its threshold. failures: how many things are behind it, 0 where it is no count."""
+    """What a rule found: over its threshold. failures: how many things are behind it, 0 where it is no count.
+
+    cause: what is told anew when it becomes another one, whatever the cool-down: so never with a number that changes by itself.
+    """
 
     tenant_id: UUID
     subject: str
@@ -31,6 +35,7 @@ class Finding:
     value: float
     failures: int
     detail: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

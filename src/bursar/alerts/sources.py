@@ -258,13 +258,16 @@ cross join ({DAMAGED}) b
 where 1 > r.threshold
 """
 
+# What failed, without the figures that follow it: the object that is damaged, the names of the checks.
 DRILL_FAILED: Final = f"""
 with {_OF_INSTALLATION}
 select r.tenant_id, 'drill' as subject, r.severity, 1 as failures, 1::float8 as value,
-  left(format('%s (begun %s)', d.failure, to_char(d.began_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')), 500) as detail
+  left(format('%s (begun %s)', d.failure, to_char(d.began_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')), 500) as detail,
+  left(split_part(d.failure, ':', 1) || coalesce((
+    select ' ' || string_agg(c ->> 'name', ' ' order by c ->> 'name') from jsonb_array_elements(d.checks) c where not (c ->> 'ok')::boolean), ''), 200) as cause
 from rule r
 cross join lateral (
-  select state, failure, began_at from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
+  select state, failure, checks, began_at from backup_drill where state in ('passed', 'failed') order by began_at desc limit 1
 ) d
 where d.state = 'failed' and 1 > r.threshold
 """
