@@ -101,23 +101,32 @@ def prove_base(vault: Vault, name: str) -> Base:
     """
     seen: dict[str, tuple[int, str]] = {}
     manifest = b""
-    with vault.weigh(name) as (opened, weighed):
+    with vault.weigh(name) as (opened, weighed), ThreadPoolExecutor(1, thread_name_prefix="hashing") as hasher:
         for entry in entries(name, opened.content()):
             if entry.content is None:
                 continue
             if entry.path == SERVER_MANIFEST:
                 manifest = b"".join(entry.content)
                 continue
-            digest, size = hashlib.sha256(), 0
-            for piece in entry.content:
-                digest.update(piece)
-                size += len(piece)
-            seen[entry.path] = (size, digest.hexdigest())
+            seen[entry.path] = _hashed(entry.content, hasher)
         kept = weighed()
     for path, expected in _promised(name, manifest).items():
         if seen.get(path) != expected:
             raise BackupDamaged(f"{name} holds {path} not as the server's manifest says")
     return Base(manifest, sum(size for size, _ in seen.values()), kept)
+
+
+def _hashed(content: Iterator[bytes], hasher: ThreadPoolExecutor) -> tuple[int, str]:
+    """Return size and SHA-256. One piece is hashed while the next one is read."""
+    digest, size, hashing = hashlib.sha256(), 0, None
+    for piece in content:
+        if hashing:
+            hashing.result()
+        hashing = hasher.submit(digest.update, piece)
+        size += len(piece)
+    if hashing:
+        hashing.result()
+    return size, digest.hexdigest()
 
 
 def prove_backup(vault: Vault, backup: Backup) -> None:
