@@ -162,7 +162,7 @@ async def test_nobody_is_locked_out_by_guesses_from_elsewhere(stage, monkeypatch
     assert (await attempt(stage, CAFE, PASSWORD, at=NOW + timedelta(hours=1, seconds=1))).user_id
 
 
-async def test_an_old_hash_is_renewed_when_its_password_is_at_hand(stage):
+async def test_an_old_hash_is_renewed_when_its_password_is_at_hand(stage, costly_passwords):
     old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     await stage.rows("update tenant_user set password_hash = $1 returning id", old)
 
