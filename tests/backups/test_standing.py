@@ -17,7 +17,7 @@ from s3_server import S3
 from bursar import backups
 from bursar.alerts import look
 from bursar.backups.buckets import BucketStore
-from bursar.backups.drills import columns_of
+from bursar.backups.drills import _LOCK, columns_of
 from bursar.backups.keys import add_key
 from bursar.backups.source import Connection, NoSlotFree, Verified, connected
 from bursar.backups.streaming import drill_forever
@@ -332,3 +332,21 @@ async def _complaint(db: Database) -> str:
     async with db.engine() as tx:
         found = await backups.ages(tx)
     return backups.complaint(found, Settings()).partition("; ")[0]
+
+
+async def test_a_drill_waits_for_who_tidies_up_after_another_and_not_for_another(admin_url):
+    targets = backups.Targets(rpo_s=60, rto_s=600)
+    tidying = await asyncpg.connect(admin_url)
+    await tidying.execute("select pg_advisory_lock($1)", _LOCK)
+
+    async def tidy() -> None:
+        await asyncio.sleep(0.5)
+        await tidying.close()
+
+    tidied = asyncio.create_task(tidy())
+    async with asyncio.timeout(20), backups.noted(admin_url, targets):
+        assert tidied.done() or tidying.is_closed()
+        await tidied
+        with pytest.raises(backups.DrillUnderWay):
+            async with backups.noted(admin_url, targets):
+                pass

@@ -128,8 +128,11 @@ async def noted(url: str, targets: Targets) -> AsyncIterator[Notes]:
     """Begin a drill, alone. One that was broken off before is said to be so. Raises: DrillUnderWay."""
     connection = await asyncpg.connect(url, timeout=10, command_timeout=30, server_settings=SESSION)
     try:
-        if not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
-            raise DrillUnderWay("a drill is being done already", hint="Wait until it has ended.")
+        try:
+            # Whoever removes what a killed one has left is done within the session's seconds of waiting for a lock.
+            await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        except asyncpg.LockNotAvailableError:
+            raise DrillUnderWay("a drill is being done already", hint="Wait until it has ended.") from None
         await connection.execute(_BROKEN_OFF)
         notes = Notes(connection, ids.new())
         await connection.execute(_BEGIN, notes.id, targets.rpo_s)
