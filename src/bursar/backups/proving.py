@@ -17,6 +17,8 @@ from bursar.backups.vault import Kept, Vault
 SERVER_MANIFEST = "backup_manifest"
 _MANIFEST_BYTES_MAX = 512 * 1024 * 1024
 _PIECE = 1024 * 1024
+_BLOCK = 64 * 1024
+"""What tarfile reads at once. It copies the rest of a block for each read, so more is slower where files are small."""
 
 
 class Flow(io.RawIOBase):
@@ -62,7 +64,7 @@ def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
     """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
     flow = io.BufferedReader(Flow(read_ahead(pieces)), _PIECE)
     try:
-        with tarfile.open(fileobj=flow, mode="r|", bufsize=_PIECE) as archive:
+        with tarfile.open(fileobj=flow, mode="r|", bufsize=_BLOCK) as archive:
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # or it would remember every file of the database
                 path = member.name.removeprefix("./")
