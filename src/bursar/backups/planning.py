@@ -10,7 +10,7 @@ from typing import Final
 
 from bursar.backups.catalogue import Backup, Catalogue, list_backups
 from bursar.backups.envelope import BackupDamaged
-from bursar.backups.proving import prove_backup
+from bursar.backups.proving import prove_kept
 from bursar.backups.store import BackupObjectMissing
 from bursar.backups.vault import Vault
 from bursar.backups.wal import (
@@ -103,9 +103,12 @@ def plan(vault: Vault, to: str) -> Plan:
 
 
 def prove(vault: Vault, planned: Plan) -> None:
-    """Read everything a plan needs to its end. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
+    """Read everything a plan needs to its end. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown.
+
+    That a base backup is the object that was held against the server's manifest when it was taken is enough; its files are again as they are unpacked.
+    """
     for backup in planned.chain:
-        prove_backup(vault, backup)
+        prove_kept(vault, backup)
     for piece in planned.pieces:
         said = vault.prove(piece.object)
         if said["segment"] != piece.segment:

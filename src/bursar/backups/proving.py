@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -101,21 +102,46 @@ def prove_base(vault: Vault, name: str) -> Base:
 
     Raises: BackupDamaged and what `Vault.open` raises.
     """
+    with vault.weigh(name) as (opened, weighed):
+        manifest, plain_bytes = _held(name, opened.content())
+        kept = weighed()
+    return Base(manifest, plain_bytes, kept)
+
+
+def unpack_base(vault: Vault, name: str, into: Path) -> None:
+    """Write the files of a base backup, each held against the server's manifest as it is written. Raises what `prove_base` raises."""
+    with vault.open(name) as opened:
+        _held(name, opened.content(), into)
+
+
+def _held(name: str, content: Iterator[bytes], into: Path | None = None) -> tuple[bytes, int]:
+    """Hold every file against the server's manifest; return it, and the bytes of all files. into: where they are written besides."""
     seen: dict[str, tuple[int, str]] = {}
     manifest = b""
-    with vault.weigh(name) as (opened, weighed), ThreadPoolExecutor(1, thread_name_prefix="hashing") as hasher:
-        for entry in entries(name, opened.content()):
+    with ThreadPoolExecutor(1, thread_name_prefix="hashing") as hasher:
+        for entry in entries(name, content):
             if entry.content is None:
+                if into:
+                    (into / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
                 continue
+            pieces = _written(entry.content, into / entry.path) if into else entry.content
             if entry.path == SERVER_MANIFEST:
-                manifest = b"".join(entry.content)
+                manifest = b"".join(pieces)
                 continue
-            seen[entry.path] = _hashed(entry.content, hasher)
-        kept = weighed()
+            seen[entry.path] = _hashed(pieces, hasher)
     for path, expected in _promised(name, manifest).items():
         if seen.get(path) != expected:
             raise BackupDamaged(f"{name} holds {path} not as the server's manifest says")
-    return Base(manifest, sum(size for size, _ in seen.values()), kept)
+    return manifest, sum(size for size, _ in seen.values())
+
+
+def _written(content: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for piece in content:
+            file.write(piece)
+            yield piece
+    path.chmod(0o600)
 
 
 def _hashed(content: Iterator[bytes], hasher: ThreadPoolExecutor) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import asyncpg
 from bursar.backups.catalogue import Backup
 from bursar.backups.loading import SESSION, TENANTS, RestoreIncomplete, load
 from bursar.backups.planning import Plan, prove
-from bursar.backups.proving import entries
+from bursar.backups.proving import unpack_base
 from bursar.backups.source import connected
 from bursar.backups.spool import Spooled, add_to, target_of
 from bursar.backups.taking import Tell
@@ -166,8 +166,8 @@ async def _look(url: str, planned: Plan, statements: list[str]) -> _Found:
 
 def _assemble(vault: Vault, chain: Sequence[Backup], files: Path, tools: Tools) -> None:
     if len(chain) == 1:
-        _unpack(vault, chain[0], files)
-        # The same bytes were held against the manifest when they were proven; what is combined below was not.
+        unpack_base(vault, chain[0].base, files)
+        # Each file was held against the manifest as it was written; what is combined below was not.
         run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", "--skip-checksums", str(files))
         return
     parts = files.with_name("restore-parts")
@@ -175,26 +175,12 @@ def _assemble(vault: Vault, chain: Sequence[Backup], files: Path, tools: Tools) 
         for number, backup in enumerate(chain):
             part = parts / str(number)
             part.mkdir(parents=True, mode=0o700)
-            _unpack(vault, backup, part)
+            unpack_base(vault, backup.base, part)
         places = [str(parts / str(number)) for number in range(len(chain))]
         run(tools, "pg_combinebackup", "--output", str(files), *places)
         run(tools, "pg_verifybackup", "--exit-on-error", "--quiet", str(files))
     finally:
         shutil.rmtree(parts, ignore_errors=True)
-
-
-def _unpack(vault: Vault, backup: Backup, into: Path) -> None:
-    with vault.open(backup.base) as opened:
-        for entry in entries(backup.base, opened.content()):
-            path = into / entry.path
-            if entry.content is None:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                continue
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                for piece in entry.content:
-                    file.write(piece)
-            path.chmod(0o600)
 
 
 def _add_log(vault: Vault, planned: Plan, files: Path) -> None:
