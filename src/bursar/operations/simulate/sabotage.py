@@ -4,15 +4,17 @@ Each must make `bursar simulate --control NAME` exit with 1. They are reached by
 started through `bursar.cli.sabotaged`, its database in a directory of its own; no setting of an installation leads here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from bursar.money.fulfilment import grants
 from bursar.money.gateways.facts import Version
+from bursar.money.intake import queue
 from bursar.money.merging import registers
 
 
@@ -28,7 +30,7 @@ class Control:
 CONTROLS = {
     "no-dedupe": Control(
         "What was granted before is forgotten, and the database does not refuse the second grant: every event that "
-        "tells of a payment grants once more.",
+        "tells of a payment grants once more. Events are applied one by one: a batch tells of a payment only once.",
         statements=("alter table fulfilment_grant drop constraint fulfilment_grant_once",),
     ),
     "last-wins": Control("The report that comes last replaces what is known, instead of the newest."),
@@ -45,6 +47,7 @@ def sabotage(name: str) -> None:
     match name:
         case "no-dedupe":
             vars(grants)["_recorded"] = _nothing_recorded
+            vars(queue)["due_events"] = partial(_one_event, queue.due_events)
         case "last-wins":
             vars(registers)["version_of"] = _always_newer
         case _:
@@ -63,6 +66,10 @@ async def prepare(admin_url: str, statements: Sequence[str]) -> None:
 
 async def _nothing_recorded(*_: object, **__: object) -> list[Any]:
     return []
+
+
+async def _one_event(due_events: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:
+    return await due_events(*arguments, **(named | {"limit": 1}))
 
 
 def _always_newer(*_: object) -> Version:
