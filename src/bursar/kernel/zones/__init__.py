@@ -8,7 +8,18 @@ Invariants:
 - a zone that is changed changes no figure that was recorded, only how days are cut from then on, those before included.
 """
 
-from bursar.kernel.zones.days import DAYS_MAX, FIRST_DAY, Days, PeriodInvalid, day_end, days_of, local_day, recent_days
+from bursar.kernel.zones.days import (
+    DAYS_MAX,
+    FIRST_DAY,
+    Days,
+    PeriodInvalid,
+    day_end,
+    days_of,
+    earliest_of,
+    latest_of,
+    local_day,
+    recent_days,
+)
 from bursar.kernel.zones.own import TimeZoneUnknown, set_time_zone, time_zone_of, zone_named, zone_names
 
 __all__ = [
@@ -19,6 +30,8 @@ __all__ = [
     "TimeZoneUnknown",
     "day_end",
     "days_of",
+    "earliest_of",
+    "latest_of",
     "local_day",
     "recent_days",
     "set_time_zone",

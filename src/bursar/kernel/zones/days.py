@@ -13,6 +13,7 @@ FIRST_DAY: Final = date(2000, 1, 1)
 """Since then every zone's day begins on a quarter of an hour of UTC, which sums by the quarter rely on."""
 
 LAST_DAY: Final = date(2999, 12, 31)
+_DAY: Final = timedelta(days=1)
 
 
 class PeriodInvalid(Invalid):
@@ -73,6 +74,20 @@ def local_day(at: datetime, zone: ZoneInfo) -> date:
 def day_end(at: datetime, zone: ZoneInfo) -> datetime:
     """Return the instant at which the day of an instant ends in a zone: the first of the next one."""
     return _begin(local_day(at, zone) + timedelta(days=1), zone)
+
+
+def earliest_of(day: date) -> datetime:
+    """Return an instant before which this date has begun nowhere on earth: what bounds a search by local date in an index of instants."""
+    return _midnight(max(day, date.min + _DAY)) - _DAY
+
+
+def latest_of(day: date) -> datetime:
+    """Return an instant by which this date is over everywhere on earth."""
+    return _midnight(min(day, date.max - 2 * _DAY)) + 2 * _DAY
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _begin(day: date, zone: ZoneInfo) -> datetime:

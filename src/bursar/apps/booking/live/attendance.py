@@ -6,7 +6,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
-from bursar.kernel.zones import Days
+from bursar.kernel.zones import Days, earliest_of, latest_of
 
 Grouping = Literal["day", "title", "staff", "venue"]
 ROWS_MAX: Final = 2_000
@@ -79,6 +79,7 @@ select {key} as key, grouping({key}) = 1 as is_total,
   coalesce(sum(seat.in_time), 0)::bigint as in_time
 from venue v
 join class_instance c on c.tenant_id = v.tenant_id and c.venue_id = v.id and c.local_date >= $2 and c.local_date <= $3
+  and c.starts_at >= $6 and c.starts_at < $7
 left join staff s on s.tenant_id = c.tenant_id and s.id = c.staff_id
 left join seat on seat.class_id = c.id
 where v.tenant_id = $1 and ($4::uuid is null or v.id = $4) and c.status in ('scheduled', 'cancelled')
@@ -92,7 +93,8 @@ async def attendance(
     tx: Transaction, *, tenant_id: UUID, days: Days, by: Grouping, venue_id: UUID | None
 ) -> Attendance:
     """Return what classes of these days came to. Only the dates of `days` count: a class's day is its venue's."""
-    found = await tx.fetch(STATEMENTS[by], tenant_id, days.first, days.last, venue_id, ROWS_MAX + 2)
+    between = (earliest_of(days.first), latest_of(days.last))
+    found = await tx.fetch(STATEMENTS[by], tenant_id, days.first, days.last, venue_id, ROWS_MAX + 2, *between)
     rows = [
         AttendanceRow(
             **{name: row[name] for name in AttendanceRow.__dataclass_fields__ if name != "key"}, key=row["key"] or ""

@@ -8,7 +8,7 @@ from uuid import UUID
 from bursar.apps.booking.bookings import LIVE
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError, Invalid
-from bursar.kernel.zones import FIRST_DAY
+from bursar.kernel.zones import FIRST_DAY, earliest_of, latest_of
 
 CLASSES_MAX: Final = 500
 APPOINTMENTS_MAX: Final = 1_000
@@ -146,12 +146,12 @@ class Roster:
 
 _CUSTOMER = "coalesce(nullif(left(p.name, 120), ''), left(p.email, 120), 'a customer without a name') as customer"
 
-# By venue, so that the index of a venue's days serves a business with several of them, too.
+# By venue, so that an index serves a business with several of them, too. It is one of instants: so the day is bounded by them.
 _CLASSES = """
 select c.id, c.title, c.category, c.status, c.is_published, c.starts_at, c.ends_at, c.time_zone, c.is_shifted, c.venue_id, v.name as venue,
   r.name as room, s.name as staff, c.capacity, c.held, c.booked, c.waiting, seen.attended, seen.missed
 from venue v
-join class_instance c on c.tenant_id = v.tenant_id and c.venue_id = v.id and c.local_date = $2
+join class_instance c on c.tenant_id = v.tenant_id and c.venue_id = v.id and c.local_date = $2 and c.starts_at >= $5 and c.starts_at < $6
 left join room r on r.tenant_id = c.tenant_id and r.id = c.room_id
 left join staff s on s.tenant_id = c.tenant_id and s.id = c.staff_id
 cross join lateral (
@@ -193,7 +193,7 @@ async def day_of(tx: Transaction, *, tenant_id: UUID, day: date, venue_id: UUID 
     if not FIRST_DAY <= day <= _LAST_DAY:
         wrong = FieldError("date", "out_of_range", f"a day from {FIRST_DAY} to {_LAST_DAY}")
         raise DayInvalid("there is no such day here", hint="Ask for another day.", fields=(wrong,))
-    classes = await tx.fetch(_CLASSES, tenant_id, day, venue_id, CLASSES_MAX + 1)
+    classes = await tx.fetch(_CLASSES, tenant_id, day, venue_id, CLASSES_MAX + 1, earliest_of(day), latest_of(day))
     given = await tx.fetch(_APPOINTMENTS, tenant_id, day, venue_id, APPOINTMENTS_MAX + 1)
     return Day(
         day,

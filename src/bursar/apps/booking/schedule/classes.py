@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError, NotFound
 from bursar.kernel.listing import FilterNotFound, Part, Slice, existence
+from bursar.kernel.zones import earliest_of, latest_of
 
 COLUMNS: Final = ", ".join(
     f"c.{field.name}::text as {field.name}" if field.name == "requirements" else f"c.{field.name}"
@@ -39,9 +40,6 @@ _EXISTS = {table: existence(table) for table in _REFERS.values()}
 
 _AFTER: Final = """(c.starts_at, c.id) > (
   (select x.starts_at from class_instance x where x.tenant_id = $1 and x.id = {cursor}), {cursor})"""
-
-# A local date is somewhere on earth at most so far from the instant that has the same date in UTC.
-_APART: Final = timedelta(days=1)
 
 
 class ClassNotFound(NotFound):
@@ -111,11 +109,7 @@ def _bounds(given: Mapping[str, Any]) -> dict[str, datetime]:
     """Return the instants between which the classes of the days asked for begin: what the index is sorted by."""
     bounds: dict[str, datetime] = {}
     if day := given.get("since"):
-        bounds["starts_since"] = _midnight(max(day, date.min + 2 * _APART)) - _APART
+        bounds["starts_since"] = earliest_of(day)
     if day := given.get("until"):
-        bounds["starts_before"] = _midnight(min(day, date.max - 3 * _APART)) + 2 * _APART
+        bounds["starts_before"] = latest_of(day)
     return bounds
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.fromisoformat(f"{day.isoformat()}T00:00:00+00:00")

@@ -1,12 +1,13 @@
 """What the pages of the schedule choose from: names of venues, rooms, staff, policies and prices."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Final
 from uuid import UUID
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
+from bursar.kernel.zones import earliest_of, latest_of
 
 SHOWN_MAX: Final = 200
 
@@ -43,7 +44,6 @@ select local_date from class_instance
 where tenant_id = $1 and starts_at < $2 and local_date < $3 and status <> 'deleted' and ($4::uuid is null or venue_id = $4)
 order by starts_at desc limit 1
 """
-_APART: Final = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,6 @@ async def days_around(
     tx: Transaction, *, tenant_id: UUID, monday: date, after: date, venue_id: UUID | None
 ) -> tuple[date | None, date | None]:
     """Return the last day before a week that has classes, and the first one after it."""
-    earlier = await tx.fetchval(_EARLIER, tenant_id, _midnight(monday) + _APART, monday, venue_id)
-    later = await tx.fetchval(_LATER, tenant_id, _midnight(after) - _APART, after, venue_id)
+    earlier = await tx.fetchval(_EARLIER, tenant_id, latest_of(monday), monday, venue_id)
+    later = await tx.fetchval(_LATER, tenant_id, earliest_of(after), after, venue_id)
     return earlier, later
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -12,7 +12,7 @@ from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
-from bursar.kernel.zones import zone_named
+from bursar.kernel.zones import earliest_of, latest_of, zone_named
 
 CLASSES_MAX: Final = 400
 OTHERS_MAX: Final = 20
@@ -157,7 +157,7 @@ left join price p on p.tenant_id = c.tenant_id and p.id = c.price_id and p.is_ac
 _WEEK = f"""
 select {_COLUMNS} {_FROM}
 where c.tenant_id = $1 and c.local_date >= $2 and c.local_date < $3 and c.is_published and c.status <> 'deleted'
-  and ($4::uuid is null or c.venue_id = $4) and c.ends_at > $5
+  and ($4::uuid is null or c.venue_id = $4) and c.ends_at > $5 and c.starts_at >= $6 and c.starts_at < $7
 order by c.local_date, c.starts_at, c.id limit {CLASSES_MAX}
 """
 
@@ -188,7 +188,7 @@ async def timetable(
     tx: Transaction, *, tenant_id: UUID, since: date, until: date, venue_id: UUID | None, now: datetime
 ) -> tuple[Day, ...]:
     """Return the days with classes from one date until before another; classes that are over are left out."""
-    rows = await tx.fetch(_WEEK, tenant_id, since, until, venue_id, now)
+    rows = await tx.fetch(_WEEK, tenant_id, since, until, venue_id, now, earliest_of(since), latest_of(until))
     days: dict[date, list[Listed]] = {}
     for row in rows:
         days.setdefault(row["local_date"], []).append(_listed(row))
