@@ -33,6 +33,11 @@ OF_INSTALLATION = {
 LATER = timedelta(minutes=20)
 
 # What takes an outside, or days, to come about.
+_TALLIED = """
+insert into payment_tally (tenant_id, quarter, gateway_account_id, currency, status, payments, amount_minor)
+select a.tenant_id, date_bin('15 minutes', now(), timestamptz '2000-01-01 00:00+00'), a.id, 'CHF', $2, $3, 500
+from gateway_account a where a.tenant_id = $1
+"""
 _BREAK = """
 insert into payment_tally (tenant_id, quarter, gateway_account_id, currency, status, payments, amount_minor)
 select a.tenant_id, date_bin('15 minutes', now(), timestamptz '2000-01-01 00:00+00'), a.id, 'CHF', s.status, 5, 500
@@ -105,6 +110,14 @@ async def _trouble(stage: Any, admin_url: str) -> None:
     await admin.close()
 
 
+async def _one_card_declined(stage: Any, admin_url: str) -> None:
+    """Let one of five payments fail: more than the threshold's share, and nothing that anybody need be woken for."""
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute(_TALLIED, stage.tenant_id, "failed", 1)
+    await admin.execute(_TALLIED, stage.tenant_id, "succeeded", 4)
+    await admin.close()
+
+
 async def _mend(stage: Any, admin_url: str) -> None:
     """End every trouble."""
     admin = await asyncpg.connect(admin_url)
@@ -117,6 +130,7 @@ async def _mend(stage: Any, admin_url: str) -> None:
 async def test_each_rule_finds_what_it_is_for_and_tells_it_to_whom_it_concerns(db, database_url, admin_url, tmp_path):
     stage, calm = await set_stage(db, database_url), await set_stage(db, database_url, name="Calm")
     await _trouble(stage, admin_url)
+    await _one_card_declined(calm, admin_url)
     settings = Settings(database_url=database_url, secret_key=KEY, data=tmp_path)
 
     seen = await look(db, settings, now=datetime.now(UTC) + LATER)

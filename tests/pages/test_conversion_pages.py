@@ -55,7 +55,7 @@ async def test_a_business_sees_its_plans_by_what_they_bring(site: Site, lived: V
     elsewhere = Markup(await site.empty.page("/reports/plans")).text
 
     assert "membership 20.00 EUR every month · membership 1 0 0 20.00 EUR 100.00 %" in text
-    assert "Recurring revenue a month, 10,800 JPY a year 1 900 JPY" in text
+    assert "Recurring revenue a month of 1 subscription, 10,800 JPY a year 900 JPY" in text
     assert "not in the catalogue 1 0 0 – –" in text
     assert len(sheet.text.splitlines()) == 4
     assert "Nobody subscribes" in elsewhere

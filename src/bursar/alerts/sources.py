@@ -13,6 +13,8 @@ from bursar.money.trail import OLDEST_UNSEALED
 COUNTED_MAX: Final = 20_000
 PAYMENTS_LEAST: Final = 5
 """So many must have ended before a share of them says anything."""
+FAILURES_LEAST: Final = 2
+"""One declined card is nobody's outage, however few others paid meanwhile."""
 REQUESTS_LEAST: Final = 20
 
 _NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
@@ -47,7 +49,7 @@ cross join lateral (
     and t.status in ('succeeded', 'failed')
   group by gateway_account_id
 ) f
-where f.ended >= {PAYMENTS_LEAST} and f.failed > 0 and 100.0 * f.failed / f.ended > r.threshold
+where f.ended >= {PAYMENTS_LEAST} and f.failed >= {FAILURES_LEAST} and 100.0 * f.failed / f.ended > r.threshold
 """
 
 WEBHOOK_FAILURES: Final = f"""
