@@ -313,6 +313,30 @@ async def test_the_studio_cancels_a_class_and_nothing_goes_back_twice(desk: Stud
     assert await desk.broken() == {}
 
 
+async def test_a_class_that_has_begun_with_somebody_in_it_is_not_cancelled_by_the_way(desk: Studio):
+    ann, bob = await desk.person("ann", owns=2), await desk.person("bob", owns=1)
+    flow, early = await desk.class_at(SIX), await desk.class_at(SIX + timedelta(hours=2), title="Early")
+    hers, his, hers_later = await desk.booked(flow, ann), await desk.booked(flow, bob), await desk.booked(early, ann)
+    desk.at(SIX + timedelta(minutes=10))
+    told(await desk.caller.post(f"/v1/bookings/{hers['id']}/check-ins"))
+    cancellations = f"/v1/classes/{flow}/cancellations"
+
+    refusal = refused(await desk.caller.post(cancellations, {}), "class_attended")
+
+    assert refusal["context"]["attended"] == 1
+    assert [(await desk.booking(each))["status"] for each in (hers, his)] == ["attended", "booked"]
+    assert (await desk.balance(ann), await desk.balance(bob), await desk.seats(flow)) == (0, 0, (0, 2, 0))
+
+    cancelled = told(await desk.caller.post(cancellations, {"cancels_attended": True}))
+    desk.at(SIX + timedelta(hours=1, minutes=50))
+    told(await desk.caller.post(f"/v1/bookings/{hers_later['id']}/check-ins"))
+    sooner = told(await desk.caller.post(f"/v1/classes/{early}/cancellations", {}))  # who came early came for nothing
+
+    assert (cancelled["bookings"], sooner["bookings"]) == (2, 1)
+    assert (await desk.balance(ann), await desk.balance(bob)) == (2, 1)
+    assert await desk.broken() == {}
+
+
 async def test_numbers_are_unique_under_parallel_writers_and_say_nothing_of_their_order(desk: Studio):
     people = [await desk.person(f"p{n}", owns=1) for n in range(8)]
     flow = await desk.class_at(SIX, capacity=8)

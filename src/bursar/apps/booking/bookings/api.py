@@ -82,6 +82,9 @@ class NewBookingConfirmation(Input):
 
 class NewClassCancellation(Input):
     reason: Reason | None = Field(default=None, description="Customers are told it.")
+    cancels_attended: bool = Field(
+        default=False, description="Also when it has begun and somebody is checked in; theirs goes back too."
+    )
 
 
 class ShownClassCancellation(View):
@@ -273,10 +276,19 @@ async def confirm_booking(caller: CallerOf, booking: OnBooking, new: NewBookingC
 async def cancel_class(
     caller: CallerOf, class_id: Annotated[ClassId, Path(alias="class")], new: NewClassCancellation
 ) -> ShownClassCancellation:
-    """Cancel a class: everybody who is booked gets everything back and is told. Repeating it gives nothing back twice."""
+    """Cancel a class: everybody who is booked gets everything back and is told. Repeating it gives nothing back twice.
+
+    Once it has begun and somebody is checked in, it is refused with `class_attended`, unless `cancels_attended`.
+    """
     async with caller.transaction() as tx:
         done = await changing.cancel_class(
-            tx, tenant_id=caller.tenant_id, class_id=class_id, reason=new.reason, actor=caller.actor, now=caller.now()
+            tx,
+            tenant_id=caller.tenant_id,
+            class_id=class_id,
+            reason=new.reason,
+            actor=caller.actor,
+            now=caller.now(),
+            cancels_attended=new.cancels_attended,
         )
     return ShownClassCancellation(class_=class_id, bookings=done.bookings, credits=done.credits, waiting=done.waiting)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from bursar.apps.booking import fees, schedule
 from bursar.apps.booking.bookings import deadlines, holding, paying, queueing, refunds, rows, seats, telling
 from bursar.apps.booking.bookings.models import Booking
-from bursar.apps.booking.bookings.refusals import ClassOver
+from bursar.apps.booking.bookings.refusals import ClassAttended, ClassOver
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
 
@@ -53,11 +53,19 @@ class CalledOff:
 
 
 async def cancel_class(
-    tx: Transaction, *, tenant_id: UUID, class_id: UUID, reason: str | None, actor: str, now: datetime
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    class_id: UUID,
+    reason: str | None,
+    actor: str,
+    now: datetime,
+    cancels_attended: bool = False,
 ) -> CalledOff:
     """Cancel a class with all its bookings: everybody gets everything back, however late it is, and is told.
 
-    What was cancelled before stays as it is. A repeat changes nothing. Raises ClassNotFound, ClassOver.
+    What was cancelled before stays as it is. A repeat changes nothing. cancels_attended: though it has begun and somebody is checked
+    in, which says that it takes place. Raises ClassNotFound, ClassOver, ClassAttended.
     """
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     if a_class.status != "scheduled":
@@ -65,6 +73,8 @@ async def cancel_class(
     if a_class.ends_at <= now:
         raise ClassOver(f"{a_class.title} has taken place", hint="Cancel single bookings instead.")
     before = {each.id: each for each in rows.read_all(await tx.fetch(_LIVE, tenant_id, class_id))}
+    if a_class.starts_at <= now and not cancels_attended:
+        _check_unattended(a_class.title, list(before.values()))
     entries = await queueing.close(tx, tenant_id=tenant_id, a_class=a_class, told="The class was cancelled.", now=now)
     await tx.execute(_CALL_OFF, tenant_id, class_id, now, reason)
     gone = rows.read_all(await tx.fetch(_CANCEL_ALL, tenant_id, class_id, now, actor, reason))
@@ -136,6 +146,16 @@ async def serve_waitlists(work: jobs.Work) -> None:
         classes = await seats.locked_all(tx, tenant_id=tenant_id, class_ids=found)
         for class_id in sorted(classes):
             await queueing.promote(tx, tenant_id=tenant_id, a_class=classes[class_id], now=now)
+
+
+def _check_unattended(title: str, bookings: Sequence[Booking]) -> None:
+    came = sum(each.status == "attended" for each in bookings)
+    if came:
+        raise ClassAttended(
+            f"{title} has begun, and {came} of its bookings {'is' if came == 1 else 'are'} checked in",
+            hint="Cancel single bookings instead. If it does not take place after all, pass cancels_attended: everybody gets everything back.",
+            context={"attended": came},
+        )
 
 
 async def _tell_moved(

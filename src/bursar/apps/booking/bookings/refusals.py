@@ -43,6 +43,12 @@ class ClassOver(Conflict):
     code = "class_over"
 
 
+class ClassAttended(Conflict):
+    """The class has begun, and somebody is checked in: it takes place."""
+
+    code = "class_attended"
+
+
 class AlreadyBooked(Conflict):
     """The customer has a seat in this class."""
 
