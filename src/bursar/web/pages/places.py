@@ -13,12 +13,11 @@ from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.zones import time_zone_of, zone_names
-from bursar.web.pages.planning_forms import ScheduleFormInvalid, wanted
+from bursar.web.pages.planning_forms import DAYS, ScheduleFormInvalid, wanted
 from bursar.web.pages.reads.planning import choices_of
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
 
-_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _HOUR_MIN: Final = 60
 _DAY_MIN: Final = 24 * _HOUR_MIN
 _TIME_LENGTH: Final = 5
@@ -110,7 +109,7 @@ async def venue_page(visit: Visiting, venue: str, done: Done = "") -> Response:
                     _clock(first[n].opens_min) if n in first else "",
                     _clock(first[n].closes_min) if n in first else "",
                 )
-                for n, word in enumerate(_DAYS, 1)
+                for n, word in enumerate(DAYS, 1)
             ],
             closed=closed,
             is_split=len(hours) > len(first),
@@ -124,7 +123,7 @@ async def set_hours(visit: Visiting, venue: str) -> Response:
     """Let a venue be open so from now on, and closed on these days."""
     venue_id = ids.parse(ids.VENUE, venue)
     fields = await visit.form()
-    hours = [each for n, word in enumerate(_DAYS, 1) if (each := _hours(fields, n, word))]
+    hours = [each for n, word in enumerate(DAYS, 1) if (each := _hours(fields, n, word))]
     closed = _days(fields.get("closed", ""))
     of: dict[str, Any] = {"tenant_id": visit.tenant_id, "venue_id": venue_id}
     async with visit.open() as page:

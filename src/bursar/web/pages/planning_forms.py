@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from bursar.kernel.errors import Invalid
 from bursar.web.pages.texts import printable
 
+DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKDAYS: Final = {
     "MO": "Mon",
     "TU": "Tue",

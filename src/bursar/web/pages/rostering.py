@@ -14,12 +14,11 @@ from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.listing import Slice
 from bursar.kernel.zones import local_day, time_zone_of
-from bursar.web.pages.planning_forms import wanted
+from bursar.web.pages.planning_forms import DAYS, wanted
 from bursar.web.pages.reads.planning import choices_of
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.visits import Visiting, to
 
-DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WORDS: Final = {
     "staff": "Choose somebody of the staff.",
     "venue": "Choose a venue of the list.",
