@@ -21,7 +21,6 @@ from bursar.apps.booking.schedule.times import placed
 from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.auth import needs
-from bursar.kernel.errors import DomainError
 from bursar.kernel.listing import ASKED, Slice
 from bursar.kernel.zones import time_zone_of
 from bursar.web.pages.paging import ROWS, Before
@@ -29,7 +28,7 @@ from bursar.web.pages.planning import often
 from bursar.web.pages.reads.coupons import Meant, meant_by
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.sums import CURRENCY, minor_of
-from bursar.web.pages.texts import printable
+from bursar.web.pages.texts import printable, sentences
 from bursar.web.pages.visits import Page, Visit, Visiting, to
 
 _CODE: Final = re.compile(CODE.removeprefix("^").removesuffix("$"), re.ASCII)
@@ -108,7 +107,7 @@ async def add_coupon(visit: Visiting) -> Response:
                 made = await coupons.add_coupon(page.tx, tenant_id=visit.tenant_id, new=new, actor=visit.actor)
             return to(f"/coupons/{ids.show(ids.COUPON, made.id)}?done=added")
         except CouponCodeTaken as refusal:
-            status, wrong = refusal.status, {"code": _sentence(refusal)}
+            status, wrong = refusal.status, {"code": sentences(refusal)}
         except TemplateNotFound as refusal:
             status, wrong = refusal.status, {"templates": "One of them is not there any more. Tick others."}
     async with visit.open() as page:
@@ -141,7 +140,7 @@ async def change_coupon(visit: Visiting, coupon: str) -> Response:
                 await _change(page, coupon_id, changes)
                 return to(f"/coupons/{ids.show(ids.COUPON, coupon_id)}?done=changed")
     except CouponLimitTooLow as refusal:
-        status, wrong = refusal.status, {"uses_max": _sentence(refusal)}
+        status, wrong = refusal.status, {"uses_max": sentences(refusal)}
     async with visit.open() as page:
         found = await coupons.coupon(page.tx, tenant_id=visit.tenant_id, coupon_id=coupon_id)
         return await _shown(page, found, typed=Typed(fields, wrong), status=status)
@@ -312,8 +311,3 @@ def _typed_of(at: datetime | None, zone: ZoneInfo) -> str:
     except OverflowError:  # The first and the last day of the calendar are in no other zone.
         there = at.astimezone(UTC)
     return there.replace(tzinfo=None).isoformat(timespec="minutes")
-
-
-def _sentence(refusal: DomainError) -> str:
-    said = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
-    return f"{said} {refusal.hint}" if refusal.hint else said

@@ -6,6 +6,8 @@ Escaping is the templates' business (autoescape); this is about text that deceiv
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from bursar.kernel.errors import DomainError
+
 CLIPPED_AT = 200
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -30,6 +32,12 @@ def visible(text: object) -> str:
 def printable(text: str) -> str:
     """Return what a person typed as it can be kept and looked for: without what cannot be seen, and trimmed."""
     return "".join(c for c in text if c.isprintable()).strip()
+
+
+def sentences(refusal: DomainError) -> str:
+    """Return a refusal as people read it: what happened, and what to do."""
+    said = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
+    return f"{said} {refusal.hint}" if refusal.hint else said
 
 
 def clipped(text: object, length: int = CLIPPED_AT) -> str:

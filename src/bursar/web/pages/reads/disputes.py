@@ -13,6 +13,7 @@ from bursar.kernel.errors import Conflict
 from bursar.kernel.zones import time_zone_of
 from bursar.money.disputing import DisputeAnswer, DisputeInFull, answering, dispute_in_full
 from bursar.web.pages.paging import ROWS, Slice, sliced
+from bursar.web.pages.texts import sentences
 
 FIRST_MAX: Final = 100
 
@@ -132,7 +133,7 @@ def _blocked(target: answering.Target, found: DisputeInFull, now: datetime) -> s
     try:
         answering.guard(target, now=now)
     except Conflict as refusal:
-        return f"{refusal.message[:1].upper()}{refusal.message[1:]}. {refusal.hint}"
+        return sentences(refusal)
     if any(answer.ended_at is None for answer in found.answers):
         return "An answer is on its way to the gateway. Reload the page to see what became of it."
     return None
