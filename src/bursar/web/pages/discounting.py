@@ -183,8 +183,9 @@ async def _listed(
     meant = await meant_by(page.tx, tenant_id=tenant_id, coupons=found.rows)
     repeating = await templates(page.tx, tenant_id=tenant_id, page=Slice(_OFFERED_MAX), given={"present": ASKED})
     priced = next((c.currency for c in found.rows if c.currency), "EUR")
-    answer = page.answer(
+    return page.answer(
         "planning/coupons.html",
+        status_code=status,
         coupons=[_view(each, meant, zone, page.visit.now) for each in found.rows],
         after=ids.show(ids.COUPON, found.next_after) if found.next_after else None,
         is_newest=after is None,
@@ -193,8 +194,6 @@ async def _listed(
         zone=zone.key,
         done=done,
     )
-    answer.status_code = status
-    return answer
 
 
 async def _shown(
@@ -204,15 +203,14 @@ async def _shown(
     zone = await time_zone_of(page.tx, tenant_id=tenant_id)
     meant = await meant_by(page.tx, tenant_id=tenant_id, coupons=[coupon])
     kept = {name: str(getattr(coupon, name) or "") for name in ("uses_max", "uses_per_customer")}
-    answer = page.answer(
+    return page.answer(
         "planning/coupon.html",
+        status_code=status,
         c=_view(coupon, meant, zone, page.visit.now),
         typed=typed or Typed(kept | {"valid_until": _typed_of(coupon.valid_until, zone)}, {}),
         zone=zone.key,
         done=done,
     )
-    answer.status_code = status
-    return answer
 
 
 def _view(coupon: Coupon, meant: Meant, zone: ZoneInfo, now: datetime) -> CouponView:

@@ -67,7 +67,7 @@ class Page:
     tx: Transaction
     shell: Shell
 
-    def answer(self, template: str, *, fragment: str | None = None, **views: Any) -> Response:
+    def answer(self, template: str, *, fragment: str | None = None, status_code: int = 200, **views: Any) -> Response:
         """Return the page, or only its live part when htmx asks for that."""
         visit = self.visit
         name = fragment if fragment and visit.is_fragment else template
@@ -84,7 +84,8 @@ class Page:
                 path=visit.request.url.path,
                 query=visit.request.query_params,
                 **views,
-            )
+            ),
+            status_code,
         )
 
 
