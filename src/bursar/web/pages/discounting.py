@@ -240,7 +240,7 @@ def _new(fields: Mapping[str, str], zone: ZoneInfo) -> tuple[NewCoupon | None, d
     if not _CODE.fullmatch(code):
         wrong["code"] = _WORDS["code"]
     percent = _whole(typed, "percent", 100, wrong)
-    minor = minor_of(amount, currency) if amount and CURRENCY.fullmatch(currency) else None
+    minor = minor_of(amount, currency) if amount else None
     if bool(share) == bool(amount):
         wrong["percent"] = _TAKES
     elif amount and not CURRENCY.fullmatch(currency):

@@ -19,7 +19,7 @@ from bursar.web.pages.paging import Before
 from bursar.web.pages.planning_forms import ScheduleFormInvalid, wanted
 from bursar.web.pages.reads.planning import choices_of
 from bursar.web.pages.routing import PageRoute
-from bursar.web.pages.sums import CURRENCY, minor_of
+from bursar.web.pages.sums import minor_of
 from bursar.web.pages.visits import Page, Visit, Visiting, to
 
 SLOTS: Final = (5, 10, 15, 20, 30, 60)
@@ -236,7 +236,7 @@ def _service_in(fields: dict[str, str]) -> WantedService:
 
 
 def _minor(text: str, currency: str) -> int:
-    minor = minor_of(text, currency) if CURRENCY.fullmatch(currency) else None
+    minor = minor_of(text, currency)
     if minor is None:
         raise ScheduleFormInvalid(
             "The price is an amount like 60.00 with a currency like EUR; empty, it costs nothing.",

@@ -13,6 +13,8 @@ _LENGTH_MAX: Final = 15
 
 def minor_of(text: str, currency: str) -> int | None:
     """Return a price as it is typed, `120` or `120.00`, in minor units; None for what is none, and for less than one unit."""
+    if not CURRENCY.fullmatch(currency):
+        return None
     typed = text.strip().replace(",", ".")
     try:
         amount = Decimal(typed) if typed.isascii() and len(typed) <= _LENGTH_MAX else Decimal(-1)
