@@ -94,6 +94,15 @@ def test_buffers_keep_away_from_what_is_taken_and_may_reach_beyond_the_hours():
     assert found == ["09:00-0400", "11:30-0400", "12:00-0400", "12:30-0400"]
 
 
+def test_buffers_are_not_applied_to_the_ends_of_a_day_nor_to_time_off():
+    day, at = date(2026, 6, 1), datetime.fromisoformat
+    lunch = TimeOff(ANN, None, NEW_YORK, at("2026-06-01T12:00"), at("2026-06-01T13:00"))
+
+    found = _found(day, [_hours(day, 9 * 60, 17 * 60)], _work(60, before=30, after=30, grid=60), off=[lunch])
+
+    assert [shown[:5] for shown in found] == ["09:00", "10:00", "11:00", "13:00", "14:00", "15:00", "16:00"]
+
+
 def test_a_closed_venue_has_no_slots_while_the_other_has():
     day = date(2026, 6, 1)
     hours = [_hours(day, 540, 600), _hours(day, 540, 600, staff_id=BEN, venue_id=THERE)]

@@ -69,8 +69,8 @@ class WantedTier(Input):
 
     name: Title = Field(examples=["One hour"])
     duration_min: Annotated[int, Field(strict=True, ge=5, le=1440, examples=[60])]
-    before_min: Minutes = 0
-    after_min: Minutes = 0
+    before_min: Minutes = Field(default=0, description="Kept free before it; may reach beyond the hours.")
+    after_min: Minutes = Field(default=0, description="Kept free after it; may reach beyond the hours.")
     price: Key | None = Field(default=None, description="A price's id or lookup key.")
     deposit_price: Key | None = None
     deposit_percent: Annotated[int, Field(strict=True, ge=1, le=99)] | None = None

@@ -2,6 +2,7 @@
 
 Everything is a half-open interval of instants. A slot is within working hours from its start to its end and in no time off; the
 buffers around it may reach beyond the hours, but no more than it into what is taken, whose own buffers count as well.
+Source: Cal.com, "Event buffers": a buffer keeps events apart, and is not applied to the start or end of the working day.
 """
 
 from bisect import bisect_left
