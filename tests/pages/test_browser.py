@@ -249,13 +249,17 @@ async def test_every_page_fits_and_can_be_read(desk: Desk):
     async with stage.db.tenant(stage.tenant_id) as tx:
         await tx.execute("update gateway_account set gateway = 'sandbox' where tenant_id = $1", stage.tenant_id)
     async with desk.window() as window:
+        listed = "els => els.map(el => el.getAttribute('href'))"
+        await window.open("/reports")
+        also = set(await window.page.eval_on_selector_all(".side nav a, main nav a", listed)) - {*PAGES}
+        assert {"/reports/plans", "/schedule/terms", "/alerts"} <= also
         addresses = [*PAGES]
         for path in ("/payments", "/customers", "/events", "/dead", "/unmatched"):
             await window.open(path)
             addresses += [await window.page.locator("main a.row").first.get_attribute("href") or ""]
-        for path in addresses:
+        for path in [*addresses, *sorted(also)]:
             await window.open(path)
-            for width, scheme in LOOKS:
+            for width, scheme in LOOKS if path in addresses else LOOKS[::3]:
                 await window.page.set_viewport_size({"width": width, "height": 860})
                 await window.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 wider = await window.page.evaluate(_TOO_WIDE)
