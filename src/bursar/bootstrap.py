@@ -15,7 +15,7 @@ from bursar.kernel.identity.letters import Composer
 from bursar.kernel.jobs import Kind, Kinds, Schedule
 from bursar.kernel.seal import Seal
 from bursar.kernel.settings import Settings
-from bursar.money import calls, changing, disputing, paying, refunding, sagas
+from bursar.money import calls, changing, customers, disputing, paying, refunding, sagas
 from bursar.money.disputing import reminding
 from bursar.money.fulfilment import Registry
 from bursar.money.fulfilment.credits import Credits
@@ -37,12 +37,16 @@ RESERVED_SPENDS = (bookings.SPENDS, *packs.SPENDS)
 ASKERS = (refunding.ASKER, changing.ASKER, disputing.ASKER, paying.ASKER, paying.SAVING, sagas.ASKER)
 """Who asks something of gateways and hears what came of it."""
 
+ENDERS = (bookings.end_ahead,)
+"""Who ends what lies ahead of a customer that is deleted or erased. An app adds its own here."""
+
 OUTSIDE = calls.Outside(Callers().of, clock=utc_now)
 """The way out of this process: connections to gateways, and the circuits before them."""
 
 JOBS: tuple[Kind, ...] = (
     calls.execution(OUTSIDE, ASKERS),
     calls.lookup(OUTSIDE, ASKERS),
+    customers.ending(ENDERS),
     *reconciliation_jobs.kinds(OUTSIDE),
     *expiring.KINDS,
     *reminding.KINDS,

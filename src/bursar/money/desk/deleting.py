@@ -13,7 +13,7 @@ from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, NotFound
 from bursar.money.catalog.queries import PriceNotFound, ProductDeleted, ProductNotFound
-from bursar.money.customers import CustomerNotFound
+from bursar.money.customers import CustomerNotFound, have_ended
 
 ORDER_IS_OPEN_FOR: Final = timedelta(days=1)
 """How long a checkout may take: an order that is younger may still be paid."""
@@ -49,6 +49,12 @@ class CustomerHasSubscription(Conflict):
     code = "customer_has_subscription"
 
 
+class CustomerHasBookings(Conflict):
+    """A customer is booked for something to come; deleting takes the word `force` and a reason, and cancels it."""
+
+    code = "customer_has_bookings"
+
+
 _LIVE = "status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
 _LOCK_PRODUCT = "select p.id, p.deleted_at, p.deleted_by from product p where p.tenant_id = $1 and p.id = $2 for update"
@@ -71,6 +77,8 @@ where tenant_id = $1 and id >= $2 and created_at >= $3
 _PRODUCT_OF = "select deleted_at from product where tenant_id = $1 and id = $2 for share"
 _CREDITS_LEFT = """select coalesce(sum(remaining), 0)::bigint from credit_lot
 where tenant_id = $1 and customer_id = $2 and remaining > 0 and (expires_at is null or expires_at > $3)"""
+_BOOKED_AHEAD = """select count(*) from booking
+where tenant_id = $1 and customer_id = $2 and starts_at > $3 and status in ('requested', 'held', 'booked')"""
 _SUBSCRIBES = f"select count(*) from subscription where tenant_id = $1 and customer_id = $2 and {_LIVE}"
 
 
@@ -134,9 +142,9 @@ async def delete_price(tx: Transaction, *, tenant_id: UUID, price_id: UUID, dele
 
 
 async def delete_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID, deletion: Deletion) -> None:
-    """Mark a customer as deleted; once more changes nothing. What was bought stays, and can still be used.
+    """Mark a customer as deleted; once more changes nothing. What was bought stays, and can still be used; what is booked ahead is cancelled.
 
-    Raises CustomerNotFound, and where it is not forced CustomerHasCredits, CustomerHasSubscription.
+    Raises CustomerNotFound, and where it is not forced CustomerHasCredits, CustomerHasSubscription, CustomerHasBookings.
     """
     row = await _locked(tx, _CUSTOMER, tenant_id, customer_id)
     if row["deleted_at"]:
@@ -144,6 +152,7 @@ async def delete_customer(tx: Transaction, *, tenant_id: UUID, customer_id: UUID
     if not deletion.is_forced:
         await _refuse_what_is_left(tx, tenant_id=tenant_id, customer_id=customer_id, now=deletion.now)
     await _mark(tx, _CUSTOMER, tenant_id, row, deletion)
+    await have_ended(tx, tenant_id=tenant_id, customer_ids=[customer_id], why="deleted")
 
 
 async def restore_product(tx: Transaction, *, tenant_id: UUID, product_id: UUID, deletion: Deletion) -> None:
@@ -190,6 +199,12 @@ async def _refuse_what_is_left(tx: Transaction, *, tenant_id: UUID, customer_id:
     if count := await tx.fetchval(_SUBSCRIBES, tenant_id, customer_id):
         raise CustomerHasSubscription(
             f"the customer has {count} live subscriptions", hint=hint, context={"subscriptions": count}
+        )
+    if count := await tx.fetchval(_BOOKED_AHEAD, tenant_id, customer_id, now):
+        raise CustomerHasBookings(
+            f"the customer has {count} bookings to come",
+            hint=f"{hint} They are cancelled then, and everything goes back.",
+            context={"bookings": count},
         )
 
 

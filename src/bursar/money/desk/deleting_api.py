@@ -29,7 +29,9 @@ class Why(Filters):
 
 
 class WhyAndForce(Why):
-    force: bool = Field(default=False, description="Delete although credits or a live subscription are left.")
+    force: bool = Field(
+        default=False, description="Delete although credits, a live subscription or bookings to come are left."
+    )
 
 
 class Restoration(Input):
@@ -83,9 +85,9 @@ async def restore_price(caller: CallerOf, price: Annotated[PriceId, Path()], why
 async def delete_customer(
     caller: CallerOf, customer_id: Annotated[CustomerId, Path(alias="customer")], why: Annotated[WhyAndForce, Query()]
 ) -> Customer:
-    """Delete a customer. One that has credits or a live subscription takes `force=true` and a `reason`.
+    """Delete a customer. One that has credits, a live subscription or bookings to come takes `force=true` and a `reason`.
 
-    What was bought stays. A customer that pays afterwards is in the lists again, with `paid_since_deleted`.
+    What was bought stays. What is booked ahead is cancelled, and everything goes back; the customer waits for no seat any more. A customer that pays afterwards is in the lists again, with `paid_since_deleted`.
     """
     if why.force and not why.reason:
         raise ForceNeedsReason(

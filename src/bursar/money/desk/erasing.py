@@ -12,7 +12,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, NotFound
 from bursar.kernel.http.identifiers import CustomerId, ErasureId
 from bursar.kernel.http.views import View
-from bursar.money.customers import CustomerNotFound
+from bursar.money.customers import CustomerNotFound, have_ended
 from bursar.money.gateways.operator import erasure_event
 from bursar.money.intake import file_written
 
@@ -101,7 +101,7 @@ async def same_person(tx: Transaction, *, tenant_id: UUID, customer_id: UUID) ->
 async def erase_customer(
     tx: Transaction, *, tenant_id: UUID, customer_id: UUID, ground: Ground, actor: str, now: datetime
 ) -> Erasure:
-    """Ask for a person to be erased. Amounts, books and grants stay. Raises CustomerNotFound, PersonTooLarge."""
+    """Ask for a person to be erased. Amounts, books and grants stay; what lies ahead is ended. Raises CustomerNotFound, PersonTooLarge."""
     customers = await same_person(tx, tenant_id=tenant_id, customer_id=customer_id)
     accounts = [row["id"] for row in await tx.fetch(_ACCOUNTS, tenant_id)]
     erasure_id = ids.new()
@@ -110,6 +110,7 @@ async def erase_customer(
     event = erasure_event(erasure=str(erasure_id), occurred_at=now)
     for account_id in accounts:
         await file_written(tx, tenant_id=tenant_id, account_id=account_id, event=event)
+    await have_ended(tx, tenant_id=tenant_id, customer_ids=customers, why="erased")
     await audit.record(
         tx,
         tenant_id=tenant_id,

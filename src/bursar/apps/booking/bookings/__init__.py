@@ -9,7 +9,8 @@ Invariants:
 - seat, credits, booking, waitlist, audit record and letters of one act are one transaction;
 - credits are taken once for a booking, and given back once, to the lots they came from;
 - a booking keeps the terms and the facts under which it was made;
-- who came first to a waitlist is served first, in the transaction that frees the seat.
+- who came first to a waitlist is served first, in the transaction that frees the seat;
+- who is deleted or erased has nothing ahead: what he booked is cancelled, and he waits no more.
 
 All that happens to the bookings of one class happens under the lock of the class's row. Locks are taken in the order
 attendee, classes by their ids, lots, bookings and entries.
@@ -20,6 +21,7 @@ from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_
 from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
 from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
 from bursar.apps.booking.bookings.confirming import confirm
+from bursar.apps.booking.bookings.leaving import end_ahead
 from bursar.apps.booking.bookings.letters import booking_letters
 from bursar.apps.booking.bookings.models import LIVE, Booking, ClassSeats, Entry, Status
 from bursar.apps.booking.bookings.moving import reschedule
@@ -80,6 +82,7 @@ __all__ = [
     "check_in",
     "confirm",
     "consequence",
+    "end_ahead",
     "entries",
     "join_waitlist",
     "leave_waitlist",

@@ -112,11 +112,12 @@ async def cancel(
     actor: str,
     now: datetime,
     declines: bool = False,
+    is_told: bool = True,
 ) -> Booking:
     """Give up a booking: the seat is free, and whoever waits has it at once; what it cost goes back as the terms say.
 
     is_customer: by the booking's own terms, whoever asks for it; otherwise the business takes the seat back, and gives everything back.
-    declines: only what is requested still; of two who confirm and decline, one succeeds.
+    declines: only what is requested still; of two who confirm and decline, one succeeds. is_told: the customer, by a letter.
     Raises BookingNotFound, BookingNotLive, BookingNotRequested, BookingUnfit, ClassBegun.
     """
     before = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
@@ -140,7 +141,7 @@ async def cancel(
         await paying.let_coupons_go(tx, tenant_id=tenant_id, bookings=[booking], now=now)
     if found.money_back_percent and not booking.is_pending:
         await refunds.promise_all(tx, tenant_id=tenant_id, bookings=[done], percent=found.money_back_percent)
-    letter = None if booking.status == "held" else telling.CANCELLED
+    letter = telling.CANCELLED if is_told and booking.status != "held" else None
     fact = telling.of_booking("booking.cancelled", done, letter=letter, credits_back=back, is_late=found.is_late)
     await telling.tell(tx, tenant_id=tenant_id, actor=actor, facts=[fact], now=now, reason=reason)
     if found.is_late:
