@@ -99,6 +99,30 @@ async def test_a_business_plans_its_week_by_forms_alone(site: Site):
         _is_sound(await visitor.page(path))
 
 
+async def test_a_manager_is_led_to_what_customers_see(site: Site):
+    visitor = site.empty
+    front = f"/b/{ids.show(ids.TENANT, visitor.stage.tenant_id)}"
+    day = (datetime.now(UTC) + timedelta(days=2)).date()
+    added = landed(
+        await visitor.post(
+            "/schedule/classes/new", filled(await furnish(visitor), title="Seen by all", local_date=str(day))
+        )
+    )
+    a_class = added.partition("?")[0].rpartition("/")[2]
+
+    led = {
+        "/storefront": front,
+        f"/schedule/week?day={day}": front,
+        f"/schedule/classes/{a_class}": f"{front}/classes/{a_class}",
+        "/schedule/services": f"{front}/services",
+    }
+
+    for path, there in led.items():
+        assert f'href="{there}"' in await visitor.page(path), path
+        assert (await visitor.get(there)).status_code == 200, there
+    assert "Seen by all" in Markup(await visitor.page(f"{front}/classes/{a_class}")).text
+
+
 async def test_a_manager_says_who_may_come_and_of_what_category_a_class_is(site: Site):
     visitor, stage = site.empty, site.empty.stage
     day = (datetime.now(UTC) + timedelta(days=2)).date()

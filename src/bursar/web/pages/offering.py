@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from bursar.apps.booking.people import front_path
 from bursar.apps.booking.services import offering, queries
 from bursar.apps.booking.services.api import READING, WRITING, new_service
 from bursar.apps.booking.services.offering import SEAT, NewTier
@@ -59,6 +60,7 @@ async def all_services(visit: Visiting, done: Done = "", before_id: Before = Non
             is_newest=before_id is None,
             choices=await choices_of(page.tx, tenant_id=visit.tenant_id),
             slots=SLOTS,
+            front=front_path(visit.tenant_id),
             done=done,
         )
 

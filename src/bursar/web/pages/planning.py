@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from bursar.apps.booking.bookings import cancel_class, change_class
+from bursar.apps.booking.people import front_path
 from bursar.apps.booking.schedule import (
     ClassInstance,
     Edited,
@@ -93,6 +94,7 @@ async def week(visit: Visiting, day: date | None = None, venue: str = "", done: 
             class_ref=_class_ref,
             place=_place,
             clock=times.clock,
+            front=front_path(visit.tenant_id),
             done=done,
         )
 
@@ -142,6 +144,7 @@ async def one_class(visit: Visiting, class_ref: Annotated[str, Path(alias="class
             template_id=ids.show(ids.CLASS_TEMPLATE, found.template_id) if found.template_id else "",
             begins=times.told(found.starts_at, found.time_zone),
             is_open=found.status == "scheduled" and found.starts_at > visit.now,
+            front=front_path(visit.tenant_id),
             done=done,
         )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from bursar.apps.booking.people import front_path
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
 from bursar.kernel.errors import Invalid
@@ -50,6 +51,7 @@ async def storefront_page(visit: Visiting, done: Literal["", "saved", "on", "off
             theme=await theme_of(page.tx, tenant_id=visit.tenant_id),
             links=await buy_links(page.tx, tenant_id=visit.tenant_id),
             accounts=accounts,
+            front=front_path(visit.tenant_id),
             base=visit.resources.settings.public_url or str(visit.request.base_url).rstrip("/"),
             done=done,
             price_id=lambda link: ids.show(ids.PRICE, link.price_id),

@@ -10,7 +10,6 @@ from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Transaction
-from bursar.kernel.identity import tokens
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.mail import Message
 
@@ -64,22 +63,15 @@ def _of_booking(wording: Wording, *, is_live: bool | None, base_url: str) -> Com
             return None
         subject, text = wording(row, business)
         if is_live and base_url:
-            link = await _link(tx, tenant_id, booking_id, base_url=base_url)
+            link = await people.linked_page(
+                tx, tenant_id=tenant_id, booking_id=booking_id, base_url=base_url, now=utc_now()
+            )
             text = (
                 f"{text}\n\nSee it, put it into your calendar, or cancel it here; the address is yours alone:\n\n{link}"
             )
         return Message(to=row["email"], subject=subject, text=_letter(row, text))
 
     return compose
-
-
-async def _link(tx: Transaction, tenant_id: UUID, booking_id: UUID, *, base_url: str) -> str:
-    """Return the address of a page that shows the booking to whoever has it."""
-    link = people.link_for(tenant_id)
-    token = tokens.read(link)
-    assert token is not None, "a link is a token of ours"
-    await people.keep_link(tx, token, booking_id=booking_id, now=utc_now())
-    return f"{base_url}/b/{ids.show(ids.TENANT, tenant_id)}/bookings/{link}"
 
 
 async def _passed_over(tx: Transaction, tenant_id: UUID, about: str, business: str) -> Message | None:

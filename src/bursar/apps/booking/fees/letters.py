@@ -10,7 +10,6 @@ from bursar.kernel import ids
 from bursar.kernel.amounts import Money
 from bursar.kernel.clock import utc_now
 from bursar.kernel.db import Transaction
-from bursar.kernel.identity import tokens
 from bursar.kernel.identity.letters import Composer
 from bursar.kernel.mail import Message
 
@@ -40,18 +39,12 @@ def fee_letters(*, base_url: str = "") -> dict[str, Composer]:
         place = f"{row['title']}, {times.told(row['starts_at'], row['zone'])}"
         text = f"{_WHY[row['kind']].format(place=place)} By the terms of your booking {row['number']} you owe {business} {money}."
         if base_url:
-            link = await _link(tx, tenant_id, row["booking_id"], base_url=base_url)
+            link = await people.linked_page(
+                tx, tenant_id=tenant_id, booking_id=row["booking_id"], base_url=base_url, now=utc_now()
+            )
             text = f"{text}\n\nPay it here; the address is yours alone:\n\n{link}"
         greeting = f"Hello{' ' + row['name'] if row['name'] else ''},"
         text = f"{greeting}\n\n{text}\n\nIf you think that this is wrong, write to {business}.\n"
         return Message(to=row["email"], subject=f"You owe {money}: {row['title']} ({business})", text=text)
 
     return {LETTER: compose}
-
-
-async def _link(tx: Transaction, tenant_id: UUID, booking_id: UUID, *, base_url: str) -> str:
-    link = people.link_for(tenant_id)
-    token = tokens.read(link)
-    assert token is not None, "a link is a token of ours"
-    await people.keep_link(tx, token, booking_id=booking_id, now=utc_now())
-    return f"{base_url}/b/{ids.show(ids.TENANT, tenant_id)}/bookings/{link}"

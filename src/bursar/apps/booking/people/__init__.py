@@ -26,7 +26,7 @@ from bursar.apps.booking.people.entering import (
     sign_in_letters,
     whose,
 )
-from bursar.apps.booking.people.links import booking_of, keep_link, link_for
+from bursar.apps.booking.people.links import booking_of, front_path, keep_link, link_for, linked_page
 from bursar.apps.booking.people.visitors import LIFE, Visitor, dismiss, dismiss_everywhere, visitor
 
 __all__ = [
@@ -50,8 +50,10 @@ __all__ = [
     "dismiss_everywhere",
     "enter_by_code",
     "enter_by_link",
+    "front_path",
     "keep_link",
     "link_for",
+    "linked_page",
     "set_attendee",
     "sign_in_letters",
     "visitor",

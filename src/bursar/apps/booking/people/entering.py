@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from bursar.apps.booking.people.links import front_path
 from bursar.apps.booking.people.visitors import admit
 from bursar.apps.booking.schedule import times
 from bursar.kernel import ids
@@ -190,7 +191,7 @@ def sign_in_letters(*, secret_key: str, base_url: str, clock: Callable[[], datet
         if row is None:
             return None
         knock, shown = _knock(row), f"{code[:3]} {code[3:]}"
-        page = f"{base_url}/b/{ids.show(ids.TENANT, tenant_id)}/enter?token={link}"
+        page = f"{base_url}{front_path(tenant_id)}/enter?token={link}"
         if knock.wish:
             place = await tx.fetchrow(_PLACE, tenant_id, knock.wish.class_id)
             what = f"{place['title']}, {times.told(place['starts_at'], place['time_zone'])}"

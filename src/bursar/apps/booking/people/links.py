@@ -20,6 +20,11 @@ where l.tenant_id = $1 and l.id = $2 and l.secret_sha256 = $3 and c.erased_at is
 """
 
 
+def front_path(tenant_id: UUID) -> str:
+    """Return the path of a business's own page: what customers see, and where they book."""
+    return f"/b/{ids.show(ids.TENANT, tenant_id)}"
+
+
 def link_for(tenant_id: UUID) -> str:
     """Return a new link's text. It opens nothing until it is kept for a booking."""
     return tokens.make(tenant_id, ids.new())[0]
@@ -29,6 +34,15 @@ async def keep_link(tx: Transaction, token: tokens.Token, *, booking_id: UUID, n
     """Let a link open a booking from now on; False where it was kept before, for whatever."""
     kept = await tx.fetchval(_KEEP, token.tenant_id, token.id, booking_id, token.sha256, now)
     return kept is not None
+
+
+async def linked_page(tx: Transaction, *, tenant_id: UUID, booking_id: UUID, base_url: str, now: datetime) -> str:
+    """Return the address of a page that shows a booking to whoever has it, by a link that is made here."""
+    link = link_for(tenant_id)
+    token = tokens.read(link)
+    assert token is not None, "a link is a token of ours"
+    await keep_link(tx, token, booking_id=booking_id, now=now)
+    return f"{base_url}{front_path(tenant_id)}/bookings/{link}"
 
 
 async def booking_of(tx: Transaction, token: tokens.Token) -> UUID | None:

@@ -43,7 +43,7 @@ class Front:
     @property
     def base(self) -> str:
         """The path of the business's first page."""
-        return f"/b/{self.shop.tenant}"
+        return people.front_path(self.tenant_id)
 
     @property
     def actor(self) -> str:
