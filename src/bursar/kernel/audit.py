@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
+from bursar.kernel.gathering import gathered
 
 _ADDRESS_MAX, _USER_AGENT_MAX, _CORRELATION_MAX = 64, 120, 128
 
@@ -63,7 +64,6 @@ class Origin:
 NOWHERE: Final = Origin()
 """The origin of what no request asked for: commands, jobs, policies."""
 
-_gathered: ContextVar[tuple[Transaction, UUID, list[Record]] | None] = ContextVar("gathered", default=None)
 _asking: ContextVar[tuple[Scope, AddressOf] | None] = ContextVar("asking", default=None)
 
 
@@ -123,21 +123,9 @@ async def record_all(
     await _append(tx, tenant_id, rows)
 
 
-@contextmanager
-def gathered(tx: Transaction, *, tenant_id: UUID) -> Iterator[list[Record]]:
-    """Keep back what is recorded within, all of it of this tenant and transaction, for `append`."""
-    rows: list[Record] = []
-    token = _gathered.set((tx, tenant_id, rows))
-    try:
-        yield rows
-    finally:
-        _gathered.reset(token)
-
-
 async def _append(tx: Transaction, tenant_id: UUID, rows: Sequence[Record]) -> None:
-    if waiting := _gathered.get():
-        assert waiting[:2] == (tx, tenant_id), "what is gathered is of one transaction"
-        waiting[2].extend(rows)
+    if kept := gathered(tx, tenant_id=tenant_id):
+        kept.records.extend(rows)
     elif rows:
         await tx.execute(APPEND, tenant_id, *columns_of(rows))
 
@@ -145,7 +133,8 @@ async def _append(tx: Transaction, tenant_id: UUID, rows: Sequence[Record]) -> N
 def columns_of(rows: Sequence[Record]) -> list[Any]:
     """Return what APPEND takes after the tenant."""
     by = origin()
-    return [by.address, by.user_agent, by.correlation_id, *(list(column) for column in zip(*rows, strict=True))]
+    columns = ([row[n] for row in rows] for n in range(len(Record._fields)))
+    return [by.address, by.user_agent, by.correlation_id, *columns]
 
 
 def _told(changes: dict[str, Any]) -> str:

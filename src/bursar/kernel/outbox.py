@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,18 +10,15 @@ import msgspec
 
 from bursar.kernel import audit, ids
 from bursar.kernel.db import Transaction
+from bursar.kernel.gathering import gathered, gathering
 
-_EMIT = """
+_TELL = """
 insert into outbox (tenant_id, id, topic, subject, payload, event_id)
 select $1, id, topic, subject, payload::jsonb, event_id
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[]) as new (id, topic, subject, payload, event_id)
+from unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::uuid[]) as new (id, topic, subject, payload, event_id)
 """
-_RECORD_AND_EMIT = f"""
-with recorded as ({audit.APPEND})
-insert into outbox (tenant_id, id, topic, subject, payload, event_id)
-select $1, id, topic, subject, payload::jsonb, event_id
-from unnest($11::uuid[], $12::text[], $13::text[], $14::text[], $15::uuid[]) as new (id, topic, subject, payload, event_id)
-"""
+_EMIT = _TELL.format(*range(2, 7))
+_RECORD_AND_EMIT = f"with recorded as ({audit.APPEND}) {_TELL.format(*range(11, 16))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +31,10 @@ class Told:
     event_id: UUID | None = None
 
 
-_gathered: ContextVar[tuple[Transaction, UUID, list[Told]] | None] = ContextVar("told", default=None)
-
-
 async def emit(tx: Transaction, *, tenant_id: UUID, told: Sequence[Told]) -> None:
     """Tell of these, in this order, when the transaction commits."""
-    if waiting := _gathered.get():
-        assert waiting[:2] == (tx, tenant_id), "what is gathered is of one transaction"
-        waiting[2].extend(told)
+    if kept := gathered(tx, tenant_id=tenant_id):
+        kept.told.extend(told)
     elif told:
         await tx.execute(_EMIT, tenant_id, *_columns_of(told))
 
@@ -53,19 +45,10 @@ async def together(tx: Transaction, *, tenant_id: UUID) -> AsyncIterator[None]:
 
     For what holds a lock that others wait for: it asks the database less often. All of it is of this tenant and transaction.
     """
-    told: list[Told] = []
-    token = _gathered.set((tx, tenant_id, told))
-    try:
-        with audit.gathered(tx, tenant_id=tenant_id) as records:
-            yield
-    finally:
-        _gathered.reset(token)
-    if records and told:
-        await tx.execute(_RECORD_AND_EMIT, tenant_id, *audit.columns_of(records), *_columns_of(told))
-    elif records:
-        await tx.execute(audit.APPEND, tenant_id, *audit.columns_of(records))
-    else:
-        await emit(tx, tenant_id=tenant_id, told=told)
+    with gathering(tx, tenant_id=tenant_id) as kept:
+        yield
+    if kept.records or kept.told:
+        await tx.execute(_RECORD_AND_EMIT, tenant_id, *audit.columns_of(kept.records), *_columns_of(kept.told))
 
 
 def _columns_of(told: Sequence[Told]) -> list[Any]:
