@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from bursar import backups
 from bursar.kernel import ids, migrations
@@ -294,7 +293,7 @@ async def _seldom(tx: Transaction, took: dict[str, float], *, now: datetime) -> 
 
 async def _gateways(tx: Transaction) -> dict[str, Outside]:
     accounts = {row["gateway"]: row["accounts"] for row in await tx.fetch(_ACCOUNTS)}
-    troubled = [(row, _account(row["subject"])) for row in await tx.fetch(_NOT_CLOSED)]
+    troubled = [(row, ids.parsed_or_none(ids.GATEWAY_ACCOUNT, row["subject"])) for row in await tx.fetch(_NOT_CLOSED)]
     wanted = [account for _, account in troubled if account]
     rows = await tx.fetch(_GATEWAYS_OF, wanted) if wanted else []
     gateway_of = {row["id"]: row["gateway"] for row in rows}
@@ -309,13 +308,6 @@ async def _gateways(tx: Transaction) -> dict[str, Outside]:
         gateway: Outside(accounts.get(gateway, 0), counted, longest.get(gateway, 0.0))
         for gateway, counted in states.items()
     }
-
-
-def _account(subject: str) -> UUID | None:
-    try:
-        return ids.parse(ids.GATEWAY_ACCOUNT, subject)
-    except ids.IdInvalid:
-        return None
 
 
 def _server(before: float, row: Any, after: float) -> Server:

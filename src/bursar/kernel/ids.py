@@ -135,12 +135,21 @@ def show(prefix: str, value: UUID) -> str:
 
 def parse(prefix: str, text: str) -> UUID:
     """Return the UUID behind a public id. Raises IdInvalid."""
-    head, _, tail = text.partition("_")
-    if head == prefix:
-        try:
-            return decode(tail)
-        except ValueError:
-            pass
-    raise IdInvalid(
-        f"this is not an id of the kind {prefix}_…", hint=f"Pass the id as you received it; it begins with {prefix}_."
-    )
+    value = parsed_or_none(prefix, text)
+    if value is None:
+        raise IdInvalid(
+            f"this is not an id of the kind {prefix}_…",
+            hint=f"Pass the id as you received it; it begins with {prefix}_.",
+        )
+    return value
+
+
+def parsed_or_none(prefix: str, text: str | None) -> UUID | None:
+    """Return the UUID behind a text that others wrote; None where it is no id of this kind, or there is no text."""
+    head, _, tail = (text or "").partition("_")
+    if head != prefix:
+        return None
+    try:
+        return decode(tail)
+    except ValueError:
+        return None

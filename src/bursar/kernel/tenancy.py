@@ -99,8 +99,8 @@ async def tenant_called(db: Database, text: str) -> UUID | None:
     """Return the business that a person means by a name or an id; None when it is none, or might be several."""
     asked = "".join(c for c in text.strip() if c.isprintable())
     async with db.engine() as tx:
-        try:
-            rows = await tx.fetch(_TENANT, ids.parse(ids.TENANT, asked))
-        except ids.IdInvalid:
+        if tenant_id := ids.parsed_or_none(ids.TENANT, asked):
+            rows = await tx.fetch(_TENANT, tenant_id)
+        else:
             rows = await tx.fetch(_CALLED, asked)
     return rows[0]["tenant_id"] if len(rows) == 1 else None

@@ -67,7 +67,7 @@ async def catalogue_for(
 ) -> Catalogue:
     """Return the prices behind gateway references, price names (id or lookup key) and order ids. Unknown ones are left out."""
     ref_list, name_list = list(refs), list(names)
-    order_ids = {text: order_id for text in orders if (order_id := _parsed(ids.ORDER, text))}
+    order_ids = {text: order_id for text in orders if (order_id := ids.parsed_or_none(ids.ORDER, text))}
     by_ref: dict[str, Price] = {}
     if ref_list:
         rows = await tx.fetch(_BY_GATEWAY_REF, tenant_id, account_id, ref_list)
@@ -91,7 +91,7 @@ async def catalogue_for(
 async def _by_name(tx: Transaction, *, tenant_id: UUID, names: list[str]) -> dict[str, Price]:
     if not names:
         return {}
-    price_ids = [price_id for text in names if (price_id := _parsed(ids.PRICE, text))]
+    price_ids = [price_id for text in names if (price_id := ids.parsed_or_none(ids.PRICE, text))]
     by_name: dict[str, Price] = {}
     for row in await tx.fetch(_BY_NAME, tenant_id, price_ids, names):
         price = _price(row)
@@ -99,13 +99,6 @@ async def _by_name(tx: Transaction, *, tenant_id: UUID, names: list[str]) -> dic
         if price.lookup_key:
             by_name[price.lookup_key] = price
     return by_name
-
-
-def _parsed(prefix: str, text: str) -> UUID | None:
-    try:
-        return ids.parse(prefix, text)
-    except ids.IdInvalid:
-        return None
 
 
 def _price(row: Any) -> Price:

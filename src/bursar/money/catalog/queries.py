@@ -101,9 +101,9 @@ async def price(tx: Transaction, *, tenant_id: UUID, price_id: UUID) -> PriceVie
 
 async def price_named(tx: Transaction, *, tenant_id: UUID, name: str) -> UUID:
     """Return the price behind an id or a lookup key, which may be sold. Raises PriceNotFound, PriceDeleted."""
-    try:
-        found = await tx.fetchrow(_PRICE_EXISTS, tenant_id, ids.parse(ids.PRICE, name))
-    except ids.IdInvalid:
+    if price_id := ids.parsed_or_none(ids.PRICE, name):
+        found = await tx.fetchrow(_PRICE_EXISTS, tenant_id, price_id)
+    else:
         found = await tx.fetchrow(_PRICE_NAMED, tenant_id, name)
     if found is None:
         raise PriceNotFound(f"there is no price {name}", hint="Pass the id of a price or its lookup key.")

@@ -200,9 +200,6 @@ async def _announce(
 
 
 def _refuse_id(lookup_key: str | None) -> None:
-    try:
-        ids.parse(ids.PRICE, lookup_key or "")
-    except ids.IdInvalid:
-        return
-    wrong = FieldError("lookup_key", "invalid", "not in the form of an id")
-    raise PriceLookupKeyInvalid("a lookup key must not look like the id of a price", fields=(wrong,))
+    if ids.parsed_or_none(ids.PRICE, lookup_key):
+        wrong = FieldError("lookup_key", "invalid", "not in the form of an id")
+        raise PriceLookupKeyInvalid("a lookup key must not look like the id of a price", fields=(wrong,))

@@ -84,12 +84,7 @@ async def know_customers(
 
 
 async def _own(tx: Transaction, *, tenant_id: UUID, names: Iterable[str]) -> Directory:
-    parsed: Directory = {}
-    for name in names:
-        try:
-            parsed[name] = ids.parse(ids.CUSTOMER, name)
-        except ids.IdInvalid:
-            continue
+    parsed: Directory = {name: own for name in names if (own := ids.parsed_or_none(ids.CUSTOMER, name))}
     if not parsed:
         return {}
     found = {row["id"] for row in await tx.fetch(_OWN, tenant_id, list(parsed.values()))}

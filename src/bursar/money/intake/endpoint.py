@@ -260,7 +260,4 @@ class _Patience:
 
 @lru_cache(maxsize=10_000)
 def _account_id(path: str) -> UUID | None:
-    try:
-        return ids.parse(ids.GATEWAY_ACCOUNT, path[len(PREFIX) :].rstrip("/"))
-    except ids.IdInvalid:
-        return None
+    return ids.parsed_or_none(ids.GATEWAY_ACCOUNT, path[len(PREFIX) :].rstrip("/"))

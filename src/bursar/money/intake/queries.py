@@ -115,9 +115,9 @@ async def events(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mappin
 
 async def event_id_of(tx: Transaction, *, tenant_id: UUID, text: str) -> UUID:
     """Return the event behind our id of it (`evt_…`) or the gateway's own. Raises GatewayEventNotFound."""
-    try:
-        found = await tx.fetchval(_EXISTS, tenant_id, ids.parse(ids.EVENT, text))
-    except ids.IdInvalid:
+    if event_id := ids.parsed_or_none(ids.EVENT, text):
+        found = await tx.fetchval(_EXISTS, tenant_id, event_id)
+    else:
         accounts = [row["id"] for row in await tx.fetch(_ACCOUNTS, tenant_id)]
         found = await tx.fetchval(_BY_GATEWAY_ID, tenant_id, text, accounts)
     if found is None:

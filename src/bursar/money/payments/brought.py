@@ -36,17 +36,9 @@ async def brought_by(tx: Transaction, *, tenant_id: UUID, purchase_ids: Sequence
     wanted = sorted(set(purchase_ids))
     orders: dict[UUID, list[UUID]] = {}
     for row in await tx.fetch(_ORDERS, tenant_id, wanted):
-        if order_id := _order(row["named"]):
+        if order_id := ids.parsed_or_none(ids.ORDER, row["named"]):
             orders.setdefault(row["purchase_id"], []).append(order_id)
     return {
         row["id"]: Brought(row["net_minor"], row["lost_minor"], row["currency"], tuple(orders.get(row["id"], ())))
         for row in await tx.fetch(_MONEY, tenant_id, wanted)
     }
-
-
-def _order(named: str) -> UUID | None:
-    """Return the order that a report names. Anybody at the gateway may have written it."""
-    try:
-        return ids.parse(ids.ORDER, named)
-    except ids.IdInvalid:
-        return None

@@ -118,7 +118,7 @@ async def _own_ids(
     tx: Transaction, *, tenant_id: UUID, account_id: UUID, views: Sequence[PaymentView]
 ) -> dict[str, UUID]:
     """Return the ids, by gateway id, of payments that we asked for and that no row stands for yet."""
-    named = {own: p.ref for p in views if (own := _own(ids.PAYMENT, p.bursar_payment))}
+    named = {own: p.ref for p in views if (own := ids.parsed_or_none(ids.PAYMENT, p.bursar_payment))}
     if not named:
         return {}
     found = await tx.fetch(sql.ASKED_PAYMENTS, tenant_id, account_id, list(named), list(named.values()))
@@ -158,7 +158,7 @@ async def _refunds(
     asked = {
         own: (r.ref, payment_ids[a.purchase_id, r.payment_ref])
         for a, r in rows
-        if (own := _own(ids.REFUND, r.bursar_refund))
+        if (own := ids.parsed_or_none(ids.REFUND, r.bursar_refund))
     }
     if asked:
         named = (list(asked), [ref for ref, _ in asked.values()], [payment for _, payment in asked.values()])
@@ -180,14 +180,6 @@ async def _refunds(
     )
     await tx.execute(sql.COUNT_PROMISES, tenant_id, sorted({*payment_ids.values()}))
     return [Recorded("refund", row["purchase_id"], row["id"], _state(row)) for row in changed]
-
-
-def _own(prefix: str, text: str | None) -> UUID | None:
-    """Return our id that an object carries. Anybody at the gateway may have written it."""
-    try:
-        return ids.parse(prefix, text) if text else None
-    except ids.IdInvalid:
-        return None
 
 
 async def _disputes(

@@ -143,7 +143,9 @@ async def checkout_conversion(
         if row["outcome"] is None:
             _require_all(row["checkouts"])
         elif row["day"] is None:
-            by_offer.setdefault((_price(row["price"]), row["is_sandbox"]), Counter()).update(told)
+            by_offer.setdefault((ids.parsed_or_none(ids.PRICE, row["price"]), row["is_sandbox"]), Counter()).update(
+                told
+            )
         else:
             by_day.setdefault((row["day"], row["is_sandbox"]), Counter()).update(told)
             totals.setdefault(row["is_sandbox"], Counter()).update(told)
@@ -199,7 +201,7 @@ async def _claimed(tx: Transaction, cohort: _Cohort) -> tuple[list[UUID], list[U
     """Return the orders that were paid, and those for which something began, at gateways that do not tell of their pages."""
     silent = [row["id"] for row in await tx.fetch(_SILENT, cohort.tenant_id, _SILENT_GATEWAYS)]
     rows = await tx.fetch(_CLAIMED, cohort.tenant_id, silent, cohort.starts_at) if silent else ()
-    named = [(_id(ids.ORDER, row["named"]), row["is_paid"]) for row in rows]
+    named = [(ids.parsed_or_none(ids.ORDER, row["named"]), row["is_paid"]) for row in rows]
     return [o for o, is_paid in named if o and is_paid], [o for o, is_paid in named if o and not is_paid]
 
 
@@ -207,18 +209,6 @@ def _require_all(judged: int) -> None:
     """Refuse what was not read to its end. Raises ReportTooLarge."""
     if judged > CHECKOUTS_MAX:
         raise ReportTooLarge(f"these are more than {CHECKOUTS_MAX} checkouts", hint="Ask for fewer days.")
-
-
-def _price(text: str | None) -> UUID | None:
-    return _id(ids.PRICE, text) if text else None
-
-
-def _id(prefix: str, text: str) -> UUID | None:
-    """Return an id that is written in a document; None where it is none of ours."""
-    try:
-        return ids.parse(prefix, text)
-    except ids.IdInvalid:
-        return None
 
 
 def _most_first(item: tuple[tuple[UUID | None, bool], Counter[str]]) -> tuple[bool, int, int]:

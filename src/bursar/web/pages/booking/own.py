@@ -267,11 +267,8 @@ async def _opened(front: Front, tx: Transaction, name: str) -> Opened:
 
 async def _of_customer(front: Front, tx: Transaction, name: str) -> Own | None:
     """Return the booking of an id, if it is of whoever is signed in."""
-    try:
-        booking_id = ids.parse(ids.BOOKING, name)
-    except ids.IdInvalid:
-        return None
-    if front.visitor is None:
+    booking_id = ids.parsed_or_none(ids.BOOKING, name)
+    if booking_id is None or front.visitor is None:
         return None
     own = await own_booking(tx, tenant_id=front.tenant_id, booking_id=booking_id, now=front.now)
     mine = await customers.customers_of_email(tx, tenant_id=front.tenant_id, email=front.visitor.email)

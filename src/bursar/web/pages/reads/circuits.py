@@ -27,17 +27,10 @@ async def circuit_list(
 ) -> tuple[tuple[CircuitRow, ...], str | None]:
     """Return a page of circuits, newest first, and the id after which the next page begins."""
     found = await circuits(tx, tenant_id=tenant_id, page=Slice(_SHOWN, after), given={})
-    accounts = {one.subject: account_id for one in found.rows if (account_id := _account(one.subject))}
-    named = await tx.fetch(_NAMES, tenant_id, list(accounts.values())) if accounts else ()
+    accounts = [own for one in found.rows if (own := ids.parsed_or_none(ids.GATEWAY_ACCOUNT, one.subject))]
+    named = await tx.fetch(_NAMES, tenant_id, accounts) if accounts else ()
     names = {ids.show(ids.GATEWAY_ACCOUNT, row["id"]): row["name"] for row in named}
     rows = tuple(
         CircuitRow(ids.show(ids.CIRCUIT, one.id), names.get(one.subject, one.subject), one) for one in found.rows
     )
     return rows, ids.show(ids.CIRCUIT, found.next_after) if found.next_after else None
-
-
-def _account(subject: str) -> UUID | None:
-    try:
-        return ids.parse(ids.GATEWAY_ACCOUNT, subject)
-    except ids.IdInvalid:
-        return None

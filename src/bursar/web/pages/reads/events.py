@@ -150,12 +150,7 @@ def status_of(row: Any) -> str:
 
 
 async def _told_of(tx: Transaction, *, tenant_id: UUID, subjects: Sequence[str | None]) -> dict[str, Any]:
-    wanted = {}
-    for subject in subjects:
-        try:
-            wanted[ids.parse(ids.PAYMENT, subject or "")] = subject or ""
-        except ids.IdInvalid:
-            continue
+    wanted = {own: text for text in subjects if text and (own := ids.parsed_or_none(ids.PAYMENT, text))}
     if not wanted:
         return {}
     return {wanted[row["id"]]: row for row in await tx.fetch(_PAYMENTS, tenant_id, list(wanted))}

@@ -146,10 +146,7 @@ def _distinct(found: Sequence[Found]) -> tuple[Found, ...]:
 
 
 def _parsed(prefix: str, text: str) -> UUID | None:
-    try:
-        return ids.parse(prefix, text.lower() if text.startswith(f"{prefix}_") else text)
-    except ids.IdInvalid:
-        return None
+    return ids.parsed_or_none(prefix, text.lower() if text.startswith(f"{prefix}_") else text)
 
 
 def _is_text(text: str) -> bool:
