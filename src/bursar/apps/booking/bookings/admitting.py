@@ -56,11 +56,12 @@ async def admitted(
 def judge(situation: rules.Situation, *, is_waived: bool = False) -> None:
     """Return if no rule forbids the booking. is_waived: staff gave a reason. Raises NotBookable."""
     ignored = {_BEGUN} if situation.source in STAFFED else set()
-    found = tuple(failure for failure in rules.failures(situation) if failure.rule not in ignored)
-    if any(
-        failure.rule != _COUNTED for failure in found
-    ):  # told beside others, last; alone it is for the statement to decide
-        rules.require(tuple(sorted(found, key=lambda failure: failure.rule == _COUNTED)), is_waived=is_waived)
+    found = [failure for failure in rules.failures(situation) if failure.rule not in ignored]
+    others = [failure for failure in found if failure.rule != _COUNTED]
+    counted = [failure for failure in found if failure.rule == _COUNTED]
+    # That no seat is left is told beside others, last; alone it is for the statement to decide.
+    if others:
+        rules.require((*others, *counted), is_waived=is_waived)
 
 
 async def of_waiting(
