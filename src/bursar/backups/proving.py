@@ -44,50 +44,6 @@ class Flow(io.RawIOBase):
         return size
 
 
-def read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Give pieces, each made by another thread while the one before it is used: opening and unpacking next to hashing and writing."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(next, pieces, None)
-        while (piece := coming.result()) is not None:
-            coming = reader.submit(next, pieces, None)
-            yield piece
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file or directory of a base backup. content: None for a directory; to be read before the next entry."""
-
-    path: str
-    content: Iterator[bytes] | None
-
-
-def entries(name: str, pieces: Iterator[bytes]) -> Iterator[Entry]:
-    """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
-    flow = io.BufferedReader(Flow(read_ahead(pieces)), _PIECE)
-    try:
-        with tarfile.open(fileobj=flow, mode="r|", bufsize=_BLOCK) as archive:
-            for member in archive:
-                archive.members = []  # type: ignore[attr-defined]  # or it would remember every file of the database
-                path = member.name.removeprefix("./")
-                if path.startswith("/") or ".." in path.split("/"):
-                    raise BackupDamaged(f"{name} holds a path that leads out of it: {path}")
-                if member.isdir():
-                    yield Entry(path, None)
-                elif member.isfile():
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    yield Entry(path, iter(lambda read=file.read: read(_PIECE), b""))  # type: ignore[misc]
-                else:
-                    raise BackupDamaged(
-                        f"{name} holds {path}, which is neither a file nor a directory",
-                        hint="Tablespaces outside of the data directory are not backed up.",
-                    )
-    except tarfile.TarError as error:
-        raise BackupDamaged(f"{name} cannot be unpacked: {error}") from None
-    while flow.read(_PIECE):
-        pass
-
-
 @dataclass(frozen=True, slots=True)
 class Base:
     """A base backup that was read to its end. manifest: the server's. plain_bytes: of all files. kept: as it lies in the store."""
@@ -95,6 +51,26 @@ class Base:
     manifest: bytes
     plain_bytes: int
     kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file or directory of a base backup. content: None for a directory; to be read before the next entry."""
+
+    path: str
+    content: Iterator[bytes] | None
+
+
+def prove_backup(vault: Vault, backup: Backup) -> None:
+    """Prove every object of a backup, each read once. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
+    if backup.is_logical:
+        # What PostgreSQL's program found in these bytes was counted before it was listed.
+        prove_kept(vault, backup)
+        return
+    base = prove_base(vault, backup.base)
+    prove_kept(vault, backup, base)
+    if base.manifest != vault.whole(backup.server_manifest):
+        raise BackupDamaged(f"{backup.server_manifest} is not the manifest of {backup.base}")
 
 
 def prove_base(vault: Vault, name: str) -> Base:
@@ -108,10 +84,24 @@ def prove_base(vault: Vault, name: str) -> Base:
     return Base(manifest, plain_bytes, kept)
 
 
+def prove_kept(vault: Vault, backup: Backup, base: Base | None = None) -> None:
+    """Prove that the bytes of every object are those that were written. base: of this backup, where it was read already."""
+    for name, expected in backup.objects.items():
+        kept = base.kept if base and name == backup.base else vault.proven(name)[1]
+        if (kept.size, kept.sha256) != (expected["size"], expected["sha256"]):
+            raise BackupDamaged(f"{name} is damaged: its bytes are not those that were written")
+
+
 def unpack_base(vault: Vault, name: str, into: Path) -> None:
     """Write the files of a base backup, each held against the server's manifest as it is written. Raises what `prove_base` raises."""
     with vault.open(name) as opened:
         _held(name, opened.content(), into)
+
+
+def log_range(manifest: bytes) -> tuple[int, str, str]:
+    """Return timeline, start and end of the log that makes a base backup consistent."""
+    ranges = json.loads(manifest)["WAL-Ranges"]
+    return int(ranges[-1]["Timeline"]), str(ranges[0]["Start-LSN"]), str(ranges[-1]["End-LSN"])
 
 
 def _held(name: str, content: Iterator[bytes], into: Path | None = None) -> tuple[bytes, int]:
@@ -119,7 +109,7 @@ def _held(name: str, content: Iterator[bytes], into: Path | None = None) -> tupl
     seen: dict[str, tuple[int, str]] = {}
     manifest = b""
     with ThreadPoolExecutor(1, thread_name_prefix="hashing") as hasher:
-        for entry in entries(name, content):
+        for entry in _entries(name, content):
             if entry.content is None:
                 if into:
                     (into / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,6 +123,42 @@ def _held(name: str, content: Iterator[bytes], into: Path | None = None) -> tupl
         if seen.get(path) != expected:
             raise BackupDamaged(f"{name} holds {path} not as the server's manifest says")
     return manifest, sum(size for size, _ in seen.values())
+
+
+def _entries(name: str, pieces: Iterator[bytes]) -> Iterator[_Entry]:
+    """Walk through a base backup. Raises: BackupDamaged, for a path that leads out of it and for links."""
+    flow = io.BufferedReader(Flow(_read_ahead(pieces)), _PIECE)
+    try:
+        with tarfile.open(fileobj=flow, mode="r|", bufsize=_BLOCK) as archive:
+            for member in archive:
+                archive.members = []  # type: ignore[attr-defined]  # or it would remember every file of the database
+                path = member.name.removeprefix("./")
+                if path.startswith("/") or ".." in path.split("/"):
+                    raise BackupDamaged(f"{name} holds a path that leads out of it: {path}")
+                if member.isdir():
+                    yield _Entry(path, None)
+                elif member.isfile():
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield _Entry(path, iter(lambda read=file.read: read(_PIECE), b""))  # type: ignore[misc]
+                else:
+                    raise BackupDamaged(
+                        f"{name} holds {path}, which is neither a file nor a directory",
+                        hint="Tablespaces outside of the data directory are not backed up.",
+                    )
+    except tarfile.TarError as error:
+        raise BackupDamaged(f"{name} cannot be unpacked: {error}") from None
+    while flow.read(_PIECE):
+        pass
+
+
+def _read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give pieces, each made by another thread while the one before it is used: opening and unpacking next to hashing and writing."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
 
 
 def _written(content: Iterator[bytes], path: Path) -> Iterator[bytes]:
@@ -155,32 +181,6 @@ def _hashed(content: Iterator[bytes], hasher: ThreadPoolExecutor) -> tuple[int, 
     if hashing:
         hashing.result()
     return size, digest.hexdigest()
-
-
-def prove_backup(vault: Vault, backup: Backup) -> None:
-    """Prove every object of a backup, each read once. Raises: BackupDamaged, BackupObjectMissing, BackupKeyUnknown."""
-    if backup.is_logical:
-        # What PostgreSQL's program found in these bytes was counted before it was listed.
-        prove_kept(vault, backup)
-        return
-    base = prove_base(vault, backup.base)
-    prove_kept(vault, backup, base)
-    if base.manifest != vault.whole(backup.server_manifest):
-        raise BackupDamaged(f"{backup.server_manifest} is not the manifest of {backup.base}")
-
-
-def prove_kept(vault: Vault, backup: Backup, base: Base | None = None) -> None:
-    """Prove that the bytes of every object are those that were written. base: of this backup, where it was read already."""
-    for name, expected in backup.objects.items():
-        kept = base.kept if base and name == backup.base else vault.proven(name)[1]
-        if (kept.size, kept.sha256) != (expected["size"], expected["sha256"]):
-            raise BackupDamaged(f"{name} is damaged: its bytes are not those that were written")
-
-
-def log_range(manifest: bytes) -> tuple[int, str, str]:
-    """Return timeline, start and end of the log that makes a base backup consistent."""
-    ranges = json.loads(manifest)["WAL-Ranges"]
-    return int(ranges[-1]["Timeline"]), str(ranges[0]["Start-LSN"]), str(ranges[-1]["End-LSN"])
 
 
 def _promised(name: str, manifest: bytes) -> dict[str, tuple[int, str]]:
