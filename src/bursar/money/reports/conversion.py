@@ -11,7 +11,7 @@ A cohort is the checkouts that were started here within a period, whatever becam
 The rate of conversion is paid and free among paid, free and lost: what is open is not yet lost, and what was refused was never opened.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from uuid import UUID
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import Days
+from bursar.money.reports.counting import SANDBOX, ByDay, ByOffer, most_first, share, totals_of
 from bursar.money.reports.schemas import (
     CheckoutConversion,
     ConversionOfDay,
@@ -36,7 +37,6 @@ OUTCOMES: Final = ("paid", "free", "open", "lost", "refused")
 
 _SILENT_GATEWAYS: Final = ["dodo"]
 """Those that never tell of the page itself: what names its order says whether it was paid."""
-_SANDBOX: Final = "sandbox"
 _CLOCKS_APART: Final = timedelta(days=1)
 """How long before it was started the id of a checkout may have been made."""
 
@@ -90,11 +90,11 @@ with {_JUDGED}, narrowed as materialized (
   from judged j join customer_order o on o.tenant_id = $1 and o.id = j.order_id
   where $12::text is null or o.lines @> jsonb_build_array(jsonb_build_object('price', $12::text))
 )
-select width_bucket(n.created_at, $11::timestamptz[]) as day, null as price, a.gateway = '{_SANDBOX}' as is_sandbox, n.outcome, count(*) as checkouts
+select width_bucket(n.created_at, $11::timestamptz[]) as day, null as price, a.gateway = '{SANDBOX}' as is_sandbox, n.outcome, count(*) as checkouts
 from narrowed n join gateway_account a on a.tenant_id = $1 and a.id = n.gateway_account_id
 group by 1, 3, 4
 union all
-select null, l.price, a.gateway = '{_SANDBOX}', n.outcome, count(*)
+select null, l.price, a.gateway = '{SANDBOX}', n.outcome, count(*)
 from narrowed n join gateway_account a on a.tenant_id = $1 and a.id = n.gateway_account_id
 cross join lateral (select distinct line ->> 'price' as price from jsonb_array_elements(n.lines) as line) l
 where $12::text is null or l.price = $12
@@ -135,33 +135,28 @@ async def checkout_conversion(
     asked = await _asked(tx, _Cohort(tenant_id, days.starts_at, days.ends_at, account_id, now), CHECKOUTS_MAX + 1)
     wanted = ids.show(ids.PRICE, price_id) if price_id else None
     rows = await tx.fetch(_COHORT, *asked, days.bounds[:-1], wanted)
-    by_day: dict[tuple[int, bool], Counter[str]] = {}
-    by_offer: dict[tuple[UUID | None, bool], Counter[str]] = {}
-    totals: dict[bool, Counter[str]] = {}
+    by_offer: ByOffer = defaultdict(Counter)
+    by_day: ByDay = defaultdict(Counter)
     for row in rows:
-        told = {row["outcome"]: row["checkouts"]}
         if row["outcome"] is None:
             _require_all(row["checkouts"])
         elif row["day"] is None:
-            by_offer.setdefault((ids.parsed_or_none(ids.PRICE, row["price"]), row["is_sandbox"]), Counter()).update(
-                told
-            )
+            by_offer[row["is_sandbox"], ids.parsed_or_none(ids.PRICE, row["price"])][row["outcome"]] += row["checkouts"]
         else:
-            by_day.setdefault((row["day"], row["is_sandbox"]), Counter()).update(told)
-            totals.setdefault(row["is_sandbox"], Counter()).update(told)
-    sold = await described(tx, tenant_id=tenant_id, price_ids=[price for price, _ in by_offer if price])
+            by_day[row["day"], row["is_sandbox"]][row["outcome"]] += row["checkouts"]
+    sold = await described(tx, tenant_id=tenant_id, price_ids=[price for _, price in by_offer if price])
     return CheckoutConversion(
         period=Period.of_days(days),
         data=[
-            ConversionOfOffer(offer=sold.get(price) if price else None, is_sandbox=is_sandbox, **funnel(counted))
-            for (price, is_sandbox), counted in sorted(by_offer.items(), key=_most_first)
+            ConversionOfOffer(offer=sold.get(price) if price else None, is_sandbox=is_sandbox, **_funnel(counted))
+            for is_sandbox, price, counted in most_first(by_offer)
         ],
         by_day=[
-            ConversionOfDay(day=days.days[day - 1], is_sandbox=is_sandbox, **funnel(counted))
+            ConversionOfDay(day=days.days[day - 1], is_sandbox=is_sandbox, **_funnel(counted))
             for (day, is_sandbox), counted in sorted(by_day.items())
         ],
         totals=[
-            ConversionTotal(is_sandbox=is_sandbox, **funnel(counted)) for is_sandbox, counted in sorted(totals.items())
+            ConversionTotal(is_sandbox=is_sandbox, **_funnel(counted)) for is_sandbox, counted in totals_of(by_day)
         ],
     )
 
@@ -174,7 +169,7 @@ async def checkouts_by_gateway(
     return {(row["gateway"], row["outcome"]): row["checkouts"] for row in await tx.fetch(_BY_GATEWAY, *asked)}
 
 
-def funnel(counted: Counter[str]) -> dict[str, Any]:
+def _funnel(counted: Counter[str]) -> dict[str, Any]:
     """Return the outcomes of a cohort with its rate of conversion, as the fields of a `Conversion`."""
     won, lost = counted["paid"] + counted["free"], counted["lost"]
     return {
@@ -182,11 +177,6 @@ def funnel(counted: Counter[str]) -> dict[str, Any]:
         **{outcome: counted[outcome] for outcome in OUTCOMES},
         "conversion_rate": share(won, won + lost),
     }
-
-
-def share(part: int, whole: int) -> str | None:
-    """Return a share to four digits, rounded half up; None of nothing."""
-    return f"{(part * 20_000 + whole) // (2 * whole) / 10_000:.4f}" if whole else None
 
 
 async def _asked(tx: Transaction, cohort: _Cohort, limit: int) -> tuple[object, ...]:
@@ -209,8 +199,3 @@ def _require_all(judged: int) -> None:
     """Refuse what was not read to its end. Raises ReportTooLarge."""
     if judged > CHECKOUTS_MAX:
         raise ReportTooLarge(f"these are more than {CHECKOUTS_MAX} checkouts", hint="Ask for fewer days.")
-
-
-def _most_first(item: tuple[tuple[UUID | None, bool], Counter[str]]) -> tuple[bool, int, int]:
-    (price, is_sandbox), counted = item
-    return is_sandbox, -counted.total(), price.int if price else 0

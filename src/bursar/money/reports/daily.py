@@ -10,6 +10,7 @@ from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import Days
+from bursar.money.reports.counting import SANDBOX
 from bursar.money.reports.schemas import (
     ROWS_MAX,
     DailyPayments,
@@ -37,7 +38,6 @@ order by s.day, a.gateway, a.name, s.gateway_account_id, s.currency, s.status
 limit $6
 """
 
-_SANDBOX: Final = "sandbox"
 _DIGITS: Final = Decimal("0.0001")
 
 _Cell = tuple[int, int]
@@ -67,7 +67,7 @@ async def daily_payments(
         by_day[days.days[row["day"] - 1], account, row["currency"]][row["status"]] = cell
         for sums in (
             by_account[account, row["currency"]],
-            totals[account.gateway == _SANDBOX, row["currency"]],
+            totals[account.gateway == SANDBOX, row["currency"]],
         ):
             payments, amount_minor = sums.get(row["status"], (0, 0))
             sums[row["status"]] = payments + cell[0], amount_minor + cell[1]
@@ -91,7 +91,7 @@ def _order(account: _Account, currency: str) -> tuple[str, str, UUID, str]:
 
 def _of(account: _Account, currency: str, sums: Mapping[str, _Cell]) -> dict[str, Any]:
     named = {"gateway_account": account.id, "gateway": account.gateway, "account_name": account.name}
-    return named | _outcome(currency, sums, is_sandbox=account.gateway == _SANDBOX)
+    return named | _outcome(currency, sums, is_sandbox=account.gateway == SANDBOX)
 
 
 def _outcome(currency: str, sums: Mapping[str, _Cell], *, is_sandbox: bool) -> dict[str, Any]:

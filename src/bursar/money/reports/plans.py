@@ -11,19 +11,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
-from bursar.money.reports.conversion import share
+from bursar.money.reports.counting import SANDBOX, share
 from bursar.money.reports.schemas import ROWS_MAX, Churn, PlanMix, PlanShare, RecurringRevenue, ReportTooLarge
 from bursar.money.reports.sold import MONTHS, described
 
 MONTH: Final = timedelta(days=30)
-_SANDBOX: Final = "sandbox"
 
 _STANDING = f"""
 with standing as materialized (
   select price_id, gateway_account_id, status, count(*) as subscriptions
   from subscription where tenant_id = $1 and status in ('active', 'past_due', 'trialing') group by price_id, gateway_account_id, status
 )
-select s.price_id, a.gateway = '{_SANDBOX}' as is_sandbox, p.currency,
+select s.price_id, a.gateway = '{SANDBOX}' as is_sandbox, p.currency,
   coalesce(sum(s.subscriptions) filter (where s.status = 'active'), 0)::bigint as active,
   coalesce(sum(s.subscriptions) filter (where s.status = 'past_due'), 0)::bigint as past_due,
   coalesce(sum(s.subscriptions) filter (where s.status = 'trialing'), 0)::bigint as trialing,
@@ -33,13 +32,13 @@ select s.price_id, a.gateway = '{_SANDBOX}' as is_sandbox, p.currency,
 from standing s
 join gateway_account a on a.tenant_id = $1 and a.id = s.gateway_account_id
 left join price p on p.tenant_id = $1 and p.id = s.price_id
-group by s.price_id, a.gateway = '{_SANDBOX}', p.currency, p.amount_minor, p.interval, p.interval_count
+group by s.price_id, a.gateway = '{SANDBOX}', p.currency, p.amount_minor, p.interval, p.interval_count
 limit $2
 """
 
 # Those that ran, past their trial, when the month began, and what of them ended since.
 _CHURN = f"""
-select a.gateway = '{_SANDBOX}' as is_sandbox, count(*) as begun, count(*) filter (where r.over_at <= $3) as lost
+select a.gateway = '{SANDBOX}' as is_sandbox, count(*) as begun, count(*) filter (where r.over_at <= $3) as lost
 from (
   select gateway_account_id, coalesce(ended_at, case when status = 'canceled' then canceled_at end) as over_at
   from subscription

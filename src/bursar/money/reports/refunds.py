@@ -7,6 +7,7 @@ from uuid import UUID
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import Days
 from bursar.money.payments.schemas import RefundState
+from bursar.money.reports.counting import SANDBOX
 from bursar.money.reports.schemas import ROWS_MAX, Period, ReasonSums, RefundReport, RefundSums, ReportTooLarge
 
 REASON_LENGTH_MAX: Final = 80
@@ -35,8 +36,6 @@ order by a.gateway, a.name, t.gateway_account_id, is_other, n.reason_told nulls 
 limit $8
 """
 
-_SANDBOX: Final = "sandbox"
-
 
 async def refund_report(
     tx: Transaction,
@@ -62,7 +61,7 @@ async def refund_report(
             reason=row["reason"],
             is_other=row["is_other"],
             currency=row["currency"],
-            is_sandbox=row["gateway"] == _SANDBOX,
+            is_sandbox=row["gateway"] == SANDBOX,
             status=row["status"],
             refunds=int(row["refunds"]),
             amount_minor=int(row["amount_minor"]),

@@ -4,14 +4,14 @@ A trial counts on the day on which it ends, or was to end. It is paid once money
 when the subscription ended without; and open as long as it runs, or goes on without having paid yet. Paid among paid and lost is the rate.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import Days
-from bursar.money.reports.conversion import share
+from bursar.money.reports.counting import SANDBOX, ByDay, ByOffer, most_first, share, totals_of
 from bursar.money.reports.schemas import (
     Period,
     TrialConversion,
@@ -20,8 +20,6 @@ from bursar.money.reports.schemas import (
     TrialTotal,
 )
 from bursar.money.reports.sold import described
-
-_SANDBOX: Final = "sandbox"
 
 _JUDGED = """
 judged as materialized (
@@ -43,7 +41,7 @@ judged as materialized (
 
 _COHORT = f"""
 with {_JUDGED}
-select j.price_id, width_bucket(j.trial_end, $4::timestamptz[]) as day, a.gateway = '{_SANDBOX}' as is_sandbox, j.outcome, count(*) as trials
+select j.price_id, width_bucket(j.trial_end, $4::timestamptz[]) as day, a.gateway = '{SANDBOX}' as is_sandbox, j.outcome, count(*) as trials
 from judged j join gateway_account a on a.tenant_id = $1 and a.id = j.gateway_account_id
 where $5::uuid is null or j.gateway_account_id = $5
 group by 1, 2, 3, 4
@@ -62,29 +60,23 @@ async def trial_conversion(
 ) -> TrialConversion:
     """Return what became of the trials that end within these days. account_id: only of this one."""
     rows = await tx.fetch(_COHORT, tenant_id, days.starts_at, days.ends_at, days.bounds[:-1], account_id)
-    by_offer: dict[tuple[bool, UUID | None], Counter[str]] = {}
-    by_day: dict[tuple[int, bool], Counter[str]] = {}
-    totals: dict[bool, Counter[str]] = {}
+    by_offer: ByOffer = defaultdict(Counter)
+    by_day: ByDay = defaultdict(Counter)
     for row in rows:
-        told = {row["outcome"]: row["trials"]}
-        by_offer.setdefault((row["is_sandbox"], row["price_id"]), Counter()).update(told)
-        by_day.setdefault((row["day"], row["is_sandbox"]), Counter()).update(told)
-        totals.setdefault(row["is_sandbox"], Counter()).update(told)
+        by_offer[row["is_sandbox"], row["price_id"]][row["outcome"]] += row["trials"]
+        by_day[row["day"], row["is_sandbox"]][row["outcome"]] += row["trials"]
     sold = await described(tx, tenant_id=tenant_id, price_ids=[price for _, price in by_offer if price])
-    ordered = sorted(by_offer.items(), key=lambda item: (item[0][0], -item[1].total(), str(item[0][1])))
     return TrialConversion(
         period=Period.of_days(days),
         data=[
             TrialsOfOffer(offer=sold.get(price) if price else None, is_sandbox=is_sandbox, **_funnel(counted))
-            for (is_sandbox, price), counted in ordered
+            for is_sandbox, price, counted in most_first(by_offer)
         ],
         by_day=[
             TrialsOfDay(day=days.days[day - 1], is_sandbox=is_sandbox, **_funnel(counted))
             for (day, is_sandbox), counted in sorted(by_day.items())
         ],
-        totals=[
-            TrialTotal(is_sandbox=is_sandbox, **_funnel(counted)) for is_sandbox, counted in sorted(totals.items())
-        ],
+        totals=[TrialTotal(is_sandbox=is_sandbox, **_funnel(counted)) for is_sandbox, counted in totals_of(by_day)],
     )
 
 

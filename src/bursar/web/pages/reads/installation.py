@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bursar.kernel.amounts import Money
-from bursar.money.reports.conversion import OUTCOMES, share
+from bursar.money.reports.conversion import OUTCOMES
+from bursar.money.reports.counting import share
 from bursar.web.pages.reads.conversion import percent
 
 Figures = Mapping[tuple[str, str, str], float]
