@@ -107,11 +107,17 @@ async def test_rates_are_of_what_was_decided_and_are_one_together(world: World):
         event("payment_intent.payment_failed", intent("8", created=at, **failed), at=at),
         event("payment_intent.processing", intent("9", created=at, status="processing"), at=at),
         event("payment_intent.processing", intent("10", created=at, status="processing", currency="usd"), at=at),
+        event("payment_intent.succeeded", intent("11", created=at, currency="gbp"), at=at),
+        *(
+            event("payment_intent.payment_failed", intent(str(n), created=at, currency="gbp", **failed), at=at)
+            for n in range(12, 43)
+        ),
     )
 
-    eur, usd = (await report(world.mine, first_day="2025-10-09", last_day="2025-10-09"))["data"]
+    eur, gbp, usd = (await report(world.mine, first_day="2025-10-09", last_day="2025-10-09"))["data"]
 
     assert (eur["payments"], eur["success_rate"], eur["failure_rate"]) == (4, "0.6667", "0.3333")
+    assert (gbp["payments"], gbp["success_rate"], gbp["failure_rate"]) == (32, "0.0313", "0.9687")  # half is rounded up
     assert (usd["payments"], usd["success_rate"], usd["failure_rate"]) == (1, None, None)
 
 

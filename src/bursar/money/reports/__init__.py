@@ -7,6 +7,7 @@ Invariants:
 - a sum is of one currency and of one kind of money: currencies are never added, nor play money to real money;
 - a payment counts on the day on which it was made, in the business's zone, with the state it has now; one that gave way
   to its heir does not count;
+- a share has four digits and is rounded half up;
 - the tally of payments is exact at every commit, whatever order they are told in (`payments_are_tallied`);
 - a checkout counts when it was started and a trial when it ends, each once in every sum over days, with what became of it by now
   (`conversion`, `trials` say what that is); the outcomes of a cohort add up to it;

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from bursar.kernel.db import Transaction
 from bursar.kernel.zones import Days
-from bursar.money.reports.counting import SANDBOX
+from bursar.money.reports.counting import SANDBOX, share
 from bursar.money.reports.schemas import (
     ROWS_MAX,
     DailyPayments,
@@ -37,8 +37,6 @@ where s.payments <> 0
 order by s.day, a.gateway, a.name, s.gateway_account_id, s.currency, s.status
 limit $6
 """
-
-_DIGITS: Final = Decimal("0.0001")
 
 _Cell = tuple[int, int]
 """Payments and minor units."""
@@ -111,9 +109,6 @@ def _count(cells: Iterable[_Cell]) -> int:
 
 
 def _rates(succeeded: int, failed: int) -> tuple[str | None, str | None]:
-    """Return both shares of what was decided, to four digits, half to even; together they are one."""
-    decided = succeeded + failed
-    if not decided:
-        return None, None
-    success = (Decimal(succeeded) / decided).quantize(_DIGITS)
-    return str(success), str(1 - success)
+    """Return both shares of what was decided; together they are one."""
+    success = share(succeeded, succeeded + failed)
+    return success, str(1 - Decimal(success)) if success else None
