@@ -503,8 +503,9 @@ async def test_a_fee_is_told_before_cancelling_owed_after_and_paid_on_the_bookin
 
 async def test_a_coupon_is_shown_before_paying_and_the_gateway_takes_what_is_left(till: Studio):
     a_class = await till.add_class("Morning Flow", cost=1, price="seat")
-    made = await till.mine.post("/v1/coupons", {"code": "SPRING", "percent": 40, "uses_max": 1})
     path = f"{till.base}/classes/{a_class}"
+    without = await till.page(path)
+    made = await till.mine.post("/v1/coupons", {"code": "SPRING", "percent": 40, "uses_max": 1})
     form = await till.fields(path) | {"name": "One", "email": "one@example.com", "seats": "2", "coupon": "spring"}
     shown = is_sound((await till.send(f"{path}/bookings", form | {"check": "1"})).text).text
     wrong = await till.send(f"{path}/bookings", form | {"coupon": "<b>none", "check": "1"})
@@ -529,6 +530,7 @@ async def test_a_coupon_is_shown_before_paying_and_the_gateway_takes_what_is_lef
     gone = await till.send(f"{path}/bookings", await till.fields(path) | form | {"check": "1"})
 
     assert made.status_code == 201, made.text
+    assert "oupon" not in is_sound(without).text
     for part in ("Price 30.00 EUR", "Coupon SPRING − 12.00 EUR", "To pay 18.00 EUR", "Book and pay 18.00 EUR"):
         assert part in re.sub(r"\s+", " ", shown), part
     assert "There is no coupon &lt;B&gt;NONE" in wrong.text

@@ -10,7 +10,7 @@ Invariants:
 """
 
 from bursar.apps.booking.coupons.judging import CODE, Offered, discount_of, why_invalid, why_used_up
-from bursar.apps.booking.coupons.keeping import Coupon, CouponNotFound
+from bursar.apps.booking.coupons.keeping import Coupon, CouponNotFound, takes_any
 from bursar.apps.booking.coupons.redeeming import CouponUsedUp, carry, offered, redeem, release
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "offered",
     "redeem",
     "release",
+    "takes_any",
     "why_invalid",
     "why_used_up",
 ]

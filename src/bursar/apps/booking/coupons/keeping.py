@@ -95,6 +95,7 @@ _SET: Final = """
 update coupon set is_on = $3, valid_until = $4, uses_max = $5, uses_per_customer = $6, version = version + 1 where tenant_id = $1 and id = $2
 """
 
+_TAKES_ANY: Final = "select exists (select from coupon where tenant_id = $1 and is_on)"
 _CLASSES: Final = "select id from class_instance where tenant_id = $1 and id = any($2::uuid[]) and status <> 'deleted'"
 _TEMPLATES: Final = "select id from class_template where tenant_id = $1 and id = any($2::uuid[]) and deleted_at is null"
 
@@ -102,6 +103,12 @@ _TEMPLATES: Final = "select id from class_template where tenant_id = $1 and id =
 async def coupon(tx: Transaction, *, tenant_id: UUID, coupon_id: UUID) -> Coupon:
     """Return one coupon. Raises CouponNotFound."""
     return _found(await tx.fetchrow(_ONE, tenant_id, coupon_id), coupon_id)
+
+
+async def takes_any(tx: Transaction, *, tenant_id: UUID) -> bool:
+    """Say whether a business has a code that it did not turn off."""
+    found: bool = await tx.fetchval(_TAKES_ANY, tenant_id)
+    return found
 
 
 async def coupons(tx: Transaction, *, tenant_id: UUID, page: Slice, given: Mapping[str, Any]) -> Part[Coupon]:

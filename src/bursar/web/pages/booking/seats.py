@@ -263,6 +263,7 @@ async def shown(
         refused=refused,
         link=link,
         quote=await _quote(tx, front, a_class, typed) if typed else None,
+        takes_coupons=bool(typed and typed.coupon) or await coupons.takes_any(tx, tenant_id=front.tenant_id),
         seats_max=min(SEATS_MAX, max(a_class.left, 1)),
     )
 
