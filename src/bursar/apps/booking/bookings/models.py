@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from bursar.apps.booking.policies import Terms
@@ -56,6 +56,24 @@ class ClassSeats:
     @property
     def free(self) -> int:
         return max(self.capacity - self.held - self.booked, 0)
+
+
+class Priced(NamedTuple):
+    """What a booking cost when it was booked, as its row keeps it. See `Booking`."""
+
+    price_minor: int | None = None
+    due_minor: int | None = None
+    currency: str | None = None
+    deposit_percent: int | None = None
+    coupon_id: UUID | None = None
+    discount_minor: int = 0
+    missing_credits: int = 0
+    tax_bp: int = 0
+    tax_included: bool = True
+    tax_minor: int = 0
+
+
+UNPRICED: Final = Priced()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,10 @@ class Booking:
     @property
     def is_live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def priced(self) -> Priced:
+        return Priced(*(getattr(self, name) for name in Priced._fields))
 
     @property
     def asks_minor(self) -> int | None:

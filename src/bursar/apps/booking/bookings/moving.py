@@ -15,7 +15,6 @@ from bursar.apps.booking.bookings.refusals import (
     RescheduleUnfit,
 )
 from bursar.apps.booking.schedule import times
-from bursar.apps.booking.schedule.taxes import Tax
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -132,14 +131,7 @@ async def _move(
         credit_cost=paid.amount,
         spend_id=paid.spend_id,
         order_id=old.order_id,
-        price_minor=old.price_minor,
-        due_minor=old.due_minor,
-        deposit_percent=old.deposit_percent,
-        currency=old.currency,
-        coupon_id=old.coupon_id,
-        discount_minor=old.discount_minor,
-        tax=Tax(old.tax_bp, old.tax_included),
-        tax_minor=old.tax_minor,
+        priced=old.priced,
         override_reason=override_reason,
         overbooked=overbooked,
         moved_from=old.id,

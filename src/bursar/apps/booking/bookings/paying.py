@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking import coupons, passes, rules
-from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith
+from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith, Priced
 from bursar.apps.booking.bookings.refusals import PaymentMissing
 from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
@@ -70,6 +70,22 @@ class Sum:
     @property
     def _taxed(self) -> Taxed:
         return self.tax.of(self.amount_minor - self.discount_minor)
+
+    @property
+    def priced(self) -> Priced:
+        """What a booking keeps of it."""
+        return Priced(
+            price_minor=self.amount_minor,
+            due_minor=self.due_minor,
+            currency=self.currency,
+            deposit_percent=self.deposit_percent,
+            coupon_id=self.coupon_id,
+            discount_minor=self.discount_minor,
+            missing_credits=self.missing_credits,
+            tax_bp=self.tax.rate_bp,
+            tax_included=self.tax.is_included,
+            tax_minor=self.tax_minor,
+        )
 
     @property
     def asks_minor(self) -> int | None:

@@ -9,10 +9,9 @@ from uuid import UUID
 import msgspec
 
 from bursar.apps.booking.bookings import numbers
-from bursar.apps.booking.bookings.models import Booking, ClassSeats, Entry, PaidWith, Source, Status
+from bursar.apps.booking.bookings.models import UNPRICED, Booking, ClassSeats, Entry, PaidWith, Priced, Source, Status
 from bursar.apps.booking.bookings.refusals import AlreadyBooked, BookingNotFound
 from bursar.apps.booking.policies import Terms, terms_read
-from bursar.apps.booking.schedule.taxes import NO_TAX, Tax
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 
@@ -22,6 +21,7 @@ _NUMBERS_MAX: Final = 20
 _NAMES: Final = tuple(f.name for f in fields(Booking))
 _READ: Final = {"terms": "terms::text as terms", "snapshot": "snapshot::text as snapshot"}
 COLUMNS: Final = ", ".join(_READ.get(name, name) for name in _NAMES)
+PRICED: Final = ", ".join(Priced._fields)
 ENTRY_COLUMNS: Final = ", ".join(f.name for f in fields(Entry))
 
 _ONE = f"select {COLUMNS} from booking where tenant_id = $1 and id = $2"
@@ -43,11 +43,10 @@ where tenant_id = $1 and class_id = $2 and customer_id = $3 and kind = 'class'
 
 _WRITE = f"""
 insert into booking (tenant_id, id, number, customer_id, kind, class_id, staff_id, venue_id, status, seats, starts_at, ends_at, local_date,
-  source, paid_with, credit_cost, spend_id, order_id, price_minor, due_minor, currency, terms, snapshot, cancel_by, held_until,
-  override_reason, overbooked, moved_from, moves, booked_by, attended_at, coupon_id, discount_minor, missing_credits,
-  tax_bp, tax_included, tax_minor, deposit_percent)
-values ($1, $2, $3, $4, 'class', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::text::jsonb,
-  $22::text::jsonb, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
+  source, paid_with, credit_cost, spend_id, order_id, terms, snapshot, cancel_by, held_until, override_reason, overbooked, moved_from,
+  moves, booked_by, attended_at, {PRICED})
+values ($1, $2, $3, $4, 'class', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::jsonb, $19::text::jsonb,
+  $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
 on conflict do nothing
 returning {COLUMNS}
 """
@@ -92,15 +91,7 @@ async def write(
     credit_cost: int = 0,
     spend_id: UUID | None = None,
     order_id: UUID | None = None,
-    price_minor: int | None = None,
-    due_minor: int | None = None,
-    deposit_percent: int | None = None,
-    currency: str | None = None,
-    coupon_id: UUID | None = None,
-    discount_minor: int = 0,
-    missing_credits: int = 0,
-    tax: Tax = NO_TAX,
-    tax_minor: int = 0,
+    priced: Priced = UNPRICED,
     held_until: datetime | None = None,
     override_reason: str | None = None,
     overbooked: int = 0,
@@ -111,16 +102,14 @@ async def write(
     """Write a booking of a class under a number of its own. Raises AlreadyBooked."""
     place = (a_class.staff_id, a_class.venue_id)
     times: tuple[datetime, datetime, date] = (a_class.starts_at, a_class.ends_at, a_class.local_date)
-    money = (price_minor, due_minor, currency)
     kept = (terms.canonical(), as_json(snapshot_of(a_class)))
     moved = (moved_from, moves)
     for _ in range(_NUMBERS_MAX):
         row = await tx.fetchrow(
             _WRITE,
             *(tenant_id, booking_id, numbers.number(), customer_id, a_class.id, *place, status, seats, *times),
-            *(source, paid_with, credit_cost, spend_id, order_id, *money, *kept, cancel_by, held_until),
-            *(override_reason, overbooked, *moved, booked_by, attended_at, coupon_id, discount_minor),
-            *(missing_credits, tax.rate_bp, tax.is_included, tax_minor, deposit_percent),
+            *(source, paid_with, credit_cost, spend_id, order_id, *kept, cancel_by, held_until),
+            *(override_reason, overbooked, *moved, booked_by, attended_at, *priced),
         )
         if row:
             return read(row)

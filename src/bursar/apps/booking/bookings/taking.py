@@ -6,9 +6,18 @@ from uuid import UUID
 
 from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, telling, waiting
-from bursar.apps.booking.bookings.models import MONEYED, STAFFED, Booking, ClassSeats, PaidWith, Pays, Source, Status
+from bursar.apps.booking.bookings.models import (
+    MONEYED,
+    STAFFED,
+    UNPRICED,
+    Booking,
+    ClassSeats,
+    PaidWith,
+    Pays,
+    Source,
+    Status,
+)
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing
-from bursar.apps.booking.schedule.taxes import NO_TAX
 from bursar.kernel import ids, outbox
 from bursar.kernel.db import Transaction
 
@@ -169,15 +178,7 @@ async def _pay_and_write(
         credit_cost=paid.amount,
         spend_id=paid.spend_id,
         order_id=order_id,
-        price_minor=price.amount_minor if price else None,
-        due_minor=price.due_minor if price else None,
-        deposit_percent=price.deposit_percent if price else None,
-        currency=price.currency if price else None,
-        coupon_id=price.coupon_id if price else None,
-        discount_minor=price.discount_minor if price else 0,
-        missing_credits=price.missing_credits if price else 0,
-        tax=price.tax if price else NO_TAX,
-        tax_minor=price.tax_minor if price else 0,
+        priced=price.priced if price else UNPRICED,
         held_until=held_until,
         override_reason=override_reason,
         overbooked=overbooked,

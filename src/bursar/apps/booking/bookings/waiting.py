@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bursar.apps.booking import passes, policies, rules
 from bursar.apps.booking.bookings import admitting, deadlines, holding, paying, queueing, rows, seats, telling
-from bursar.apps.booking.bookings.models import MONEYED, Booking, ClassSeats, Entry, Pays
+from bursar.apps.booking.bookings.models import MONEYED, UNPRICED, Booking, ClassSeats, Entry, Pays
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.refusals import (
     AlreadyPromoted,
@@ -71,9 +71,9 @@ returning {rows.ENTRY_COLUMNS}
 _LESS = "update class_instance set waiting = waiting - $3 where tenant_id = $1 and id = $2"
 
 _TAKE_UP = f"""
-update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, price_minor = $8, due_minor = $9,
-  currency = $10, held_until = $11, coupon_id = $12, discount_minor = $13, missing_credits = $14,
-  tax_bp = $15, tax_included = $16, tax_minor = $17, deposit_percent = $18, version = version + 1
+update booking set status = $3, paid_with = $4, credit_cost = $5, spend_id = $6, order_id = $7, held_until = $8,
+  ({rows.PRICED}) = ($9, $10, $11, $12, $13, $14, $15, $16, $17, $18),
+  version = version + 1
 where tenant_id = $1 and id = $2 and status = 'held' and order_id is null
 returning {rows.COLUMNS}
 """
@@ -214,16 +214,8 @@ async def accept(
     row = await tx.fetchrow(
         _TAKE_UP,
         *(tenant_id, booking_id, "held" if order_id else "booked", paid_with),
-        *(paid.amount, paid.spend_id, order_id),
-        *((price.amount_minor, price.due_minor, price.currency) if price else (None, None, None)),
-        *(
-            held_until,
-            price.coupon_id if price else None,
-            price.discount_minor if price else 0,
-            price.missing_credits if price else 0,
-        ),
-        *((price.tax.rate_bp, price.tax.is_included, price.tax_minor) if price else (0, True, 0)),
-        price.deposit_percent if price else None,
+        *(paid.amount, paid.spend_id, order_id, held_until),
+        *(price.priced if price else UNPRICED),
     )
     made = rows.read(row)
     await paying.redeem(tx, tenant_id=tenant_id, booking=made, now=now)
