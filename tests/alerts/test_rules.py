@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import asyncpg
 import pytest
 
 from api.operations import _failed, _unknown, given_up, half_done
-from bursar.alerts import RULES, Choice, RuleChoiceInvalid, RuleUnknown, choose, look, rules_of
+from bursar import health
+from bursar.alerts import RULES, Choice, RuleChoiceInvalid, RuleUnknown, choose, look, measures, rules_of
 from bursar.alerts.addresses import ChannelAddressInvalid, target_of
+from bursar.alerts.models import Bound
 from bursar.alerts.rules import BY_NAME
 from bursar.alerts.traffic import Traffic
+from bursar.health import standing
 from bursar.kernel.http.addresses import networks
-from bursar.kernel.jobs import INSTALLATION
+from bursar.kernel.jobs import INSTALLATION, Kinds, Resources
 from bursar.kernel.settings import Settings
 from serving import KEY
 from stage import charge, event, intent, session, set_stage
@@ -298,3 +302,22 @@ def test_every_rule_has_its_section_in_the_runbooks():
     for rule in RULES:
         assert rule.advice in text, rule.name
         assert f"**{rule.title}.** {rule.severity};" in text, rule.name
+
+
+@pytest.mark.parametrize(("latencies", "told"), [((0.6, 0.001), []), ((0.6, 0.7), ["degraded: the look took 0.7 s"])])
+async def test_one_slow_answer_of_the_database_wakes_nobody_and_two_do(db, tmp_path, monkeypatch, latencies, told):
+    settings = Settings(database_url="", secret_key=KEY, data=tmp_path)
+    held = Resources(db, settings)
+    seen = await standing.look(held, Kinds(()), seldom=None)
+    looks = iter(latencies)
+
+    async def slow(*_: Any) -> tuple[Any, ...]:
+        return health.parts_of(
+            replace(seen, latency_s=next(looks)), health.machine(tmp_path), health.Issuers(), settings
+        )
+
+    monkeypatch.setattr(health, "current_parts", slow)
+
+    found = await measures.parts_unwell(None, held, datetime.now(UTC), Bound(0, 0, "high"))
+
+    assert [f.detail for f in found if f.subject == "database"] == told

@@ -52,11 +52,23 @@ async def backups_overdue(tx: Any, held: Resources, _now: datetime, bound: Bound
 
 
 async def parts_unwell(_: Any, held: Resources, _now: datetime, bound: Bound) -> list[Finding]:
-    """Look at every part of the installation's health: those that are unhealthy, and those that are degraded and have no rule."""
-    found = []
-    for part in await health.current_parts(held, Kinds(())):
-        has_rule = part.name.partition(":")[0] in _HAVE_RULES
-        if bound.threshold < 1 and (part.status == "unhealthy" or (part.status == "degraded" and not has_rule)):
-            detail = f"{part.status}: {part.detail}"
-            found.append(Finding(INSTALLATION, part.name, bound.severity, 1, 1, detail))
-    return found
+    """Look at every part of the installation's health: those that are unhealthy, and those that are degraded and have no rule.
+
+    What is found is looked at once more, at once: one slow answer wakes nobody.
+    """
+    suspected = await _unwell(held) if bound.threshold < 1 else {}
+    if not suspected:
+        return []
+    return [
+        Finding(INSTALLATION, name, bound.severity, 1, 1, f"{part.status}: {part.detail}")
+        for name, part in (await _unwell(held)).items()
+        if name in suspected
+    ]
+
+
+async def _unwell(held: Resources) -> dict[str, health.Part]:
+    return {
+        part.name: part
+        for part in await health.current_parts(held, Kinds(()))
+        if part.status == "unhealthy" or (part.status == "degraded" and part.name.partition(":")[0] not in _HAVE_RULES)
+    }
