@@ -162,12 +162,10 @@ class Process:
     def start(cls, ground: Ground, arguments: Sequence[str], more: Mapping[str, str]) -> "Process":
         settings = ground.settings
         log = ground.cluster.directory / f"{arguments[0]}-{time.monotonic_ns()}.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")} | {
+        own = {
             "BURSAR_DATA": str(settings.data),
             "BURSAR_DATABASE_URL": settings.database_url,
             "BURSAR_SECRET_KEY": settings.secret_key,
-            "PYTHONPATH": python_path(),
-            **more,
         }
         with log.open("wb") as out:
             popen = subprocess.Popen(
@@ -175,7 +173,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env=environment,
+                env=environment_of({**own, **more}),
             )
         return cls(popen, log)
 
@@ -198,6 +196,12 @@ class Process:
 def python_path() -> str:
     """Return where processes of ours find their modules."""
     return os.pathsep.join(sys.path)
+
+
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process of ours that has these settings, and none of whoever runs the benchmark."""
+    without = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    return {**without, "PYTHONPATH": python_path(), **settings}
 
 
 def _libpq(url: str) -> dict[str, str]:

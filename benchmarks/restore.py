@@ -12,15 +12,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks import lookup
 from benchmarks.figures import Budget, Result, Scale
-from benchmarks.ground import Ground, ground, python_path
+from benchmarks.ground import Ground, environment_of, ground
 from benchmarks.intake import deliver
-from benchmarks.streaming import KEY, STORE, streamed
-from benchmarks.up import facts_of
-from bursar.kernel.postgres.ports import free_port
+from benchmarks.streaming import store_settings, streamed
+from benchmarks.up import started
 
 PROMISE = "killed and deleted under load, an instance is back within 10 s and 10 s for each GB, and at most its last 5 s are missing"
 BUDGETS = (Budget("rto_ratio", at_most=1.0), Budget("rpo_s", at_most=5.0))
@@ -52,13 +51,9 @@ def _once(scale: Scale) -> dict[str, float]:
         into = here.cluster.directory / "restored"
         _restore(here, into)
         restored_s = time.monotonic() - began
-        up, facts = _start(into)
-        try:
+        with started(into, "--no-demo") as facts:
             rto_s = time.monotonic() - began
             mark, back = (float(_ask(here, facts["admin_url"], query)) for query in (_MARK, _EVENTS))
-        finally:
-            up.terminate()
-            up.communicate(timeout=60)
     return {
         "rto_ratio": rto_s / (_RTO_S + _RTO_S * size / _GB),
         "rto_s": rto_s,
@@ -80,42 +75,12 @@ def _destroy(here: Ground) -> float:
     return at
 
 
-def _settings(here: Ground) -> dict[str, str]:
-    directory = here.cluster.directory
-    return _environment() | {
-        "BURSAR_BACKUP_STORE": str(directory / STORE),
-        "BURSAR_BACKUP_KEY_FILE": str(directory / KEY),
-    }
-
-
-def _environment() -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    return own | {"PYTHONPATH": python_path()}
-
-
 def _restore(here: Ground, into: Path) -> None:
     command = [sys.executable, "-m", "bursar", "restore", "--to", "latest", "--into", str(into), "--take-over"]
-    done = subprocess.run(command, env=_settings(here), capture_output=True, text=True, check=False)
+    environment = environment_of(store_settings(here))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the restore failed: {done.stderr[-800:]}")
-
-
-def _start(into: Path) -> tuple["subprocess.Popen[bytes]", dict[str, Any]]:
-    """Start what was restored, and nothing else on it: no demo. Return it once it is ready."""
-    command = [
-        sys.executable,
-        "-m",
-        "bursar",
-        "up",
-        "--data",
-        str(into),
-        "--port",
-        str(free_port()),
-        "--no-demo",
-        "--json",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())
-    return process, facts_of(process)
 
 
 def _ask(here: Ground, url: str, query: str) -> str:

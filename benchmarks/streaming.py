@@ -7,6 +7,7 @@ and sealing the log take their part of the processors that the worker and the se
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.apply import EVENTS, apply_all
 from benchmarks.figures import Budget, Result, Scale
@@ -21,8 +22,6 @@ NOTES = (
 )
 _LOG_AGE = "select extract(epoch from clock_timestamp() - log_kept_at)::float8 from backup_standing"
 _READY_S = 120.0
-STORE, KEY = "bench-store", "bench.keys"
-"""Where the backups and their key are, below the directory of the server."""
 
 
 def measure(scale: Scale) -> Result:
@@ -50,20 +49,27 @@ def measure(scale: Scale) -> Result:
     return Result("streaming", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
+def store_settings(here: Ground) -> dict[str, str]:
+    """Return where the backups and their key are: below the directory of the server."""
+    directory = here.cluster.directory
+    return {
+        "BURSAR_BACKUP_STORE": str(directory / "bench-store"),
+        "BURSAR_BACKUP_KEY_FILE": str(directory / "bench.keys"),
+    }
+
+
 @contextmanager
 def streamed(here: Ground) -> Iterator[Callable[[], float]]:
     """Keep the log, once the first backup is taken and proven: that is another load, and not every second's.
 
     Give what tells how many seconds old the newest mark in the store is.
     """
-    directory = here.cluster.directory
-    key = directory / KEY
+    store = store_settings(here)
+    key = Path(store["BURSAR_BACKUP_KEY_FILE"])
     if not key.exists():
         add_key(key, rotate=False)
-    more = {
+    more = store | {
         "BURSAR_DATABASE_ADMIN_URL": here.settings.database_admin_url,
-        "BURSAR_BACKUP_STORE": str(directory / STORE),
-        "BURSAR_BACKUP_KEY_FILE": str(key),
         "BURSAR_BACKUP_INCREMENTAL_MINUTES": "0",
         "BURSAR_DRILL_HOURS": "0",
     }

@@ -6,18 +6,20 @@ customers' payments arrive over HTTP, signed, as a gateway's would.
 
 import asyncio
 import json
-import os
 import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 
 from benchmarks.figures import Budget, Result, Scale
+from benchmarks.ground import environment_of
 from bursar.kernel.postgres.ports import free_port
 
 PROMISE = "`bursar up` on an empty directory is ready, and has applied its first event, within 15 s"
@@ -37,26 +39,32 @@ def _once() -> dict[str, float]:
     directory = Path(tempfile.mkdtemp(prefix="bursar-bench-"))
     directory.chmod(0o711)  # the server's own user passes through
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bursar", "up", "--data", str(directory / "data"), "--port", str(free_port()), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-        | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
     try:
-        facts = facts_of(process)
-        ready = time.monotonic() - began
-        asyncio.run(_until_applied(facts["admin_url"]))
-        return {"ready_s": ready, "applied_s": time.monotonic() - began}
+        with started(directory / "data") as facts:
+            ready = time.monotonic() - began
+            asyncio.run(_until_applied(facts["admin_url"]))
+            return {"ready_s": ready, "applied_s": time.monotonic() - began}
     finally:
-        process.terminate()
-        process.communicate(timeout=60)
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def facts_of(process: "subprocess.Popen[bytes]") -> dict[str, str]:
-    """Wait until `bursar up --json` is ready; return what it says of itself."""
+@contextmanager
+def started(data: Path, *arguments: str) -> Iterator[dict[str, str]]:
+    """Run `bursar up` on a directory, and give what it says of itself once it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bursar", "up", "--data", str(data), "--port", str(free_port()), "--json", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment_of({}),
+    )
+    try:
+        yield _facts_of(process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def _facts_of(process: "subprocess.Popen[bytes]") -> dict[str, str]:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], WAIT_S_MAX)
     line = process.stdout.readline() if ready else b""
