@@ -47,12 +47,9 @@ def _warm(here: Ground, scale: Scale) -> None:
 
 
 def _once(here: Ground, scale: Scale, series: str, *, is_watched_first: bool) -> dict[str, float]:
-    if is_watched_first:
-        watched = _watched(here, scale, series)
-        without = _without(here, scale, series)
-    else:
-        without = _without(here, scale, series)
-        watched = _watched(here, scale, series)
+    order = (_watched, _without) if is_watched_first else (_without, _watched)
+    figures = {load: load(here, scale, series) for load in order}
+    watched, without = figures[_watched], figures[_without]
     return {
         "intake_ratio": watched["intake_per_second"] / without["intake_per_second"],
         "apply_ratio": watched["apply_per_second"] / without["apply_per_second"],
