@@ -90,6 +90,29 @@ async def test_nobody_overtakes_who_waits_and_a_wish_for_two_seats_is_waited_for
     assert await desk.broken() == {}
 
 
+async def test_a_wish_that_is_never_granted_is_refused_or_passed_over_and_keeps_nobody_waiting(desk: Studio):
+    flow, taken = await full(desk, seats=3)
+    empty = await desk.class_at(SIX + timedelta(hours=3), capacity=4)
+    large = await desk.class_at(SIX + timedelta(hours=6), capacity=40)
+    crowd, ann, bob = [await desk.person(name, owns=3) for name in ("crowd", "ann", "bob")]
+    for a_class, count, most in ((flow, 4, 3), (empty, 5, 4), (large, 100, 10)):
+        assert refused(await desk.wait(a_class, crowd, seats=count), "wish_too_large")["context"] == {"seats_max": most}
+    told(await desk.book(empty, ann))
+    for customer, count in ((crowd, 3), (ann, 1), (bob, 1)):
+        told(await desk.wait(flow, customer, seats=count))
+    fewer = {"capacity": 2, "allows_overbooked": True}
+    told(await desk.caller.send("PATCH", f"/v1/classes/{flow}", fewer), 200)
+
+    for each in taken:
+        told(await desk.cancel(each))
+
+    assert await statuses(desk, flow) == ["skipped", "promoted", "promoted"]
+    assert await desk.seats(flow) == (0, 2, 0)
+    sent = {mail.to: mail.text for mail in await desk.mails()}
+    assert "The class has 2 seats by now, and you waited for 3." in sent["crowd@example.org"]
+    assert await desk.broken() == {}
+
+
 async def test_who_leaves_makes_way_and_waiting_has_its_refusals(desk: Studio):
     flow, taken = await full(desk, seats=2)
     free = await desk.class_at(SIX + timedelta(hours=3))

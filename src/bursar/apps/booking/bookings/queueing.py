@@ -5,7 +5,7 @@ the queue since, or waits for a class that another act frees, is locked only if 
 attendee while he holds a class. Who is not at rest keeps his place and the seat, and is served by a job a moment later.
 
 Nobody overtakes: who came first is served first, and whoever wants more seats than are free is waited for. Who cannot pay when it is
-his turn is passed over, and told. The class is locked by whoever calls.
+his turn, or wants more seats than the class has by now, is passed over, and told. The class is locked by whoever calls.
 """
 
 from collections.abc import Sequence
@@ -204,7 +204,8 @@ async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime
         told = dict(row)
         is_over = [told.pop(name) for name in ("is_seated", "is_gone")]
         entry = Entry(**told)
-        if entry.seats > turn.free:
+        is_beyond = entry.seats > turn.a_class.capacity
+        if entry.seats > turn.free and not is_beyond:
             return True
         if entry.customer_id in busy:
             turn.is_put_off = True
@@ -212,6 +213,9 @@ async def _serve(tx: Transaction, *, tenant_id: UUID, turn: _Turn, now: datetime
         turn.left += 1
         if any(is_over):
             turn.facts.append(await _pass(tx, tenant_id, entry, status="closed", told=None, now=now))
+        elif is_beyond:
+            told_why = f"The class has {turn.a_class.capacity} seats by now, and you waited for {entry.seats}."
+            turn.facts.append(await _pass(tx, tenant_id, entry, status="skipped", told=told_why, now=now))
         else:
             await _serve_one(tx, tenant_id=tenant_id, turn=turn, entry=entry, now=now)
         if turn.free <= 0:

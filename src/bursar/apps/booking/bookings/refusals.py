@@ -91,6 +91,12 @@ class WaitingElsewhere(Conflict):
     code = "waiting_elsewhere"
 
 
+class WishTooLarge(Conflict):
+    """More seats are waited for than the class has, or than one booking may have: they would never come free."""
+
+    code = "wish_too_large"
+
+
 class NotWaiting(Conflict):
     """The entry has ended already."""
 

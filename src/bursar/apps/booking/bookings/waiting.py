@@ -23,6 +23,7 @@ from bursar.apps.booking.bookings.refusals import (
     WaitingElsewhere,
     WaitlistClosed,
     WaitlistFull,
+    WishTooLarge,
 )
 from bursar.kernel import ids, jobs
 from bursar.kernel.db import Transaction
@@ -88,13 +89,14 @@ async def join(
 ) -> Entry:
     """Let a customer wait for seats of a class that is full.
 
-    Raises SeatsFree, AlreadyBooked, AlreadyWaiting, AlreadyPromoted, WaitlistClosed, ClassCancelled, ClassNotPublished, ClassNotFound,
+    Raises SeatsFree, AlreadyBooked, AlreadyWaiting, AlreadyPromoted, WaitlistClosed, WishTooLarge, ClassCancelled, ClassNotPublished, ClassNotFound,
     CustomerNotFound.
     """
     await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
     await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     await _check_may_wait(tx, tenant_id=tenant_id, a_class=a_class, customer_id=customer_id, now=now)
+    await _check_limits(tx, tenant_id=tenant_id, a_class=a_class, customer_id=customer_id, count=count)
     seq = await tx.fetchval(_QUEUE, tenant_id, class_id, now, count)
     if seq is None:
         raise SeatsFree(
@@ -264,7 +266,23 @@ async def _check_may_wait(
         )
     if former:
         raise _waits_already(a_class)
+
+
+async def _check_limits(
+    tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, customer_id: UUID, count: int
+) -> None:
+    """Refuse whom the business lets wait no more, and a wish that is never granted: all behind it would wait in vain."""
     chosen = await rules.settings_of(tx, tenant_id=tenant_id)
+    # One seat may be waited for also where the business has taken all seats away for now.
+    seats_max = max(a_class.capacity, 1)
+    if rules.holds(chosen, rules.GUESTS_MAX):
+        seats_max = min(seats_max, rules.number_of(chosen, rules.GUESTS_MAX, "seats_max"))
+    if count > seats_max:
+        raise WishTooLarge(
+            f"{count} seats of {a_class.title} are never given to one booking, {seats_max} may be",
+            hint=f"Wait for {seats_max} or fewer, or choose another class.",
+            context={"seats_max": seats_max},
+        )
     most = rules.number_of(chosen, rules.WAITLIST_LENGTH, "entries_max")
     if rules.holds(chosen, rules.WAITLIST_LENGTH) and a_class.waiting >= most:
         raise WaitlistFull(f"{a_class.waiting} wait for {a_class.title}, {most} may", hint="Choose another class.")

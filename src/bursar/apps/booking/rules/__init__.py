@@ -10,7 +10,7 @@ Invariants:
 - a rule without a row is as the catalogue says.
 """
 
-from bursar.apps.booking.rules.catalogue import AT_BOOKING, BY_ID, CATALOGUE
+from bursar.apps.booking.rules.catalogue import AT_BOOKING, BY_ID, CATALOGUE, GUESTS_MAX
 from bursar.apps.booking.rules.deciding import REFUSALS, NotBookable, failures, refusal, require
 from bursar.apps.booking.rules.elsewhere import (
     ATTENDANCE_FINAL,
@@ -30,6 +30,7 @@ __all__ = [
     "BY_ID",
     "CATALOGUE",
     "CHECK_IN_WINDOW",
+    "GUESTS_MAX",
     "NO_SHOW_AFTER",
     "REFUSALS",
     "WAITLIST_LENGTH",

@@ -11,6 +11,7 @@ from bursar.apps.booking.rules.elsewhere import ELSEWHERE
 from bursar.apps.booking.rules.models import Parameter, Rule
 from bursar.apps.booking.schedule.conflicts import PLACE_RULES, WARNS
 
+GUESTS_MAX: Final = "guests_max"
 _BOOKINGS: Final = Parameter("bookings_max", 1, "How many bookings a customer may have.", 1, 1000)
 _SEATS: Final = Parameter("seats", 1, "How many seats are kept.", 0, 1000)
 _UNTIL: Final = Parameter("until_minutes", 60, "They are kept until so many minutes before the start.", 0, 10080)
@@ -195,7 +196,7 @@ AT_BOOKING: Final = (
         check=checks.not_yet_booked,
     ),
     Rule(
-        "guests_max",
+        GUESTS_MAX,
         28,
         "seats",
         "too_many_seats",
