@@ -113,6 +113,21 @@ async def test_a_wish_that_is_never_granted_is_refused_or_passed_over_and_keeps_
     assert await desk.broken() == {}
 
 
+async def test_who_may_not_come_is_passed_over_in_words_for_himself(desk: Studio):
+    flow, [taken] = await full(desk)
+    banned, ann = await desk.person("banned", owns=1), await desk.person("ann", owns=1)
+    for each in (banned, ann):
+        told(await desk.wait(flow, each))
+    told(await desk.caller.send("PUT", f"/v1/customers/{banned}/attendee", {"is_banned": True}), 200)
+
+    told(await desk.cancel(taken))
+
+    assert await statuses(desk, flow) == ["skipped", "promoted"]
+    sent = {mail.to: mail.text for mail in await desk.mails()}
+    assert "You may not book here. Speak with the business." in sent["banned@example.org"]
+    assert await desk.broken() == {}
+
+
 async def test_who_leaves_makes_way_and_waiting_has_its_refusals(desk: Studio):
     flow, taken = await full(desk, seats=2)
     free = await desk.class_at(SIX + timedelta(hours=3))
@@ -220,6 +235,8 @@ async def test_an_offer_is_taken_up_in_time_or_goes_to_the_next(desk: Studio):
     refused(await desk.book(flow, eve), "class_full")  # what she freed is not hers: bob waits
     await desk.work()
     assert (await statuses(desk, flow), await desk.of(ann, flow)) == (["skipped", "offered"], ["expired"])
+    more = refused(await desk.book(flow, bob, seats=2), "class_full")
+    assert more["context"] == {"offered": 1}
     taken_up = told(await desk.book(flow, bob))
 
     assert (taken_up["status"], taken_up["paid_with"], taken_up["source"]) == ("booked", "credits", "waitlist")

@@ -67,7 +67,7 @@ def judge(situation: rules.Situation, *, is_waived: bool = False) -> None:
 async def of_waiting(
     tx: Transaction, *, tenant_id: UUID, a_class: ClassSeats, customer_id: UUID, seats: int, now: datetime
 ) -> tuple[rules.Situation, str | None]:
-    """Return what decides how who waits may pay, and why he may not have the seat now; None where he may."""
+    """Return what decides how who waits may pay, and in words for him why he may not have the seat now; None where he may."""
     situation = await rules.situation(
         tx,
         tenant_id=tenant_id,
@@ -78,7 +78,7 @@ async def of_waiting(
         now=now,
     )
     left = [each for each in rules.failures(situation) if each.rule != _COUNTED and each.rule not in _OF_BOOKING]
-    return situation, f"{left[0].message}. {left[0].hint}" if left else None
+    return situation, " ".join(rules.for_customer(left[0].message, left[0].hint)).strip() if left else None
 
 
 def check_time(a_class: ClassSeats, *, source: Source, now: datetime) -> None:

@@ -62,6 +62,7 @@ async def book(
             tenant_id=tenant_id,
             class_id=class_id,
             booking_id=mine.id,
+            count=seats,
             pays=pays,
             coupon=coupon,
             landing=landing,

@@ -16,6 +16,7 @@ from bursar.apps.booking.bookings.refusals import (
     AlreadyPromoted,
     AlreadyWaiting,
     ClassCancelled,
+    ClassFull,
     ClassNotPublished,
     EntryNotFound,
     NotWaiting,
@@ -161,17 +162,27 @@ async def accept(
     tenant_id: UUID,
     class_id: UUID,
     booking_id: UUID,
+    count: int,
     pays: Pays,
     landing: Landing,
     actor: str,
     now: datetime,
     coupon: str | None = None,
 ) -> Booking:
-    """Take up an offered seat, of which the customer is queued up: with credits it is booked, with money it is held until the money comes."""
+    """Take up what is offered, of which the customer is queued up: with credits it is booked, with money it is held until the money comes.
+
+    count: how many seats are asked for; all that are offered are taken up. Raises ClassFull where they are fewer, WaitlistClosed, NotBookable.
+    """
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
     offered = await rows.booking(tx, tenant_id=tenant_id, booking_id=booking_id)
     if not queueing.is_offer(offered, now=now):
         raise WaitlistClosed("the offer has ended", hint="Join the waitlist again, or book when a seat is free.")
+    if count > offered.seats:
+        raise ClassFull(
+            f"{count} seats of {a_class.title} are asked for, and {offered.seats} offered",
+            hint="Take up what is offered, or leave the waitlist.",
+            context={"offered": offered.seats},
+        )
     who: dict[str, Any] = {"tenant_id": tenant_id, "customer_id": offered.customer_id}
     situation = await admitting.admitted(
         tx,

@@ -23,6 +23,7 @@ from bursar.apps.booking.rules.keeping import RuleUnknown, holds, is_chosen, num
 from bursar.apps.booking.rules.models import Failure, Rule, Settings, Situation, Source
 from bursar.apps.booking.rules.reserves import seats_kept
 from bursar.apps.booking.rules.situations import situation
+from bursar.apps.booking.rules.wording import for_customer
 
 __all__ = [
     "ATTENDANCE_FINAL",
@@ -43,6 +44,7 @@ __all__ = [
     "Situation",
     "Source",
     "failures",
+    "for_customer",
     "holds",
     "is_chosen",
     "number_of",
