@@ -288,6 +288,28 @@ async def test_a_class_that_moves_takes_its_bookings_along_and_tells_them(desk: 
     assert await desk.broken() == {}
 
 
+async def test_dates_as_far_away_as_may_be_stand_in_nobodys_way(desk: Studio):
+    last = "2999-12-31T23:59:59Z"
+    ann, flow = await desk.person("ann", owns=1, expires_at=datetime.fromisoformat(last)), await desk.class_at(SIX)
+    known = f"/v1/customers/{ann}/attendee"
+    beyond = {"customer": ann, "amount": 1, "reason": "test", "expires_at": "9999-12-31T23:59:59Z"}
+    for asked in (
+        ("POST", "/v1/credit-adjustments", beyond),
+        ("PUT", known, {"waiver_signed_at": "9999-12-31T00:00:00Z"}),
+    ):
+        refused(await desk.caller.send(*asked), "invalid", 422)
+    told(await desk.caller.send("PUT", known, {"waiver_signed_at": last, "born_on": "0001-01-01"}), 200)
+    rule = {"is_on": True, "parameters": {"valid_days": 3650}}
+    told(await desk.caller.send("PUT", "/v1/booking-rules/waiver_signed", rule), 200)
+    async with desk.stage.db.tenant(desk.stage.tenant_id) as tx:
+        await tx.execute("update class_instance set time_zone = 'Pacific/Kiritimati'")
+
+    hers = await desk.booked(flow, ann)
+
+    would_be = told(await desk.caller.get(f"/v1/bookings/{hers['id']}/consequence"), 200)
+    assert would_be["credits_expire_local"] == "3000-01-01T13:59:59+14:00[Pacific/Kiritimati]"
+
+
 async def test_the_studio_cancels_a_class_and_nothing_goes_back_twice(desk: Studio):
     people = [await desk.person(f"p{n}", owns=1) for n in range(6)]
     waits = await desk.person("waits", owns=1)

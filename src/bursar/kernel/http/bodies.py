@@ -101,12 +101,12 @@ def parse_json(body: bytes) -> Any:
             parse_constant=_constant,
         )
     except UnicodeDecodeError as error:
-        raise JsonInvalid(f"the body is not UTF-8 (byte {error.start})") from error
+        raise JsonInvalid(f"the body is not UTF-8 (byte {error.start})", hint="Send JSON in UTF-8.") from error
     except RecursionError as error:
         raise _too_deep() from error
     except ValueError as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "a number"
-        raise JsonInvalid(f"the body is not JSON: {where}") from error
+        raise JsonInvalid(f"the body is not JSON: {where}", hint="Correct it there, and send it again.") from error
     _inspect(value)
     return value
 
@@ -127,12 +127,12 @@ def _whole(digits: str) -> int:
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise JsonInvalid("a number is too large")
+        raise JsonInvalid("a number is too large", hint="Send a smaller one.")
     return value
 
 
 def _constant(name: str) -> float:
-    raise JsonInvalid(f"{name} is not JSON")
+    raise JsonInvalid(f"{name} is not JSON", hint="Send a number, or null.")
 
 
 def _inspect(value: Any) -> None:
@@ -141,17 +141,17 @@ def _inspect(value: Any) -> None:
         texts = [item for item in level if type(item) is str]
         texts += [key for item in level if type(item) is dict for key in item]
         if any("\x00" in text for text in texts):
-            raise JsonInvalid("a text contains the character U+0000")
+            raise JsonInvalid("a text contains the character U+0000", hint="Send the text without it.")
         try:
             "".join(texts).encode()
         except UnicodeEncodeError as error:
-            raise JsonInvalid("a text contains half of a surrogate pair") from error
+            raise JsonInvalid("a text contains half of a surrogate pair", hint="Send whole characters.") from error
         if depth > DEPTH_MAX and any(type(item) in (dict, list) for item in level):
             raise _too_deep()
 
 
 def _too_deep() -> JsonInvalid:
-    return JsonInvalid(f"the body is nested more than {DEPTH_MAX} deep")
+    return JsonInvalid(f"the body is nested more than {DEPTH_MAX} deep", hint="Send what is documented: see /docs.")
 
 
 def _too_large(bytes_max: int) -> BodyTooLarge:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -304,8 +304,4 @@ def _typed_of(at: datetime | None, zone: ZoneInfo) -> str:
     """Return an instant as a form has it, by the clock of the business; nothing for none."""
     if at is None:
         return ""
-    try:
-        there = at.astimezone(zone)
-    except OverflowError:  # The first and the last day of the calendar are in no other zone.
-        there = at.astimezone(UTC)
-    return there.replace(tzinfo=None).isoformat(timespec="minutes")
+    return at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
