@@ -117,6 +117,14 @@ async def test_a_stranger_who_must_wait_costs_no_statement(db, database_url):
     assert asked == []
 
 
+async def test_an_installation_that_hardly_limits_says_so(db, database_url):
+    stage = await set_stage(db, database_url)
+    async with running(database_url, rate_key_general=2_000_000_000) as (_, http):
+        limits = (await (await caller_of(stage, http)).get("/v1/rate-limits")).json()["limits"]
+
+    assert 2_000_000_000 in [limit["per_minute"] for limit in limits]
+
+
 async def test_a_tenant_sets_its_own_limits_and_no_others(db, database_url):
     mine, theirs = await set_stage(db, database_url), await set_stage(db, database_url)
     async with running(database_url) as (app, http):

@@ -16,6 +16,7 @@ from api.conftest import Caller, two_businesses
 from bursar.apps.booking.bookings.queries import BOOKINGS
 from bursar.apps.booking.live import days as days_module
 from bursar.apps.booking.live.attendance import STATEMENTS
+from bursar.apps.booking.services.appointment_queries import APPOINTMENTS
 from bursar.kernel import ids
 from bursar.kernel.zones import earliest_of, latest_of
 from bursar.web.pages.reads import timetable
@@ -220,6 +221,20 @@ async def test_what_lists_of_bookings_read_they_read_by_index(filled: Filled, na
     big = [node for node in nodes(plan) if node.get("Relation Name") == "booking"]
     assert {node["Node Type"] for node in big} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, big
     assert sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in big) <= most, plan
+
+
+@pytest.mark.parametrize("names", [(), ("customer",), ("status",), ("until",)])
+async def test_appointments_are_not_looked_for_among_all_seats_in_classes(filled: Filled, names: tuple[str, ...]):
+    customer = await filled.mine.stage.value("select customer_id from booking limit 1")
+    values = [{"customer": customer, "status": "booked", "until": DAY}[name] for name in names]
+
+    plan = await explained(
+        filled, APPOINTMENTS.statement(names, is_first=True), filled.mine.stage.tenant_id, 51, *values
+    )
+
+    big = [node for node in nodes(plan) if node.get("Relation Name") == "booking"]
+    assert big
+    assert sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in big) <= 60, plan
 
 
 WEEK = DAY - timedelta(days=6)

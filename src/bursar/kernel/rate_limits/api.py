@@ -45,7 +45,7 @@ class RateLimit(View):
 
     rate_class: RateClass = Field(serialization_alias="class")
     holder: Holder
-    per_minute: PerMinute
+    per_minute: int = Field(examples=[600])
     is_own: bool = Field(description="False: the installation's number.")
 
 

@@ -1,0 +1,1 @@
+drop index booking_appointment;
