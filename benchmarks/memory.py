@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.events import paid_events
 from benchmarks.figures import Budget, Result, Scale
 from benchmarks.ground import Ground, Process, file_bodies, ground
-from bursar.web.pages import make_ticket
+from bursar.web.tickets import make_ticket
 
 PROMISE = "API and worker together hold at most 400 MB at 10,000 queued events and 1,000 live pages"
 BUDGETS = (Budget("together_mb", at_most=400.0),)

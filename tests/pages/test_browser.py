@@ -20,7 +20,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.identity import users
 from bursar.money.intake import queue
 from bursar.money.intake.filing import Filing, file_events
-from bursar.web.pages import make_ticket
+from bursar.web.tickets import make_ticket
 from serving import KEY, Server, serving
 from stage import Stage, event, intent, set_stage
 

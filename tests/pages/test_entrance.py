@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from visitors import ORIGIN, Site
 
-from bursar.web.pages import make_ticket
 from bursar.web.pages.routing import safe_next
+from bursar.web.tickets import make_ticket
 from serving import KEY
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from bursar.kernel import ids
 from bursar.kernel.seal import SecretKeyWrong
-from bursar.web.pages import make_ticket
-from bursar.web.pages.tickets import TICKET_LIFE, TicketInvalid, form_token, read_ticket
+from bursar.web.tickets import TICKET_LIFE, TicketInvalid, form_token, make_ticket, read_ticket
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 OTHER = base64.urlsafe_b64encode(b"o" * 32).decode()

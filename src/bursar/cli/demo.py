@@ -20,7 +20,7 @@ from bursar.kernel.settings import Settings
 from bursar.operations import sandbox_account
 from bursar.operations.demo import ACTOR, NAME, Demo, Stream, data_file, seed
 from bursar.operations.studio_life import Life
-from bursar.web.pages import make_ticket
+from bursar.web.tickets import make_ticket
 
 
 class DemoNotForProduction(Forbidden):

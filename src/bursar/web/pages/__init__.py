@@ -54,7 +54,6 @@ from bursar.web.pages import (
 from bursar.web.pages.files import Files
 from bursar.web.pages.routing import last_resort, refusal_page, wants_page
 from bursar.web.pages.templating import STATIC
-from bursar.web.pages.tickets import make_ticket
 
 _PARTS = (
     entrance,
@@ -100,4 +99,4 @@ ROUTES: tuple[BaseRoute, ...] = (*(route for part in _PARTS for route in part.ro
 
 static = Files(STATIC)
 
-__all__ = ["ROUTES", "STATIC", "make_ticket", "refusal_page", "static", "wants_page"]
+__all__ = ["ROUTES", "STATIC", "refusal_page", "static", "wants_page"]

@@ -22,8 +22,8 @@ from bursar.web.pages import cookies
 from bursar.web.pages.pace import for_people
 from bursar.web.pages.routing import PageRoute, safe_next
 from bursar.web.pages.templating import render
-from bursar.web.pages.tickets import read_ticket
 from bursar.web.pages.visits import Visiting, posted, require_same_origin, to
+from bursar.web.tickets import read_ticket
 
 KEY_LENGTH_MAX = 200
 BUSINESS_LENGTH_MAX = 200

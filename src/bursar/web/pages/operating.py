@@ -20,8 +20,8 @@ from bursar.web.pages import cookies, menu
 from bursar.web.pages.entrance import leave_first
 from bursar.web.pages.routing import PageRoute
 from bursar.web.pages.templating import render
-from bursar.web.pages.tickets import form_token
 from bursar.web.pages.visits import Visiting, checked_form, posted, require_same_origin, to
+from bursar.web.tickets import form_token
 
 router = APIRouter(route_class=PageRoute)
 

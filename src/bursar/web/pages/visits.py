@@ -26,7 +26,7 @@ from bursar.web.pages.menu import menu_of
 from bursar.web.pages.reads.shell import Shell, shell_of
 from bursar.web.pages.remembering import Memory, memory_of
 from bursar.web.pages.templating import render
-from bursar.web.pages.tickets import form_token
+from bursar.web.tickets import form_token
 
 PROOF_LIFE = timedelta(minutes=10)
 """How long a password that was shown is enough for acts that give power to others."""

@@ -22,8 +22,8 @@ from bursar.kernel.rate_limits import Limit, RateLimited
 from bursar.kernel.resources import Resources, resources_of
 from bursar.web.pages.cookies import cookie_name, is_secure
 from bursar.web.pages.shopping import Shop, shop_of
-from bursar.web.pages.tickets import form_token
 from bursar.web.pages.visits import posted, require_same_origin
+from bursar.web.tickets import form_token
 
 _POSTS_PER_CHECKOUT: Final = 4
 """How many forms a visitor sends for each checkout that he may start: sign-in, booking, cancelling and their repetitions."""
