@@ -28,13 +28,13 @@ _YEARS = range(1900, 3000)
 class Input(BaseModel):
     """The form of a body. Unknown fields are refused; nothing is converted from another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Filters(BaseModel):
     """The form of a query string. Unknown names are refused; numbers are read from their digits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 _DayText = Annotated[str, Field(json_schema_extra={"format": "date"}, examples=["2026-01-31"])]

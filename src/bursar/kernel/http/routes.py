@@ -1,10 +1,12 @@
 """Routes that read strictly. Apart from the rest of `kernel.http`, because only the API needs FastAPI, which is slow to import."""
 
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import RLock
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path, get_name
@@ -12,6 +14,9 @@ from starlette.routing import compile_path, get_name
 from bursar.kernel.errors import DomainError, FieldError, Invalid
 from bursar.kernel.http.bodies import BODY_BYTES_MAX, MediaTypeUnsupported, StrictRequest
 from bursar.kernel.http.suspicion import Suspicion, suspicions_of_address, suspicions_of_json
+
+# Forms are built when they are first needed (`defer_build`); FastAPI ignores this warning of its own only when it builds them at once.
+warnings.simplefilter("ignore", category=UnsupportedFieldAttributeWarning)
 
 _analysing: Final = RLock()
 
