@@ -37,7 +37,7 @@ async def _run(url: str, secret_key: str, keys: str) -> None:
     callers = Callers()
     fresh = {name: FreshKeys(callers.of(name)) for name in ("stripe",)}
     caller_of = callers.of if keys == "fixed" else fresh.__getitem__
-    outside = calls.Outside(caller_of, clock=utc_now, deadline_s=DEADLINE_S)  # type: ignore[arg-type]
+    outside = calls.Outside(caller_of, clock=utc_now, deadline_s=DEADLINE_S)
     kind = replace(
         calls.execution(outside, [refunding.ASKER], lease_s=LEASE_S),
         backoff=Backoff(first_s=0.3, max_s=2.0),

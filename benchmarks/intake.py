@@ -75,7 +75,7 @@ def deliver(
     )
     assert sender.stdout is not None
     began = _begin(sender, here, api)
-    outcome = json.loads(sender.stdout.readline())
+    outcome: dict[str, float] = json.loads(sender.stdout.readline())
     used = cpu.shares(began, cpu.read(_groups(sender, here, api)))
     sender.wait()
     refused = outcome.pop("refused")
@@ -98,7 +98,7 @@ def _once(here: Ground, api: Process, seconds: float, *, series: str) -> dict[st
 def insert_rows(here: Ground, seconds: float) -> Measure:
     """Let pgbench insert an event's rows, one event a transaction."""
     body = paid_event(1).decode()
-    variables = {
+    variables: dict[str, str | int] = {
         "tenant": str(here.tenant_id),
         "account": str(here.account_id),
         "at": "2026-01-01 00:00:00+00",

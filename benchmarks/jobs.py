@@ -187,6 +187,7 @@ def _idle(here: Ground, scale: Scale) -> dict[str, float]:
     with _labour(here) as process:
         time.sleep(0.5 if scale.quick else 3)
         server = here.cluster.pid
+        assert server is not None
         before = cpu.read({"worker": [process.pid], "server": [server]})
         time.sleep(1 if scale.quick else 8)
         used = cpu.shares(before, cpu.read({"worker": [process.pid], "server": [server]}))
