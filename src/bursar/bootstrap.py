@@ -101,6 +101,7 @@ APIS = (
     "bursar.apps.booking.coupons.api",
     "bursar.apps.booking.rules.api",
     "bursar.apps.booking.bookings.api",
+    "bursar.apps.booking.bookings.desk_api",
     "bursar.apps.booking.fees.api",
     "bursar.apps.booking.packs.api",
     "bursar.apps.booking.packs.transfers_api",

@@ -447,6 +447,7 @@ def bodies(mine: dict[str, str]) -> dict[str, dict[str, Any]]:
         "/v1/bookings/{booking}/cancellations": {"by": "customer", "reason": "ill"},
         "/v1/bookings/{booking}/reschedules": {"class": mine["class"]},
         "/v1/bookings/{booking}/confirmations": {},
+        "/v1/bookings/{booking}/desk-payments": {"method": "cash", "reference": "receipt-7"},
         "/v1/classes/{class}/cancellations": {"reason": "The instructor is ill."},
         "/v1/classes/{class}/changes": {"capacity": 14},
         "/v1/waitlist-entries": {"class": mine["class"], "customer": mine["customer"]},

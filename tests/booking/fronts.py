@@ -189,7 +189,7 @@ class Studio:
 async def studio_at(db: Database, url: str, *, sandbox: Sandbox | None = None) -> AsyncIterator[Studio]:
     async with running(url, outcome_wait_s=5, rate_checkout=1000, rate_stranger=10_000) as (app, http):
         stage = await set_stage(db, url, gateway="sandbox" if sandbox else "stripe", name="Harbour Yoga")
-        await add_price(stage, "seat", 1500, [{"kind": "seat"}] if sandbox else [], refs=[])
+        await add_price(stage, "seat", 1500, [{"kind": "seat"}], refs=[])
         if sandbox:
             await give_key(stage, GATEWAY_KEY, base_url=sandbox.url)
         theirs = await caller_of(await set_stage(db, url, name="Theirs"), http)

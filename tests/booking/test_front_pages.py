@@ -660,3 +660,32 @@ async def test_a_deposit_is_told_before_and_the_rest_after_it_was_paid(till: Stu
     assert "Pay 9.90 EUR" in is_sound(held).text
     assert "You pay the other 20.10 EUR at the studio." in held
     assert "9.90 EUR of 30.00 EUR paid ahead. You pay the other 20.10 EUR at the studio." in is_sound(booked).text
+
+
+async def test_a_business_that_is_paid_at_its_desk_says_so_before_and_after_booking(studio: Studio):
+    a_class = await studio.add_class("Flow", cost=0, price="seat", capacity=1)
+    path = f"{studio.base}/classes/{a_class}"
+    unpaid = is_sound(await studio.page(path))
+    made = await studio.mine.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Counter"})
+    assert made.status_code == 201, made.text
+
+    before = is_sound(await studio.page(path))
+    form = await studio.fields(path) | {"name": "Guest One", "email": "one@example.com", "seats": "1"}
+    booked = await studio.send(f"{path}/bookings", form)
+    onward = await studio.get(booked.headers["location"])
+    own = onward.headers["location"]
+    held = is_sound(await studio.page(own))
+    number = await studio.stage.value("select number from booking")
+    (booking,) = await studio.mine.data("/v1/bookings")
+    paid = await studio.mine.post(f"/v1/bookings/{booking['id']}/desk-payments", {"method": "cash"})
+    await studio.stage.apply()
+    after = is_sound(await studio.page(own))
+
+    assert "takes no payments on this page yet" in unpaid.text
+    assert "takes payment at its desk, not here. The seat is held for you for 15 minutes" in before.text
+    assert "payment provider" not in before.text
+    assert (booked.status_code, onward.status_code, paid.status_code) == (303, 303, 202)
+    assert "Nothing was paid yet, and you are not booked yet." in held.text
+    assert "takes payment at its desk: pay 15.00 EUR there until" in held.text
+    assert number in held.text
+    assert "You are booked" in after.text

@@ -316,3 +316,41 @@ async def test_what_a_deposit_leaves_to_pay_at_the_desk_is_on_the_page_of_the_bo
 
     told = re.sub(r"\s+([:;])", r"\1", " ".join(Markup(page).text.split()))
     assert "money: 15.00 EUR; 4.95 EUR ahead, 10.05 EUR at the desk" in told, told[told.find("Paid with") :][:120]
+
+
+async def test_a_priced_seat_is_held_at_the_desk_until_the_cash_is_taken_there(desk: Desk):
+    await desk.ask("POST", "/v1/gateway-accounts", {"gateway": "manual", "name": "Counter"})
+    product = (await desk.ask("POST", "/v1/products", {"name": "Drop-in"}))["id"]
+    price = {
+        "product": product,
+        "lookup_key": "drop-in",
+        "amount_minor": 1500,
+        "currency": "EUR",
+        "grants": [{"kind": "seat"}],
+    }
+    priced = (await desk.ask("POST", "/v1/prices", price))["id"]
+    await desk.ask("PATCH", f"/v1/classes/{desk.soon}", {"price": priced})
+    form = re.search(r'name="booking" value="(bkg_[a-z0-9]+)"', await desk.visitor.page(f"/day/classes/{desk.soon}"))
+    assert form
+
+    at_once = [await desk.give("ann@example.org", pays_cash="1", booking=form[1]) for _ in range(2)]
+    later = await desk.give("bob@example.org")
+    anns, bobs = sorted(await desk.bookings(), key=lambda each: each["id"] != form[1])
+    a_class = await desk.visitor.page(f"/day/classes/{desk.soon}")
+    page = await desk.visitor.page(f"/bookings/{bobs['id']}")
+    path = f"/bookings/{bobs['id']}/take-payment"
+    taken = await desk.visitor.post(path, {"from": "class", "method": "cash"})
+    wrong = await desk.visitor.post(path, {"method": "shells"})
+    await desk.visitor.stage.apply()
+    nothing = await desk.visitor.post(path)
+
+    word = f"/day/classes/{desk.soon}?done="
+    assert [each.headers["location"] for each in (*at_once, later, taken)] == [
+        *(f"{word}taken", f"{word}taken", f"{word}held", f"{word}taken")
+    ]
+    assert "Took 15.00 EUR in cash" in a_class
+    assert "Nothing was paid yet" in page
+    assert (wrong.status_code, nothing.status_code) == (422, 409)
+    assert [each["status"] for each in await desk.bookings()] == ["booked", "booked"]
+    paid = (await desk.ask("GET", "/v1/payments?status=succeeded&limit=5"))["data"]
+    assert [each["gateway_ref"] for each in paid[:2]].count(anns["id"]) == 1

@@ -18,8 +18,10 @@ from bursar.money.checkouts.starting import (
     GatewayAccountMissing,
     Started,
     Wanted,
+    Ways,
     path_of,
     start,
+    ways_to_pay,
 )
 
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "GatewayAccountMissing",
     "Started",
     "Wanted",
+    "Ways",
     "checkout",
     "checkouts",
     "path_of",
     "start",
     "started",
+    "ways_to_pay",
 ]

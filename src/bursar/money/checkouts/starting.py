@@ -76,9 +76,22 @@ class Started:
     call_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a tenant is paid for an order: on a page of a gateway, or at its desk."""
+
+    by_page: bool
+    at_desk: bool
+
+
 _ACCOUNTS = """
 select id, gateway from gateway_account
 where tenant_id = $1 and is_active and api_key is not null and ($2::uuid is null or id = $2) order by id limit 2
+"""
+
+_WAYS = """
+select coalesce(bool_or(api_key is not null), false) as by_page, coalesce(bool_or(gateway = 'manual'), false) as at_desk
+from gateway_account where tenant_id = $1 and is_active
 """
 
 _CUSTOMER = "select gateway_account_id, gateway_ref, email from customer where tenant_id = $1 and id = $2"
@@ -94,14 +107,20 @@ def path_of(link: str) -> str:
     return f"/checkouts/{link}"
 
 
+async def ways_to_pay(tx: Transaction, *, tenant_id: UUID) -> Ways:
+    """Return how a tenant is paid for an order now."""
+    row = await tx.fetchrow(_WAYS, tenant_id)
+    return Ways(row["by_page"], row["at_desk"])
+
+
 async def start(tx: Transaction, *, tenant_id: UUID, wanted: Wanted, actor: str) -> Started:
     """Write down a checkout, its order and the call that makes it. Nothing is sent before the commit.
 
     Raises GatewayAccountMissing, GatewayAccountAmbiguous, GatewayAccountNotFound, PriceNotFound, PriceDeleted, CustomerNotFound,
     CheckoutMixed, OperationUnsupported, AddressUnknown.
     """
-    checkout_id, wanted, digest = _landing(tenant_id, wanted)
     account_id, gateway_name = await _account(tx, tenant_id=tenant_id, account_id=wanted.account_id)
+    checkout_id, wanted, digest = _landing(tenant_id, wanted)
     order = await place_order(
         tx,
         tenant_id=tenant_id,
@@ -167,7 +186,7 @@ async def _account(tx: Transaction, *, tenant_id: UUID, account_id: UUID | None)
         )
     raise GatewayAccountMissing(
         "there is no gateway account that could be asked",
-        hint="Add one with its api_key: POST /v1/gateway-accounts.",
+        hint='Add one with its api_key: POST /v1/gateway-accounts; or one for money at the desk: {"gateway": "manual"}.',
     )
 
 

@@ -13,10 +13,12 @@ from bursar.apps.booking.schedule import class_of
 from bursar.apps.booking.services import appointments
 from bursar.kernel import ids
 from bursar.kernel.auth import needs
-from bursar.kernel.errors import Conflict, FieldError, Invalid
+from bursar.kernel.errors import Conflict, FieldError
 from bursar.kernel.listing import Slice
 from bursar.kernel.permissions import require
 from bursar.kernel.zones import local_day, time_zone_of
+from bursar.money.gateways.manual import DeskMethod
+from bursar.web.pages.desk_money import DeskFormInvalid, taken
 from bursar.web.pages.paging import ROWS, Before
 from bursar.web.pages.reads.front_desk import class_head, names_of, venues_of
 from bursar.web.pages.reports import DayText
@@ -29,7 +31,21 @@ _NAME_MAX: Final = 120
 _SEATS_MAX: Final = 100
 _DIGITS_MAX: Final = 3
 STATUSES: Final = get_args(bookings.Status)
-Done = Literal["", "in", "out", "missed", "confirmed", "declined", "cancelled", "booked", "waiting", "left", "waived"]
+Done = Literal[
+    "",
+    "in",
+    "out",
+    "missed",
+    "confirmed",
+    "declined",
+    "cancelled",
+    "booked",
+    "held",
+    "waiting",
+    "left",
+    "waived",
+    "taken",
+]
 _DONE: Final = {
     "in": "Checked in.",
     "out": "The check-in is taken back.",
@@ -38,6 +54,8 @@ _DONE: Final = {
     "declined": "Declined, and told to the customer: everything went back.",
     "cancelled": "Cancelled.",
     "booked": "A seat is given out.",
+    "held": "A seat is held. It is booked when it is paid: take the money here, or send the customer the link.",
+    "taken": "The money is written down. The seat is booked in a moment.",
     "waiting": "On the waitlist.",
     "left": "Off the waitlist.",
     "waived": "The fee is waived.",
@@ -45,12 +63,6 @@ _DONE: Final = {
 RefText = Annotated[str, Query(max_length=80)]
 
 router = APIRouter(route_class=PageRoute)
-
-
-class DeskFormInvalid(Invalid):
-    """The form at the desk is not filled in so that it could be done."""
-
-    code = "desk_form_invalid"
 
 
 @router.get("/day")
@@ -105,9 +117,12 @@ async def walk_in(visit: Visiting, class_ref: str) -> Response:
     reason = printable(fields.get("reason", ""))[:_REASON_MAX] or None
     if reason:
         require(visit.principal.permissions, "bookings:override")
+    pays_cash = bool(fields.get("pays_cash"))
+    if pays_cash:
+        require(visit.principal.permissions, "payments:write")
     async with visit.open() as page:
         await class_of(page.tx, tenant_id=visit.tenant_id, class_id=class_id)
-        await bookings.book(
+        made = await bookings.book(
             page.tx,
             tenant_id=visit.tenant_id,
             class_id=class_id,
@@ -118,8 +133,13 @@ async def walk_in(visit: Visiting, class_ref: str) -> Response:
             now=visit.now,
             override_reason=reason,
             booking_id=_new_booking(fields),
+            pays="money" if pays_cash else "auto",
+            landing=bookings.Landing(base_url=visit.resources.settings.public_url, is_at_desk=pays_cash),
         )
-    return to(f"/day/classes/{class_ref}?done=booked")
+        if pays_cash and (made.status == "held" or made.order_id is None):
+            await taken(page, visit, made.id, DeskMethod.cash)
+    done = "taken" if pays_cash else "held" if made.status == "held" else "booked"
+    return to(f"/day/classes/{class_ref}?done={done}")
 
 
 @router.post("/day/classes/{class_ref}/waitlist")

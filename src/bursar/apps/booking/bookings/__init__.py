@@ -17,6 +17,7 @@ attendee, classes by their ids, lots, bookings and entries.
 """
 
 from bursar.apps.booking.bookings import changing, deadlines, holding, refunds, waiting
+from bursar.apps.booking.bookings.at_desk import take_payment
 from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_check_in
 from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
 from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
@@ -89,5 +90,6 @@ __all__ = [
     "mark_no_show",
     "money_for",
     "reschedule",
+    "take_payment",
     "undo_check_in",
 ]

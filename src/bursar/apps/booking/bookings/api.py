@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.apps.booking.bookings import attending, cancelling, changing, confirming, moving, queries, taking, waiting
+from bursar.apps.booking.bookings.desk_api import TAKING_MONEY, NewDeskPayment, take
 from bursar.apps.booking.bookings.models import CreditsBack, EntryStatus, Pays, Status
 from bursar.apps.booking.bookings.paying import Landing
 from bursar.apps.booking.bookings.queries import BookingView, WaitlistEntry
@@ -54,6 +55,10 @@ class NewBooking(Input):
     override_reason: Reason | None = Field(
         default=None,
         description="Why staff overbooks, or gives for nothing what costs something. Needs `bookings:override`.",
+    )
+    desk_payment: NewDeskPayment | None = Field(
+        default=None,
+        description="Take what is due at the desk in the same act. Needs `payments:write`; refused where nothing is due.",
     )
     gateway_account: AccountId | None = Field(default=None, description="Where money is paid, if there are several.")
     success_url: Url | None = Field(default=None, description="Where who has paid comes back to; else a page of ours.")
@@ -154,6 +159,8 @@ async def create_booking(caller: CallerOf, new: NewBooking) -> BookingView:
     """Book seats. Refused with `class_full`, `already_booked`, `credits_insufficient` and others; nothing is taken then."""
     if new.override_reason is not None:
         caller.principal.require(OVERRIDING)
+    if new.desk_payment is not None:
+        caller.principal.require(TAKING_MONEY)
     async with caller.transaction() as tx:
         made = await taking.book(
             tx,
@@ -169,6 +176,8 @@ async def create_booking(caller: CallerOf, new: NewBooking) -> BookingView:
             actor=caller.actor,
             now=caller.now(),
         )
+        if new.desk_payment is not None:
+            await take(tx, caller, made.id, new.desk_payment)
         return await queries.view_of(tx, tenant_id=caller.tenant_id, made=made)
 
 
@@ -396,4 +405,5 @@ def _landing(caller: Caller, new: NewBooking) -> Landing:
         cancel_url=new.cancel_url,
         base_url=caller.resources.settings.public_url,
         account_id=new.gateway_account,
+        is_at_desk=new.desk_payment is not None,
     )

@@ -15,6 +15,7 @@ from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
 from bursar.money import checkouts
+from bursar.money.desk import place_order
 from bursar.money.fulfilment.spending import Reserved
 
 SPENDS: Final = Reserved("booking:", "bookings", "Book, or cancel the booking: its credits go back with it.")
@@ -31,12 +32,16 @@ where c.tenant_id = $1 and c.id = $2
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Where who pays with money comes back to, and at which gateway account he pays. See `money.checkouts.Wanted`."""
+    """Where who pays with money comes back to, and at which gateway account he pays. See `money.checkouts.Wanted`.
+
+    is_at_desk: he pays there, and on no page.
+    """
 
     success_url: str | None = None
     cancel_url: str | None = None
     base_url: str = ""
     account_id: UUID | None = None
+    is_at_desk: bool = False
 
 
 NOWHERE: Final = Landing()
@@ -235,11 +240,12 @@ async def ask_for_money(
 ) -> UUID:
     """Start the checkout of a booking and return its order. asks_minor: what is asked, where that is not its price. Nothing is sent before the commit.
 
-    Raises what `checkouts.start` raises.
+    A business that has a desk and no gateway is paid at the desk: there is an order, and no checkout. Raises what `checkouts.start` raises.
     """
     assert price_id is not None, "only what has a price is paid with money"
+    lines = [(ids.show(ids.PRICE, price_id), quantity)]
     wanted = checkouts.Wanted(
-        lines=[(ids.show(ids.PRICE, price_id), quantity)],
+        lines=lines,
         success_url=landing.success_url,
         cancel_url=landing.cancel_url,
         base_url=landing.base_url,
@@ -248,7 +254,16 @@ async def ask_for_money(
         asks_minor=asks_minor,
         takes_codes=False,
     )
-    return (await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)).order_id
+    try:
+        if not landing.is_at_desk:
+            return (await checkouts.start(tx, tenant_id=tenant_id, wanted=wanted, actor=actor)).order_id
+    except checkouts.GatewayAccountMissing:
+        if not (await checkouts.ways_to_pay(tx, tenant_id=tenant_id)).at_desk:
+            raise
+    order = await place_order(
+        tx, tenant_id=tenant_id, customer_id=customer_id, lines=lines, asks_minor=asks_minor, actor=actor
+    )
+    return order.id
 
 
 def replaced_until(*, grace_days: int, is_replaced: bool, now: datetime) -> datetime | None:

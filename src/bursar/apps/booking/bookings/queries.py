@@ -83,7 +83,9 @@ class BookingView(View):
     missing_credits: int = Field(description="Credits that the money stands in for, where it is paid with both.")
     spend: SpendId | None
     order: OrderId | None
-    checkout: CheckoutId | None = Field(description="Where it is paid: GET /v1/checkouts/{checkout} has the link.")
+    checkout: CheckoutId | None = Field(
+        description="Where it is paid: GET /v1/checkouts/{checkout} has the link. null with an order: it is paid at the desk."
+    )
     price_minor: int | None = Field(description="Of the part that is paid with money, before the discount.")
     due_minor: int | None = Field(description="What has to be paid before it is sure.")
     deposit_percent: int | None = Field(

@@ -115,6 +115,12 @@ class BookingNotLive(Conflict):
     code = "booking_not_live"
 
 
+class BookingOwesNothing(Conflict):
+    """The booking does not wait for money that could be taken at the desk."""
+
+    code = "booking_owes_nothing"
+
+
 class BookingNotRequested(Conflict):
     """The booking does not wait for a confirmation."""
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking.bookings import LIVE
+from bursar.kernel.amounts import Money
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import FieldError, Invalid
 from bursar.kernel.zones import FIRST_DAY, earliest_of, latest_of
@@ -116,9 +117,18 @@ class RosterSeat:
     source: str
     paid_with: str
     override_reason: str | None
+    due_minor: int | None
+    currency: str | None
+    is_ordered: bool
     held_until: datetime | None
     attended_at: datetime | None
     created_at: datetime
+
+    @property
+    def due(self) -> Money | None:
+        """What has to be paid before it is booked; None: nothing, or not yet."""
+        waits = self.status == "held" and self.is_ordered and self.due_minor and self.currency
+        return Money(self.due_minor or 0, self.currency or "") if waits else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +185,8 @@ order by b.starts_at, b.id limit $4
 """
 
 _SEATS = f"""
-select b.id, b.number, b.status, b.seats, b.customer_id, {_CUSTOMER}, b.source, b.paid_with, b.override_reason, b.held_until, b.attended_at,
+select b.id, b.number, b.status, b.seats, b.customer_id, {_CUSTOMER}, b.source, b.paid_with, b.override_reason,
+  b.due_minor, b.currency, b.order_id is not null as is_ordered, b.held_until, b.attended_at,
   b.created_at
 from booking b join customer p on p.tenant_id = b.tenant_id and p.id = b.customer_id
 where b.tenant_id = $1 and b.class_id = $2 order by b.is_live desc, b.id limit $3

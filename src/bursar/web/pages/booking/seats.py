@@ -21,7 +21,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, DomainError
 from bursar.kernel.identity import tokens
 from bursar.kernel.identity.throttle import SignInLimited
-from bursar.money import calls, customers
+from bursar.money import calls, checkouts, customers
 from bursar.money.storefront import BuyLink, buy_links
 from bursar.web.pages.booking.front import Front, opened
 from bursar.web.pages.booking.why import Why, of_failures, of_refusal
@@ -262,6 +262,7 @@ async def shown(
         typed=typed or Typed(),
         refused=refused,
         link=link,
+        ways=await checkouts.ways_to_pay(tx, tenant_id=front.tenant_id),
         quote=await _quote(tx, front, a_class, typed) if typed else None,
         takes_coupons=bool(typed and typed.coupon) or await coupons.takes_any(tx, tenant_id=front.tenant_id),
         seats_max=min(SEATS_MAX, max(a_class.left, 1)),

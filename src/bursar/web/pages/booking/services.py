@@ -21,6 +21,7 @@ from bursar.kernel.auth import public
 from bursar.kernel.db import Transaction
 from bursar.kernel.errors import Conflict, Invalid
 from bursar.kernel.identity import tokens
+from bursar.money import checkouts
 from bursar.web.pages.booking.front import Front, opened
 from bursar.web.pages.booking.seats import Typed, form_link, typed_in, wait_for_page
 from bursar.web.pages.booking.why import Why, of_refusal
@@ -172,6 +173,7 @@ async def _shown(
         typed=typed or Typed(),
         refused=why,
         link=link,
+        ways=await checkouts.ways_to_pay(tx, tenant_id=front.tenant_id),
     )
 
 

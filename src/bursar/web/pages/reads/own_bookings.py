@@ -23,7 +23,7 @@ _OPEN: Final = ("requested", "held", "booked")
 class Own:
     """A booking as its customer sees it. pay: the gateway's call that opens the page on which it is paid.
 
-    money: what it costs, the coupon taken off and the tax in. off: what the coupon takes off.
+    money: what it costs, the coupon taken off and the tax in. off: what the coupon takes off. is_at_desk: it waits for money that is paid there.
     """
 
     id: UUID
@@ -65,6 +65,7 @@ class Own:
     session_status: str | None
     is_paid: bool
     is_offer: bool
+    is_at_desk: bool
 
     @property
     def public_id(self) -> str:
@@ -185,7 +186,8 @@ _COLUMNS: Final = """b.id, b.number, b.customer_id, b.kind, b.class_id, coalesce
   coalesce(b.cancelled_at, b.attended_at, b.created_at) as changed_at,
   k.id as call_id, k.state as call_state, k.url as sealed_url, n.status as session_status,
   coalesce(n.payment_status in ('paid', 'no_payment_required'), false) as is_paid,
-  b.status = 'held' and b.order_id is null and b.held_until > $3 as is_offer"""
+  b.status = 'held' and b.order_id is null and b.held_until > $3 as is_offer,
+  b.status = 'held' and b.order_id is not null and o.id is null as is_at_desk"""
 
 _FROM: Final = """from booking b
 join venue v on v.tenant_id = b.tenant_id and v.id = b.venue_id

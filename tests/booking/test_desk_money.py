@@ -1,0 +1,85 @@
+"""A business without a gateway is paid at its desk: what is booked for money waits for the cash, which makes it sure once."""
+
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from api.conftest import running
+from booking.studio import Clock, Studio, refused, studio_of, told
+from booking.tills import HOUR, jobs, soon, state
+from bursar.operations.verify import verify
+from stage import add_price
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def desk(db, database_url, admin_url):
+    """A studio that sells a seat for 15.00, and takes only cash."""
+    clock = Clock(datetime.now(UTC))
+    async with running(database_url, clock=clock) as (_, http), studio_of(db, database_url, http, clock) as made:
+        await add_price(made.stage, "drop-in", 1500, [{"kind": "seat"}], refs=[])
+        told(await made.caller.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Counter"}))
+        yield made
+        connection = await asyncpg.connect(admin_url)
+        verified = await verify(connection, made.stage.tenant_id, standing_kinds=[])
+        await connection.close()
+        assert not [(check.name, check.offending) for check in verified.invariants if not check.ok]
+
+
+async def payments(desk: Studio) -> list[int]:
+    return [row["amount_minor"] for row in await desk.caller.data("/v1/payments", status="succeeded")]
+
+
+async def test_cash_makes_a_seat_sure_in_one_act_or_right_after_and_once(desk: Studio):
+    ann, bob, eve = [await desk.person(name) for name in ("ann", "bob", "eve")]
+    flow = await desk.class_at(soon(), cost=0, price="drop-in", capacity=3)
+    cash = {"method": "cash"}
+
+    at_once = told(await desk.book(flow, ann, source="desk", seats=2, desk_payment=cash, once="k-1"))
+    again = told(await desk.book(flow, ann, source="desk", seats=2, desk_payment=cash, once="k-1"))
+    held = told(await desk.book(flow, bob, source="desk"))
+    seats = await desk.seats(flow)
+    full = await desk.book(flow, eve, source="desk", desk_payment=cash)
+    path = f"/v1/bookings/{held['id']}/desk-payments"
+    told(await desk.caller.post(path, {"method": "other"}), 202)
+    twice = await desk.caller.post(path, cash)
+    await desk.stage.apply()
+    late = await desk.caller.post(path, cash)
+
+    assert (at_once["status"], at_once["checkout"], at_once["due_minor"]) == ("held", None, 3000)
+    assert again["id"] == at_once["id"]
+    assert (held["status"], held["checkout"], seats) == ("held", None, (3, 0, 0))
+    refused(full, "class_full")
+    refused(twice, "manual_reference_reused")
+    refused(late, "booking_owes_nothing")
+    assert [await state(desk, each) for each in (at_once, held)] == ["booked", "booked"]
+    assert (await desk.seats(flow), sorted(await payments(desk))) == ((0, 3, 0), [1500, 3000])
+
+
+async def test_a_hold_that_nobody_pays_at_the_desk_ends_as_any_other(desk: Studio):
+    ann = await desk.person("ann")
+    flow = await desk.class_at(soon(), cost=0, price="drop-in", capacity=1)
+    held = told(await desk.book(flow, ann))
+
+    desk.at(desk.clock.now + HOUR)
+    told(await desk.book(flow, await desk.person("bob"), source="desk", desk_payment={}))
+
+    assert await state(desk, held) == "expired"
+    refused(await desk.caller.post(f"/v1/bookings/{held['id']}/desk-payments", {}), "booking_owes_nothing")
+    await desk.stage.apply()
+    await jobs(desk)
+    assert (await desk.seats(flow), await payments(desk)) == ((0, 1, 0), [1500])
+
+
+async def test_cash_is_taken_for_nothing_that_is_not_due(desk: Studio):
+    ann = await desk.person("ann", owns=1)
+    flow = await desk.class_at(soon(), cost=1, price="drop-in")
+
+    by_credits = await desk.book(flow, ann, source="desk", desk_payment={})
+    by_money = told(await desk.book(flow, ann, source="desk", pays="money", desk_payment={}))
+    await desk.stage.apply()
+
+    refused(by_credits, "booking_owes_nothing")
+    assert (await state(desk, by_money), await desk.balance(ann), await payments(desk)) == ("booked", 1, [1500])
