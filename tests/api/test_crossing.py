@@ -24,6 +24,7 @@ GUARDED = {
     "already_booked",
     "booking_not_live",
     "booking_not_requested",
+    "booking_owes_nothing",
     "booking_policy_in_use",
     "booking_state_unfit",
     "check_in_too_early",

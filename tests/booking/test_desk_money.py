@@ -83,3 +83,72 @@ async def test_cash_is_taken_for_nothing_that_is_not_due(desk: Studio):
 
     refused(by_credits, "booking_owes_nothing")
     assert (await state(desk, by_money), await desk.balance(ann), await payments(desk)) == ("booked", 1, [1500])
+
+
+async def to_hand_back(desk: Studio) -> list[tuple[str, int]]:
+    return [(each["number"], each["amount_minor"]) for each in await desk.caller.data("/v1/desk-returns")]
+
+
+async def test_cash_that_comes_when_the_seat_is_gone_is_listed_until_it_was_handed_back(desk: Studio):
+    ann, bob = await desk.person("ann"), await desk.person("bob")
+    flow = await desk.class_at(soon(), cost=0, price="drop-in", capacity=1)
+    late = told(await desk.book(flow, ann))
+    desk.at(desk.clock.now + HOUR)
+    sure = told(await desk.book(flow, bob, source="desk", desk_payment={}))
+    cash = {"amount_minor": 1500, "currency": "EUR", "order": late["order"], "customer": ann, "reference": "receipt-1"}
+
+    for _ in range(2):
+        told(await desk.caller.post("/v1/manual-payments", cash), 202)
+        await desk.stage.apply()
+        await jobs(desk)
+    listed = await to_hand_back(desk)
+    rest = await desk.stage.rows("select kind, state from job where state = 'dead'")
+    (due,) = await desk.caller.data("/v1/desk-returns", booking=late["id"])
+    handed = {"payment": due["id"], "amount_minor": due["amount_minor"], "reference": "back-1"}
+    told(await desk.caller.post("/v1/manual-refunds", handed), 202)
+    await desk.stage.apply()
+
+    assert [await state(desk, each) for each in (late, sure)] == ["expired", "booked"]
+    assert (listed, rest) == ([(late["number"], 1500)], [])
+    assert due["reason"] == "it came when its booking had expired, and the seat was gone"
+    assert (await to_hand_back(desk), await desk.seats(flow)) == ([], (0, 1, 0))
+
+
+async def test_cash_that_comes_late_takes_the_seat_again_while_there_is_one(desk: Studio):
+    ann = await desk.person("ann")
+    flow = await desk.class_at(soon(), cost=0, price="drop-in", capacity=1)
+    late = told(await desk.book(flow, ann))
+    desk.at(desk.clock.now + HOUR)
+    await desk.stage.rows(
+        "update booking set held_until = now() - interval '1 minute' where id is not null returning 1"
+    )
+    await jobs(desk)
+    assert await state(desk, late) == "expired"
+
+    cash = {"amount_minor": 1500, "currency": "EUR", "order": late["order"], "customer": ann, "reference": "receipt-1"}
+    told(await desk.caller.post("/v1/manual-payments", cash), 202)
+    await desk.stage.apply()
+    await jobs(desk)
+
+    assert (await state(desk, late), await desk.seats(flow), await to_hand_back(desk)) == ("booked", (0, 1, 0), [])
+
+
+async def test_cash_of_a_cancelled_class_is_owed_until_somebody_says_that_it_was_handed_back(desk: Studio):
+    ann, bob = await desk.person("ann"), await desk.person("bob")
+    flow = await desk.class_at(soon(), cost=0, price="drop-in")
+    booked = [told(await desk.book(flow, each, source="desk", desk_payment={})) for each in (ann, bob)]
+    await desk.stage.apply()
+
+    told(await desk.caller.post(f"/v1/classes/{flow}/cancellations", {"reason": "The pipes burst."}))
+    for _ in range(2):
+        await jobs(desk)
+    listed = await to_hand_back(desk)
+    refunds = await desk.caller.data("/v1/refunds")
+    for each in await desk.caller.data("/v1/desk-returns"):
+        told(await desk.caller.post("/v1/manual-refunds", {"payment": each["id"], "amount_minor": 500}), 202)
+        await desk.stage.apply()
+    left = await to_hand_back(desk)
+
+    assert sorted(listed) == sorted((each["number"], 1500) for each in booked)
+    assert refunds == []  # nobody has handed anything back
+    assert sorted(left) == sorted((each["number"], 1000) for each in booked)

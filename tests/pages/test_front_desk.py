@@ -12,6 +12,7 @@ from visitors import Markup, Site, Visitor
 from watching import watching
 
 from bursar.web.pages.marks import POLL_S
+from draining import drain
 
 pytestmark = pytest.mark.anyio
 
@@ -354,3 +355,32 @@ async def test_a_priced_seat_is_held_at_the_desk_until_the_cash_is_taken_there(d
     assert [each["status"] for each in await desk.bookings()] == ["booked", "booked"]
     paid = (await desk.ask("GET", "/v1/payments?status=succeeded&limit=5"))["data"]
     assert [each["gateway_ref"] for each in paid[:2]].count(anns["id"]) == 1
+
+
+async def test_cash_of_a_class_that_is_called_off_stands_on_the_day_until_it_was_handed_back(desk: Desk):
+    await desk.ask("POST", "/v1/gateway-accounts", {"gateway": "manual", "name": "Counter"})
+    product = (await desk.ask("POST", "/v1/products", {"name": "Drop-in"}))["id"]
+    price = {"product": product, "amount_minor": 1500, "currency": "EUR", "grants": [{"kind": "seat"}]}
+    priced = (await desk.ask("POST", "/v1/prices", price))["id"]
+    await desk.ask("PATCH", f"/v1/classes/{desk.later}", {"price": priced})
+    await desk.give("ann@example.org", of=desk.later, name="Ann", pays_cash="1")
+    await desk.visitor.stage.apply()
+    await desk.ask("POST", f"/v1/classes/{desk.later}/cancellations", {"reason": "No water."})
+    await drain(desk.visitor.stage)
+    (booking,) = await desk.bookings(desk.later)
+
+    day = await desk.visitor.page("/day")
+    page = await desk.visitor.page(f"/bookings/{booking['id']}")
+    (due,) = (await desk.ask("GET", "/v1/desk-returns"))["data"]
+    path = f"/payments/{due['id']}/hand-back"
+    done = await desk.visitor.post(path, {"booking": booking["id"]})
+    twice = await desk.visitor.post(path)
+    await desk.visitor.stage.apply()
+    after = await desk.visitor.page("/day")
+
+    assert "Cash to hand back" in day and "Handed back 15.00 EUR" in day
+    assert "in cash have to be handed back" in page
+    assert (done.headers["location"], twice.status_code) == (f"/bookings/{booking['id']}?done=returned", 409)
+    assert "Cash to hand back" not in after
+    (refund,) = (await desk.ask("GET", f"/v1/refunds?payment={due['id']}"))["data"]
+    assert (refund["amount_minor"], refund["status"]) == (1500, "succeeded")

@@ -213,7 +213,7 @@ where g.tenant_id = $1 /*only g.source_id*/ and g.kind = 'seat'
     ),
     Invariant(
         name="money_for_seats_moves",
-        promises="Money for a seat waits for a report for a day at most, and within a day of having to go back it is asked for.",
+        promises="Money for a seat waits for a report for a day at most, and within a day of having to go back it is asked for; cash is listed (`GET /v1/desk-returns`).",
         subject="seat_payment",
         scope=Scope.whole,
         sql="""
@@ -222,7 +222,9 @@ from seat_payment s
 where s.tenant_id = $1 and s.status in ('waiting', 'returning')
   and ((s.status = 'waiting' and s.due_at < now() - interval '1 day')
     or (s.status = 'returning' and s.changed_at < now() - interval '1 day'
-      and not exists (select from refund r where r.tenant_id = s.tenant_id and r.purchase_id = s.purchase_id)))
+      and not exists (select from refund r where r.tenant_id = s.tenant_id and r.purchase_id = s.purchase_id)
+      and not exists (select from purchase u join gateway_account a on a.tenant_id = u.tenant_id and a.id = u.gateway_account_id
+        where u.tenant_id = s.tenant_id and u.id = s.purchase_id and a.gateway = 'manual')))
 """,
     ),
     Invariant(

@@ -1,4 +1,4 @@
-"""Money at the front desk: what a held booking has to be paid with is taken there."""
+"""Money at the front desk: what a held booking has to be paid with is taken there, and what has to go back is handed back."""
 
 from uuid import UUID
 
@@ -37,6 +37,21 @@ async def take_payment(visit: Visiting, booking_ref: str) -> Response:
     if fields.get("from") == "class" and found.class_:
         return to(f"/day/classes/{ids.show(ids.CLASS, found.class_)}?done=taken")
     return to(f"/bookings/{booking_ref}?done=taken")
+
+
+@router.post("/payments/{payment_ref}/hand-back")
+@needs("refunds:write")
+async def hand_back(visit: Visiting, payment_ref: str) -> Response:
+    """Write down that cash which had to go back was handed back."""
+    payment_id, fields = ids.parse(ids.PAYMENT, payment_ref), await visit.form()
+    async with visit.open() as page:
+        await bookings.hand_back(
+            page.tx, tenant_id=visit.tenant_id, payment_id=payment_id, actor=visit.actor, now=visit.now
+        )
+    booking = fields.get("booking", "")
+    if booking:
+        return to(f"/bookings/{ids.show(ids.BOOKING, ids.parse(ids.BOOKING, booking))}?done=returned")
+    return to("/day")
 
 
 async def taken(page: Page, visit: Visit, booking_id: UUID, method: DeskMethod) -> None:

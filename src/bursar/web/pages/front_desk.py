@@ -45,6 +45,7 @@ Done = Literal[
     "left",
     "waived",
     "taken",
+    "returned",
 ]
 _DONE: Final = {
     "in": "Checked in.",
@@ -56,6 +57,7 @@ _DONE: Final = {
     "booked": "A seat is given out.",
     "held": "A seat is held. It is booked when it is paid: take the money here, or send the customer the link.",
     "taken": "The money is written down. The seat is booked in a moment.",
+    "returned": "Written down: the money was handed back.",
     "waiting": "On the waitlist.",
     "left": "Off the waitlist.",
     "waived": "The fee is waived.",
@@ -80,6 +82,7 @@ async def day_page(visit: Visiting, date: DayText = "", venue: RefText = "") -> 
             fragment="day_live.html",
             day=found,
             venues=venues,
+            returns=await _returns(page, visit),
             today=today,
             before=chosen - timedelta(days=1),
             after=chosen + timedelta(days=1),
@@ -289,6 +292,7 @@ async def booking_page(visit: Visiting, booking_ref: str, done: Done = "") -> Re
             class_id=ids.show(ids.CLASS, found.class_) if found.class_ else None,
             told=await _consequence(page, visit, booking_id, found.status),
             fee=await fees.fee_of_booking(page.tx, tenant_id=visit.tenant_id, booking_id=booking_id),
+            returns=await _returns(page, visit, booking=booking_id),
             done=done,
             done_words=_DONE,
             reason_max=_REASON_MAX,
@@ -390,6 +394,14 @@ def _back(done: bookings.Booking, fields: dict[str, str], word: Done) -> Respons
     if fields.get("from") == "class" and done.class_id:
         return to(f"/day/classes/{ids.show(ids.CLASS, done.class_id)}?done={word}")
     return to(f"/bookings/{ids.show(ids.BOOKING, done.id)}?done={word}")
+
+
+async def _returns(page: Page, visit: Visit, *, booking: UUID | None = None) -> tuple[bookings.DeskReturn, ...]:
+    """Return the cash that has to be handed back; of one booking."""
+    found = await bookings.desk_returns(
+        page.tx, tenant_id=visit.tenant_id, page=Slice(ROWS), given={"booking": booking}
+    )
+    return found.rows
 
 
 async def _today(page: Page, visit: Visit) -> date:

@@ -22,7 +22,13 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 """The directory that the application mounts at /static."""
 
-_SHOWN = {"class": ids.CLASS, "booking": ids.BOOKING, "customer": ids.CUSTOMER, "entry": ids.WAITLIST_ENTRY}
+_SHOWN = {
+    "class": ids.CLASS,
+    "booking": ids.BOOKING,
+    "customer": ids.CUSTOMER,
+    "entry": ids.WAITLIST_ENTRY,
+    "payment": ids.PAYMENT,
+}
 """What templates may show the public id of."""
 
 _NO_BREAK_SPACE = "\u00a0"

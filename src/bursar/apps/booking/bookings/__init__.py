@@ -22,6 +22,7 @@ from bursar.apps.booking.bookings.attending import check_in, mark_no_show, undo_
 from bursar.apps.booking.bookings.cancelling import Consequence, Told, cancel, consequence
 from bursar.apps.booking.bookings.changing import CalledOff, cancel_class, change_class
 from bursar.apps.booking.bookings.confirming import confirm
+from bursar.apps.booking.bookings.handing_back import DeskReturn, NothingToHandBack, desk_returns, hand_back
 from bursar.apps.booking.bookings.leaving import end_ahead
 from bursar.apps.booking.bookings.letters import booking_letters
 from bursar.apps.booking.bookings.models import LIVE, Booking, ClassSeats, Entry, Status
@@ -68,8 +69,10 @@ __all__ = [
     "ClassFull",
     "ClassSeats",
     "Consequence",
+    "DeskReturn",
     "Entry",
     "Landing",
+    "NothingToHandBack",
     "Status",
     "Told",
     "WaitlistEntry",
@@ -83,8 +86,10 @@ __all__ = [
     "check_in",
     "confirm",
     "consequence",
+    "desk_returns",
     "end_ahead",
     "entries",
+    "hand_back",
     "join_waitlist",
     "leave_waitlist",
     "mark_no_show",

@@ -3,13 +3,14 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.apps.booking.bookings import at_desk
+from bursar.apps.booking.bookings.handing_back import DeskReturn, desk_returns
 from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
 from bursar.kernel.db import Transaction
-from bursar.kernel.http import Input, Key
+from bursar.kernel.http import Input, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, BookingId
 from bursar.money.gateways.manual import DeskMethod
 from bursar.money.intake.queries import event_story
@@ -28,6 +29,19 @@ class NewDeskPayment(Input):
         default=None, description="Your name of it, as a receipt's number; else the booking's id."
     )
     gateway_account: AccountId | None = Field(default=None, description="Which desk, if there are several.")
+
+
+class DeskReturnFilters(PageFilters):
+    booking: BookingId | None = None
+
+
+@router.get("/desk-returns")
+@needs("payments:read")
+async def list_desk_returns(caller: CallerOf, filters: Annotated[DeskReturnFilters, Query()]) -> Page[DeskReturn]:
+    """List cash that was taken for bookings and has to be handed back. Hand it back, and record it at `POST /v1/manual-refunds`."""
+    async with caller.transaction() as tx:
+        given = filters.given
+        return page_of(await desk_returns(tx, tenant_id=caller.tenant_id, page=filters.slice, given=given))
 
 
 @router.post("/bookings/{booking}/desk-payments", status_code=202)

@@ -1,5 +1,7 @@
 """Money back for bookings that were paid with money: promised with the cancellation, asked for by a job of its own.
 
+Cash is not asked for: it is put on the list of what is to be handed back (`handing_back`), because nobody has handed it back yet.
+
 A job, because whoever applies a payment holds the payment and then wants the class, and who cancels holds the class: each would
 wait for the other. The refund's id is made with the promise, so that it is asked for once however often the job runs.
 """
@@ -24,7 +26,8 @@ POLICY: Final = "policy:bookings"
 
 # What seated it, by whichever way it was paid. Money that seated nothing goes back by itself (`seat`).
 _PAID = """
-select p.id as payment_id, p.amount_minor, p.currency
+select p.id as payment_id, p.amount_minor, p.currency,
+  (select a.gateway = 'manual' from gateway_account a where a.tenant_id = p.tenant_id and a.id = p.gateway_account_id) as is_cash
 from seat_payment s
 join payment p on p.tenant_id = s.tenant_id and p.purchase_id = s.purchase_id and p.status = 'succeeded' and p.superseded_by is null
 where s.tenant_id = $1 and s.booking_id = $2 and s.status = 'seated'
@@ -32,13 +35,20 @@ order by p.id limit 1
 """
 
 
+_HAND_BACK = """
+update seat_payment set status = 'returning', reason = $4, returning_minor = $3, changed_at = clock_timestamp()
+where tenant_id = $1 and booking_id = $2 and status = 'seated'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment for a booking."""
+    """A payment for a booking. is_cash: taken at the desk."""
 
     payment_id: UUID
     minor: int
     currency: str
+    is_cash: bool
 
 
 def share(minor: int, percent: int) -> int:
@@ -49,7 +59,7 @@ def share(minor: int, percent: int) -> int:
 async def paid_of(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Paid | None:
     """Return what a booking was paid with; None where no payment made it sure."""
     row: Any = await tx.fetchrow(_PAID, tenant_id, booking.id)
-    return Paid(row["payment_id"], row["amount_minor"], row["currency"]) if row else None
+    return Paid(row["payment_id"], row["amount_minor"], row["currency"], row["is_cash"]) if row else None
 
 
 async def promise_all(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], percent: int) -> None:
@@ -77,7 +87,9 @@ async def give_back_money(work: jobs.Work) -> None:
         if paid is None:
             return  # It was given up before it was paid; what comes later goes back by itself.
         amount = share(paid.minor, asked["percent"])
-        if amount:
+        if amount and paid.is_cash:
+            await tx.execute(_HAND_BACK, tenant_id, booking_id, amount, f"booking {booking.number} was cancelled")
+        elif amount:
             await _ask(
                 tx,
                 tenant_id=tenant_id,

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from bursar.apps.booking.bookings.seat import RETURN, SETTLE, Granted, settle
 from bursar.apps.booking.bookings.seat_deciding import BY_PAYMENT
-from bursar.apps.booking.returns import ask_back
+from bursar.apps.booking.returns import PaidAtDesk, ask_back
 from bursar.kernel import jobs
+from bursar.kernel.db import attempt
 from bursar.money.fulfilment import GrantStatus
 
 _GRANT = "select source_id, status from fulfilment_grant where tenant_id = $1 and id = $2"
@@ -29,21 +30,25 @@ async def settle_again(work: jobs.Work) -> None:
 
 
 async def return_money(work: jobs.Work) -> None:
-    """Ask for the refund of money that could not be seated, once."""
+    """Ask for the refund of money that could not be seated, once. Cash stays on the list of what is to be handed back (`handing_back`)."""
     tenant_id, grant_id = work.job.tenant_id, UUID(work.job.key)
     async with work.finish() as tx:
         row = await tx.fetchrow(_RETURNING, tenant_id, grant_id)
         if row is None:
             return
-        await ask_back(
-            tx,
-            work,
-            grant_id=grant_id,
-            purchase_id=row["purchase_id"],
-            reason=row["reason"],
-            actor=BY_PAYMENT,
-            amount_minor=row["returning_minor"],
-        )
+        try:
+            async with attempt(tx):
+                await ask_back(
+                    tx,
+                    work,
+                    grant_id=grant_id,
+                    purchase_id=row["purchase_id"],
+                    reason=row["reason"],
+                    actor=BY_PAYMENT,
+                    amount_minor=row["returning_minor"],
+                )
+        except PaidAtDesk:
+            return
 
 
 KINDS: Final = (jobs.Kind(SETTLE, settle_again), jobs.Kind(RETURN, return_money))

@@ -7,6 +7,6 @@ Invariants:
 - each payment is asked back once for a grant, however often the job runs: the refund's id follows from the two.
 """
 
-from bursar.apps.booking.returns.asking import ask_back
+from bursar.apps.booking.returns.asking import PaidAtDesk, ask_back
 
-__all__ = ["ask_back"]
+__all__ = ["PaidAtDesk", "ask_back"]

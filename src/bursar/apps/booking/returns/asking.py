@@ -10,6 +10,11 @@ from bursar.money.refunding import PaymentNotRefundable, ask_refund
 
 DESK: Final = "manual"
 
+
+class PaidAtDesk(jobs.GivenUp):
+    """It was paid at the desk: no gateway can be asked for it, and a person hands it back."""
+
+
 _PAYMENTS = """
 select p.id, p.amount_minor, a.gateway from payment p
 join gateway_account a on a.tenant_id = p.tenant_id and a.id = p.gateway_account_id
@@ -30,7 +35,7 @@ async def ask_back(
     """Ask for the refund of a purchase's payments, once for each of them. Harmless when repeated.
 
     grant_id: what the money was to pay, and does not. amount_minor: how much of it, of the payments one after another; None: all.
-    Raises: jobs.Retry, while a payment is not told of or cannot be refunded yet; jobs.GivenUp, where it was paid in cash.
+    Raises: jobs.Retry, while a payment is not told of or cannot be refunded yet; PaidAtDesk, where it was paid there.
     """
     payments = await tx.fetch(_PAYMENTS, work.job.tenant_id, purchase_id)
     if not payments:
@@ -48,7 +53,7 @@ async def _ask(
     tx: Transaction, work: jobs.Work, grant_id: UUID, payment: Any, *, amount: int | None, reason: str, actor: str
 ) -> None:
     if payment["gateway"] == DESK:
-        raise jobs.GivenUp("it was paid at the desk: hand it back, and write that down at POST /v1/manual-refunds")
+        raise PaidAtDesk("it was paid at the desk: hand it back, and write that down at POST /v1/manual-refunds")
     try:
         await ask_refund(
             tx,
