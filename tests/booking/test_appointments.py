@@ -1,6 +1,7 @@
 """A staff member's time is given once, whatever the race, and moves and ends by its terms."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -193,3 +194,18 @@ async def test_what_has_appointments_to_come_is_not_deleted(shop: Salon):
     assert gone.json()["deleted_at"] is not None
     assert await shop.caller.data("/v1/services") == []
     assert (await shop.caller.get(f"/v1/appointments/{made['id']}")).json()["title"] == "Massage"
+
+
+async def test_a_venue_with_an_appointment_this_evening_is_neither_deleted_nor_given_another_zone(shop: Salon):
+    names = shop.names
+    evening = {"staff": names["mia"], "venue": names["venue"], "weekday": 1, "from": "19:00", "until": "23:00"}
+    await shop.post("/v1/staff-hours", evening)
+    await shop.book("2026-03-10T01:00:00Z")  # nine in the evening of the ninth
+    shop.clock.now = datetime(2026, 3, 10, 0, 30, tzinfo=UTC)
+
+    deleting = await shop.caller.send("DELETE", f"/v1/venues/{names['venue']}")
+    moving = await shop.caller.send("PATCH", f"/v1/venues/{names['venue']}", {"time_zone": "Europe/Rome"})
+
+    assert (deleting.status_code, deleting.json()["code"]) == (409, "has_future_bookings")
+    assert (moving.status_code, moving.json()["code"]) == (409, "has_future_classes")
+    assert moving.json()["detail"] == "The zone cannot be changed: 1 bookings are still to come"

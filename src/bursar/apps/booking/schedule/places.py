@@ -91,9 +91,10 @@ _DELETE_STAFF = "update staff set deleted_at = $3 where tenant_id = $1 and id = 
 
 _USER = "select true from tenant_user where tenant_id = $1 and id = $2"
 
+# What begins from now on is, by the clock there, on the day before at the earliest; the index knows days.
 _FUTURE_VENUE = """
 select
-  (select count(*) from booking b where b.tenant_id = $1 and b.venue_id = $2 and b.local_date >= $4 and b.starts_at > $3 and b.is_live) as bookings,
+  (select count(*) from booking b where b.tenant_id = $1 and b.venue_id = $2 and b.local_date >= $4::date - 1 and b.starts_at > $3 and b.is_live) as bookings,
   (select count(*) from class_instance c
    where c.tenant_id = $1 and c.venue_id = $2 and c.starts_at > $3 and c.status = 'scheduled') as classes,
   (select count(*) from class_template t where t.tenant_id = $1 and t.venue_id = $2 and t.deleted_at is null
@@ -309,9 +310,10 @@ def _require_unused(what: str, left: Any) -> None:
 
 
 def _has_classes(refused: str, left: Any) -> HasClasses:
+    counts = (("class templates", left["templates"]), ("classes", left["classes"]), ("bookings", left["bookings"]))
     return HasClasses(
-        f"{refused}: {left['classes']} classes and {left['templates']} class templates are still to come",
-        hint="Delete those templates and classes first, or let them take place elsewhere.",
+        f"{refused}: {', '.join(f'{count} {what}' for what, count in counts if count)} are still to come",
+        hint="Delete those templates, and cancel or move those classes and bookings first.",
         context={"classes": left["classes"], "templates": left["templates"], "bookings": int(left["bookings"])},
     )
 
