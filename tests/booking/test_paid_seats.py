@@ -261,6 +261,21 @@ async def test_cancelling_in_time_gives_the_deposit_back_and_the_refund_changes_
     assert await asked_back(shop) == [2000]
 
 
+async def test_of_what_was_partly_refunded_before_cancelling_gives_the_rest_back(shop: Salon):
+    made = await held(shop)
+    await shop.stage.tell(paid(made))
+    await shop.stage.tell(event("refund.created", refund(amount=500)))
+    payment = await shop.caller.one("/v1/payments")
+    await shop.post("/v1/refunds", {"payment": payment["id"], "amount_minor": 100})
+    kept = await of(shop, made)
+    before = (await shop.caller.get(f"/v1/bookings/{made['id']}/consequence")).json()
+    await shop.post(f"/v1/bookings/{made['id']}/cancellations", {"by": "customer"})
+    await drain(shop.stage, KINDS)
+
+    assert kept[0] == "booked"
+    assert (before["money_back_minor"], sorted(await asked_back(shop))) == (1400, [100, 1400])
+
+
 async def test_money_that_goes_back_frees_the_time_and_a_dispute_only_shows(shop: Salon):
     made = await held(shop)
     await shop.stage.tell(paid(made))

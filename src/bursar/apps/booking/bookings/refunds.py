@@ -24,12 +24,14 @@ from bursar.money.desk.recording import RefundExceedsPayment
 GIVE_BACK_MONEY: Final = "bookings.give_back_money"
 POLICY: Final = "policy:bookings"
 
-# What seated it, by whichever way it was paid. Money that seated nothing goes back by itself (`seat`).
-_PAID = """
-select p.id as payment_id, p.amount_minor, p.currency,
+# What seated it, by whichever way it was paid, less what has gone back or is on its way. Money that seated nothing goes back by
+# itself (`seat`).
+_PAID = f"""
+select p.id as payment_id, p.amount_minor - p.refunded_minor - p.promised_minor - elsewhere.minor as left_minor, p.currency,
   (select a.gateway = 'manual' from gateway_account a where a.tenant_id = p.tenant_id and a.id = p.gateway_account_id) as is_cash
 from seat_payment s
 join payment p on p.tenant_id = s.tenant_id and p.purchase_id = s.purchase_id and p.status = 'succeeded' and p.superseded_by is null
+cross join lateral ({refunding.ELSEWHERE} and r.tenant_id = p.tenant_id and r.payment_id = p.id) as elsewhere
 where s.tenant_id = $1 and s.booking_id = $2 and s.status = 'seated'
 order by p.id limit 1
 """
@@ -43,7 +45,7 @@ where tenant_id = $1 and booking_id = $2 and status = 'seated'
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment for a booking. is_cash: taken at the desk."""
+    """A payment for a booking. minor: what of it is still here. is_cash: taken at the desk."""
 
     payment_id: UUID
     minor: int
@@ -57,9 +59,9 @@ def share(minor: int, percent: int) -> int:
 
 
 async def paid_of(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Paid | None:
-    """Return what a booking was paid with; None where no payment made it sure."""
+    """Return what is left of what a booking was paid with; None where no payment made it sure."""
     row: Any = await tx.fetchrow(_PAID, tenant_id, booking.id)
-    return Paid(row["payment_id"], row["amount_minor"], row["currency"], row["is_cash"]) if row else None
+    return Paid(row["payment_id"], max(row["left_minor"], 0), row["currency"], row["is_cash"]) if row else None
 
 
 async def promise_all(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], percent: int) -> None:
@@ -78,7 +80,7 @@ async def promise_all(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Bo
 
 
 async def give_back_money(work: jobs.Work) -> None:
-    """Ask for the refund of a cancelled booking. What was refunded by hand meanwhile is not refunded again."""
+    """Ask for the refund of a cancelled booking: so much of what is still here. What was refunded by hand is not refunded again."""
     tenant_id, booking_id = work.job.tenant_id, ids.parse(ids.BOOKING, work.job.key)
     asked = msgspec.json.decode(work.job.request)
     async with work.finish() as tx:
@@ -116,5 +118,5 @@ async def _ask(
                 now=now,
                 refund_id=ids.parse(ids.REFUND, asked["refund"]),
             )
-    except RefundExceedsPayment:
-        return  # it has gone back already, by other hands
+    except RefundExceedsPayment as refusal:
+        raise jobs.Retry("some of it went back meanwhile, by other hands") from refusal
