@@ -288,6 +288,21 @@ async def test_a_class_that_moves_takes_its_bookings_along_and_tells_them(desk: 
     assert await desk.broken() == {}
 
 
+async def test_what_was_given_up_before_its_class_moved_is_counted_on_the_day_of_the_class(desk: Studio):
+    flow = await desk.class_at(SIX)
+    bookings = [await desk.booked(flow, await desk.person(name, owns=1)) for name in ("ann", "bob")]
+    told(await desk.cancel(bookings[0]))
+
+    told(await desk.caller.post(f"/v1/classes/{flow}/changes", {"local_date": "2026-03-09"}))
+
+    counted = []
+    for first, last in (("2026-03-05", "2026-03-08"), ("2026-03-09", "2026-03-09"), ("2026-03-01", "2026-03-31")):
+        report = await desk.caller.get("/v1/booking-reports/attendance", first_day=first, last_day=last)
+        counted.append([told(report, 200)["total"][name] for name in ("classes", "booked", "in_time")])
+    assert counted == [[0, 0, 0], [1, 1, 1], [1, 1, 1]]
+    assert await desk.broken() == {}
+
+
 async def test_dates_as_far_away_as_may_be_stand_in_nobodys_way(desk: Studio):
     last = "2999-12-31T23:59:59Z"
     ann, flow = await desk.person("ann", owns=1, expires_at=datetime.fromisoformat(last)), await desk.class_at(SIX)

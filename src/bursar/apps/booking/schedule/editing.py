@@ -39,6 +39,12 @@ _CHANGE = f"update class_instance set ({', '.join(_SET)}, version) = ({_VALUES},
 # Edited, so that its rule does not make it again.
 _DELETE = "update class_instance set status = 'deleted', is_edited = true, version = version + 1 where tenant_id = $1 and id = $2"
 
+# Reports count what was given up on the day of its class. Live bookings are moved by whoever has them.
+_GIVEN_UP = """
+update booking set local_date = $3
+where tenant_id = $1 and class_id = $2 and status in ('cancelled', 'late_cancelled', 'expired')
+"""
+
 _WHEN: Final = ("starts_at", "ends_at", "venue_id")
 
 
@@ -115,6 +121,8 @@ async def edit_class(
         if (before.taken or before.waiting) and not moves_bookings:
             raise have_bookings("the class would move", [before])
     await _write(tx, _CHANGE, tenant_id, after)
+    if after.local_date != before.local_date:
+        await tx.execute(_GIVEN_UP, tenant_id, class_id, after.local_date)
     warnings = await require_free(tx, tenant_id=tenant_id, class_ids=[class_id])
     changed = audit.changed(plain(before), plain(after))
     subject = ids.show(ids.CLASS, class_id)
