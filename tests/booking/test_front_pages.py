@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import httpx2
@@ -144,6 +144,29 @@ async def test_a_guest_books_a_free_class_and_the_link_shows_cancels_and_puts_it
     assert gone["STATUS"] == "CANCELLED"
     assert gone["SEQUENCE"] > event["SEQUENCE"]
     assert file.headers["content-type"].startswith("text/calendar")
+
+
+async def test_a_calendar_has_the_right_instants_in_the_hour_that_comes_twice(studio: Studio):
+    last = date(datetime.now(UTC).year + 1, 10, 31)
+    sunday = last - timedelta(days=last.isoweekday() % 7)
+    # Half past one, half past two, half past two again: each lasts an hour.
+    begins = [datetime.combine(sunday, time(23, 30), UTC) - timedelta(days=1) + timedelta(hours=n) for n in range(3)]
+    read = []
+    for n, starts_at in enumerate(begins):
+        path = f"{studio.base}/classes/{await studio.add_class(cost=0, starts_at=starts_at)}"
+        form = await studio.fields(path) | {"name": "Ann", "email": f"ann{n}@example.org", "seats": "1"}
+        booked = await studio.send(f"{path}/bookings", form)
+        file = await studio.get(f"{booked.headers['location']}/calendar.ics")
+        (event,) = icalendar.Calendar.from_ical(file.content).walk("VEVENT")
+        read.append([event[name].to_ical().decode() for name in ("DTSTART", "DTEND")])
+        assert [event.decoded(name).astimezone(UTC) for name in ("DTSTART", "DTEND")] == [
+            starts_at,
+            starts_at + timedelta(hours=1),
+        ]
+
+    day = f"{sunday:%Y%m%d}T"
+    assert read[0] == [f"{day}013000", f"{day}023000"]
+    assert read[1:] == [[f"{day}003000Z", f"{day}013000Z"], [f"{day}013000Z", f"{day}023000Z"]]
 
 
 async def test_credits_pay_once_signed_in_and_cancelling_says_before_what_it_does(studio: Studio):

@@ -22,16 +22,21 @@ _STATUS: Final = {
 
 
 def calendar_of(booking: Own, *, business: str, url: str, now: datetime) -> bytes:
-    """Return the file. Its times are those of the venue's zone, whose rules stand in it. url: of the booking's page."""
-    zone = zone_named(booking.time_zone)
+    """Return the file. Its times are those of the venue's zone, whose rules stand in it. url: of the booking's page.
+
+    In the hour that comes twice they are in UTC: a local time there is the first, and the second has no way to be told.
+    """
+    begins, ends = (at.astimezone(zone_named(booking.time_zone)) for at in (booking.starts_at, booking.ends_at))
+    if begins.fold or ends.fold:
+        begins, ends = begins.astimezone(UTC), ends.astimezone(UTC)
     event = icalendar.Event()
     event.add("uid", f"{ids.encode(booking.id)}@booking.bursar")
     event.add("sequence", max(booking.version - 1, 0))
     event.add("dtstamp", now.astimezone(UTC))
     event.add("created", booking.created_at.astimezone(UTC))
     event.add("last-modified", max(booking.changed_at, booking.created_at).astimezone(UTC))
-    event.add("dtstart", booking.starts_at.astimezone(zone))
-    event.add("dtend", booking.ends_at.astimezone(zone))
+    event.add("dtstart", begins)
+    event.add("dtend", ends)
     event.add("summary", f"{booking.title} ({business})")
     event.add("location", ", ".join(part for part in (booking.venue, booking.room, booking.address) if part))
     event.add("description", _description(booking))
