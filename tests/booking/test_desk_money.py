@@ -152,3 +152,17 @@ async def test_cash_of_a_cancelled_class_is_owed_until_somebody_says_that_it_was
     assert sorted(listed) == sorted((each["number"], 1500) for each in booked)
     assert refunds == []  # nobody has handed anything back
     assert sorted(left) == sorted((each["number"], 1000) for each in booked)
+
+
+async def test_of_cash_that_was_partly_handed_back_before_cancelling_owes_the_rest(desk: Studio):
+    flow = await desk.class_at(soon(), cost=0, price="drop-in")
+    booked = told(await desk.book(flow, await desk.person("ann"), source="desk", seats=2, desk_payment={}))
+    await desk.stage.apply()
+    payment = await desk.caller.one("/v1/payments")
+    told(await desk.caller.post("/v1/manual-refunds", {"payment": payment["id"], "amount_minor": 1000}), 202)
+    await desk.stage.apply()
+
+    told(await desk.cancel(booked))
+    await jobs(desk)
+
+    assert await to_hand_back(desk) == [(booked["number"], 2000)]

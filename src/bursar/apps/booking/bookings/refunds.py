@@ -27,7 +27,7 @@ POLICY: Final = "policy:bookings"
 # What seated it, by whichever way it was paid, less what has gone back or is on its way. Money that seated nothing goes back by
 # itself (`seat`).
 _PAID = f"""
-select p.id as payment_id, p.amount_minor - p.refunded_minor - p.promised_minor - elsewhere.minor as left_minor, p.currency,
+select p.id as payment_id, p.amount_minor - p.refunded_minor - p.promised_minor - elsewhere.minor as left_minor, p.amount_minor, p.currency,
   (select a.gateway = 'manual' from gateway_account a where a.tenant_id = p.tenant_id and a.id = p.gateway_account_id) as is_cash
 from seat_payment s
 join payment p on p.tenant_id = s.tenant_id and p.purchase_id = s.purchase_id and p.status = 'succeeded' and p.superseded_by is null
@@ -45,10 +45,11 @@ where tenant_id = $1 and booking_id = $2 and status = 'seated'
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment for a booking. minor: what of it is still here. is_cash: taken at the desk."""
+    """A payment for a booking. minor: what of it is still here. gone_minor: what is not. is_cash: taken at the desk."""
 
     payment_id: UUID
     minor: int
+    gone_minor: int
     currency: str
     is_cash: bool
 
@@ -61,7 +62,10 @@ def share(minor: int, percent: int) -> int:
 async def paid_of(tx: Transaction, *, tenant_id: UUID, booking: Booking) -> Paid | None:
     """Return what is left of what a booking was paid with; None where no payment made it sure."""
     row: Any = await tx.fetchrow(_PAID, tenant_id, booking.id)
-    return Paid(row["payment_id"], max(row["left_minor"], 0), row["currency"], row["is_cash"]) if row else None
+    if row is None:
+        return None
+    left = max(row["left_minor"], 0)
+    return Paid(row["payment_id"], left, row["amount_minor"] - left, row["currency"], row["is_cash"])
 
 
 async def promise_all(tx: Transaction, *, tenant_id: UUID, bookings: Sequence[Booking], percent: int) -> None:
@@ -90,7 +94,9 @@ async def give_back_money(work: jobs.Work) -> None:
             return  # It was given up before it was paid; what comes later goes back by itself.
         amount = share(paid.minor, asked["percent"])
         if amount and paid.is_cash:
-            await tx.execute(_HAND_BACK, tenant_id, booking_id, amount, f"booking {booking.number} was cancelled")
+            # The list takes off what has gone back of the payment, also what had before.
+            due = paid.gone_minor + amount
+            await tx.execute(_HAND_BACK, tenant_id, booking_id, due, f"booking {booking.number} was cancelled")
         elif amount:
             await _ask(
                 tx,
