@@ -427,3 +427,21 @@ async def test_a_person_has_one_timeline_of_bookings_and_of_payments_at_several_
     assert [e["at"] for e in told["data"]] == sorted((e["at"] for e in told["data"]), reverse=True)
     assert {e["gateway_ref"] for e in told["data"]} == {None, "pi_1", "re_1", "c1"}
     assert (len(told["customers"]), first["data"]) == (2, [])
+
+
+async def test_an_appointment_is_paid_in_cash_where_there_is_no_gateway(shop: Salon):
+    await shop.stage.rows("update gateway_account set is_active = false where id is not null returning 1")
+    told = {"tier": shop.names["hour"], "staff": shop.names["mia"]}
+    refused = await shop.book(NINE.isoformat(), **told, status=409)
+    await shop.post("/v1/gateway-accounts", {"gateway": "manual", "name": "Counter"})
+
+    made = await shop.book(NINE.isoformat(), **told)
+    await shop.post(f"/v1/bookings/{made['id']}/desk-payments", {"method": "cash"}, 202)
+    await shop.stage.apply()
+    gone = await shop.post(f"/v1/bookings/{made['id']}/cancellations", {"by": "business"})
+    await expire(shop)
+
+    assert refused["code"] == "gateway_account_missing"
+    assert (made["status"], made["checkout"], gone["status"]) == ("held", None, "cancelled")
+    (due,) = await shop.caller.data("/v1/desk-returns")
+    assert (due["booking"], due["amount_minor"]) == (made["id"], 2000)

@@ -105,7 +105,7 @@ async def _made(caller: Caller, name: str) -> Appointment | None:
 async def book(caller: CallerOf, wanted: WantedAppointment, response: Response) -> Appointment:
     """Make an appointment.
 
-    201: it is booked, or held with a page to pay on. 202: it is held, and the gateway has not made the page yet; read it again.
+    201: it is booked, or held with a page to pay on, or to be paid at the desk. 202: it is held, and the gateway has not made the page yet; read it again.
     """
     if wanted.override_reason is not None:
         require(caller.principal.permissions, OVERRIDING)
