@@ -1,44 +1,33 @@
 """The simulation: its plan repeats, its network is hostile, it finds nothing wrong, and with each control it does."""
 
-import asyncio
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bursar.cli.running import run
-from bursar.kernel import migrations
 from bursar.operations.simulate import CONTROLS, plan_of, running
 from bursar.operations.simulate.planning import FaultKind, Way
 from bursar.operations.studio import OFFERS
-from databases import start_cluster
+from databases import begin_as_copy, made_server
 
 PRICES = [offer.sandbox for offer in OFFERS]
 TRADE_ALONE = ("--acts", "0", "--workers", "1")
 
 
-@pytest.fixture(scope="module")
-def migrated() -> Iterator[Path]:
-    """The directory of a server that was migrated once: a schema made anew for each simulation is most of its time."""
-    cluster, directory = start_cluster(in_memory=True)
-    asyncio.run(migrations.migrate(cluster.admin_url, login="bursar_app"))
-    cluster.stop()
-    yield directory
-    shutil.rmtree(directory)
-
-
 @pytest.fixture
-def simulate(migrated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run `bursar simulate` on a copy of that directory; return its exit code and what it said as JSON."""
+def simulate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `bursar simulate` on a copy of a server that was made once: a schema made anew for each is most of its time.
+
+    Return its exit code and what it said as JSON.
+    """
 
     def copied(**given: str) -> str:
-        directory = tempfile.mkdtemp(**given, dir=migrated.parent)
+        directory = tempfile.mkdtemp(**given, dir=made_server().parent)
         Path(directory).chmod(0o711)
-        shutil.copytree(migrated, f"{directory}/data", symlinks=True)
+        begin_as_copy(Path(directory, "data"))
         return directory
 
     def simulating(*arguments: str) -> tuple[int, dict]:
