@@ -33,17 +33,17 @@ def measure(scale: Scale) -> Result:
     runs = []
     with ground() as here, here.api() as api, here.worker() as worker:
         if not scale.quick:
-            _once(here, api, worker, seconds=1.0, series="w")
+            _once(here, api, worker, Scale(seconds=1.0), series="w")
         for number in range(scale.runs):
             here.admin("checkpoint")
-            runs.append(_once(here, api, worker, seconds=scale.seconds, series="abcdefghij"[number]))
+            runs.append(_once(here, api, worker, scale, series="abcdefghij"[number]))
     return Result("end-to-end", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
-def _once(here: Ground, api: Process, worker: Process, *, seconds: float, series: str) -> dict[str, float]:
+def _once(here: Ground, api: Process, worker: Process, scale: Scale, *, series: str) -> dict[str, float]:
     groups = {"api": [api.pid], "worker": [worker.pid], "postgres": [here.cluster.pid or 0]}
     before, granted = cpu.read(groups), here.ask(_GRANTED)
-    told = deliver(here, api, seconds=seconds, series=series)
+    told = deliver(here, api, seconds=scale.seconds, series=series, events=scale.deliveries)
     here.until_applied()
     used = cpu.shares(before, cpu.read(groups))
     events = told["acknowledged"]

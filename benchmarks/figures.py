@@ -20,6 +20,11 @@ class Scale:
     quick: bool = False
     payments: int = 1_000_000
 
+    @property
+    def deliveries(self) -> int | None:
+        """How many deliveries at most. None: as many as the time allows."""
+        return 200 if self.quick else None
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -44,7 +44,7 @@ def measure(scale: Scale) -> Result:
     with ground() as here, here.api() as api:
         if not scale.quick:
             deliver(here, api, seconds=2.0, series="w")
-        runs += [_once(here, api, scale.seconds, series="abcdefghij"[number]) for number in range(scale.runs)]
+        runs += [_once(here, api, scale, series="abcdefghij"[number]) for number in range(scale.runs)]
     return Result("intake", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
@@ -87,11 +87,11 @@ def deliver(
     return outcome | cost | {"foreign_cores": used["foreign"]}
 
 
-def _once(here: Ground, api: Process, seconds: float, *, series: str) -> dict[str, float]:
+def _once(here: Ground, api: Process, scale: Scale, *, series: str) -> dict[str, float]:
     here.admin("checkpoint")
-    base = insert_rows(here, seconds)
+    base = insert_rows(here, scale.seconds)
     here.admin("checkpoint")
-    ours = deliver(here, api, seconds=seconds, series=series)
+    ours = deliver(here, api, seconds=scale.seconds, series=series, events=scale.deliveries)
     return {"ratio": ours["per_second"] / base.per_second, "pgbench_per_second": base.per_second, **ours}
 
 

@@ -67,7 +67,7 @@ async def _in_process(here: Ground, scale: Scale) -> dict[str, float]:
         await _preloaded(db, here, count)
         done, python_us = await _done(db, here.settings, count)
         await _preloaded(db, here, count)
-        one_by_one = pgbench(here, _ONE_BY_ONE, clients=8, seconds=3)
+        one_by_one = pgbench(here, _ONE_BY_ONE, clients=8, seconds=1 if scale.quick else 3)
         await _emptied(here)
         began = await _started(db, here, scale)
     return found | {

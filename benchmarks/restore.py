@@ -44,7 +44,7 @@ def _once(scale: Scale) -> dict[str, float]:
     with ground() as here:
         lookup.fill(here, 10_000 if scale.quick else scale.payments)
         with streamed(here), here.api() as api:
-            deliver(here, api, seconds=scale.seconds, series="r", events=200 if scale.quick else None)
+            deliver(here, api, seconds=scale.seconds, series="r", events=scale.deliveries)
             size, events = (float(here.program("psql", "-qXtAc", query)) for query in (_SIZE, _EVENTS))
             killed_at = _destroy(here)
         began = time.monotonic()

@@ -4,6 +4,9 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
+
+import asyncpg
 
 from benchmarks.events import paid_events
 from benchmarks.figures import Budget, Result, Scale
@@ -36,33 +39,33 @@ def measure(scale: Scale) -> Result:
             found: dict[str, float] = {}
             for name, stop in (("killed_s", signal.SIGKILL), ("frozen_s", signal.SIGSTOP)):
                 asyncio.run(_file(here, count, "abcdefghij"[number * 2 + (stop is signal.SIGSTOP)]))
-                found[name] = _takeover(here, stop)
+                found[name] = asyncio.run(_takeover(here, stop))
             found["twice"] = float(here.program("psql", "-qXtAc", _TWICE))
             runs.append(found)
     return Result("takeover", PROMISE, BUDGETS, tuple(runs), NOTES)
 
 
-def _takeover(here: Ground, stop: signal.Signals) -> float:
-    with here.worker() as first:
-        _wait_until_inside(here, first)
-        with here.worker():
-            time.sleep(1.0)
-            os.kill(first.pid, stop)
-            began, before = time.monotonic(), _number(here, _APPLIED)
-            while _number(here, _LEFT) and _number(here, _APPLIED) == before:
-                time.sleep(0.02)
-            seconds = time.monotonic() - began
-            while _number(here, _LEFT):
-                time.sleep(0.05)
+async def _takeover(here: Ground, stop: signal.Signals) -> float:
+    """Return the seconds until the other worker goes on. It is looked at over one connection: a new one each time would slow what is looked at."""
+    looking = await asyncpg.connect(here.cluster.admin_url)
+    try:
+        with here.worker() as first:
+            await _wait_until_inside(looking, first)
+            with here.worker():
+                await asyncio.sleep(1.0)
+                os.kill(first.pid, stop)
+                began, before = time.monotonic(), await looking.fetchval(_APPLIED)
+                while await looking.fetchval(_LEFT) and await looking.fetchval(_APPLIED) == before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                seconds = time.monotonic() - began
+                while await looking.fetchval(_LEFT):  # noqa: ASYNC110 - another process makes it true
+                    await asyncio.sleep(0.05)
+    finally:
+        await looking.close()
     return seconds
 
 
-def _wait_until_inside(here: Ground, worker: Process) -> None:
-    deadline = time.monotonic() + 30
-    while f":{worker.pid}" not in here.program("psql", "-qXtAc", _MARKED):
-        assert time.monotonic() < deadline, "the worker did not begin"
-        time.sleep(0.005)
-
-
-def _number(here: Ground, query: str) -> int:
-    return int(here.program("psql", "-qXtAc", query))
+async def _wait_until_inside(looking: Any, worker: Process) -> None:
+    async with asyncio.timeout(30):
+        while not any(f":{worker.pid}" in row["worker"] for row in await looking.fetch(_MARKED)):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)

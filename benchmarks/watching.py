@@ -43,7 +43,7 @@ def measure(scale: Scale) -> Result:
 
 def _warm(here: Ground, scale: Scale) -> None:
     with here.api() as api:
-        deliver(here, api, seconds=scale.seconds / 2, series="w", events=_few(scale))
+        deliver(here, api, seconds=scale.seconds / 2, series="w", events=scale.deliveries)
 
 
 def _once(here: Ground, scale: Scale, series: str, *, is_watched_first: bool) -> dict[str, float]:
@@ -77,8 +77,8 @@ def _load(
     """Take in and apply, each by one process. manner: its environment."""
     here.admin("truncate gateway_event_queue", "checkpoint")
     with here.api(**manner) as api, _scraped(api) if is_scraped else nullcontext():
-        deliver(here, api, seconds=1, series=f"v{series}", events=_few(scale))
-        taken_in = deliver(here, api, seconds=scale.seconds, series=f"i{series}", events=_few(scale))
+        deliver(here, api, seconds=1, series=f"v{series}", events=scale.deliveries)
+        taken_in = deliver(here, api, seconds=scale.seconds, series=f"i{series}", events=scale.deliveries)
     here.admin("truncate gateway_event_queue", "checkpoint")
     with here.worker(**manner) as worker:
         apply_all(here, worker, events=200, series=f"y{series}")
@@ -90,10 +90,6 @@ def _load(
         "worker_us": applied["worker_us"],
         "foreign_cores": max(taken_in["foreign_cores"], applied["foreign_cores"]),
     }
-
-
-def _few(scale: Scale) -> int | None:
-    return 200 if scale.quick else None
 
 
 @contextmanager

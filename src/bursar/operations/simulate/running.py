@@ -252,7 +252,8 @@ class _Run:
     async def _quiet(self, tenant_id: UUID) -> int:
         """Wait until nothing waits to be applied; return how many events still do when patience ends."""
         deadline = time.monotonic() + _QUIET_S
-        async with self._database() as db:  # kept: connecting for each look would take a third of a core from what is waited for
+        # One pool for all looks: connecting for each would take a third of a core from what is waited for.
+        async with self._database() as db:
             while True:
                 async with db.engine() as tx:
                     waiting = int(await tx.fetchval(_WAITING, tenant_id))
