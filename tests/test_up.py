@@ -27,6 +27,8 @@ import pytest
 from bursar.kernel.postgres.ports import free_port
 from bursar.kernel.processes import command_of, is_alive
 from bursar.money.gateways import gateway
+from commanding import command
+from databases import begin_as_copy
 
 READY_WITHIN_S = 60
 DEFAULT_PORT = 8420
@@ -87,9 +89,12 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def start(directory: Path) -> Iterator[type[Up]]:
+    """Start on the directory; unless `anew`, on a copy of a server that was made once, where there is none yet."""
     started: list[Up] = []
 
-    def run(*arguments: str, **environment: str) -> Up:
+    def run(*arguments: str, anew: bool = False, **environment: str) -> Up:
+        if not anew and not directory.exists():
+            begin_as_copy(directory)
         started.append(Up(directory, *arguments, **environment))
         return started[-1]
 
@@ -150,7 +155,7 @@ def assert_it_stops(up: Up, number: signal.Signals) -> str:
 
 
 def test_one_command_starts_everything_a_second_one_is_refused_and_it_stops_when_asked(start, directory):
-    up = start("--port", str(free_port()), "--workers", "2")
+    up = start("--port", str(free_port()), "--workers", "2", anew=True)
 
     assert status_of(up.facts["url"] + "/health/ready") == 200
     assert up.now == up.facts
@@ -164,10 +169,10 @@ def test_one_command_starts_everything_a_second_one_is_refused_and_it_stops_when
     assert json.loads(said)["error"]["code"] == "already_up"
     assert up.facts["url"] in complained
 
-    code, said, complained = finish(bursar("doctor", "--data", str(directory), "--json"))
-    assert (code, json.loads(said)["ok"]) == (0, True), said + complained
-    code, said, _ = finish(bursar("migrate", "--data", str(directory), "--json"))
-    assert (code, json.loads(said)["applied"]) == (0, [])
+    done = command("doctor", "--data", str(directory), "--json")
+    assert (done.code, json.loads(done.out)["ok"]) == (0, True), done
+    done = command("migrate", "--data", str(directory), "--json")
+    assert (done.code, json.loads(done.out)["applied"]) == (0, [])
 
     assert len(up.pids) == 5
     assert_it_stops(up, signal.SIGINT)
@@ -195,13 +200,11 @@ def deliver_until_refused(up: Up, account: str, secret: str, stored: list[str]) 
 
 def test_stopped_while_deliveries_arrive_it_keeps_every_one_that_it_acknowledged(start, directory):
     up, secret = start("--port", str(free_port())), "whsec_one"
-    _, said, _ = finish(bursar("tenant", "create", "--name", "Shop", "--data", str(directory), "--json"))
-    tenant = json.loads(said)["id"]
-    _, said, _ = finish(
-        bursar("gateway", "add", "--tenant", tenant, "--gateway", "stripe", "--signing-secret", secret,
-               "--data", str(directory), "--json")
-    )  # fmt: skip
-    account, stored = json.loads(said)["id"], []
+    here = ("--data", str(directory), "--json")
+    tenant = json.loads(command("tenant", "create", "--name", "Shop", *here).out)["id"]
+    stripe = ("--gateway", "stripe", "--signing-secret", secret)
+    account = json.loads(command("gateway", "add", "--tenant", tenant, *stripe, *here).out)["id"]
+    stored: list[str] = []
     senders = [threading.Thread(target=deliver_until_refused, args=(up, account, secret, stored)) for _ in range(4)]
 
     for sender in senders:
@@ -264,9 +267,9 @@ def test_a_command_of_a_newer_version_does_not_migrate_under_a_running_one(start
         "select name from newest",
     )
 
-    code, said, _ = finish(bursar("tenant", "list", "--data", str(directory), "--json"))
+    refused = command("tenant", "list", "--data", str(directory), "--json")
 
-    assert (code, json.loads(said)["error"]["code"]) == (1, "schema_older")
+    assert (refused.code, json.loads(refused.out)["error"]["code"]) == (1, "schema_older")
     assert ask(up.facts["admin_url"], f"select count(*) from bursar_migration where name = '{forgotten}'") == 0
 
 
@@ -337,7 +340,7 @@ def test_taken_default_port_gives_way_to_the_next_free_one(start):
 def test_with_a_database_of_your_own_no_server_is_started(start, directory, database_url, admin_url):
     addresses = {"BURSAR_DATABASE_URL": database_url, "BURSAR_DATABASE_ADMIN_URL": admin_url}
 
-    up = start("--port", str(free_port()), **addresses)
+    up = start("--port", str(free_port()), anew=True, **addresses)
 
     assert up.facts["database_url"] == database_url
     assert up.facts["postgres_pid"] is None
@@ -345,10 +348,10 @@ def test_with_a_database_of_your_own_no_server_is_started(start, directory, data
 
 
 def test_command_without_a_running_instance_starts_the_server_for_itself(directory):
-    code, said, complained = finish(bursar("migrate", "--data", str(directory), "--json"))
+    done = command("migrate", "--data", str(directory), "--json")
 
-    assert code == 0, complained
-    assert json.loads(said)["applied"]
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["applied"]
     assert not (directory / "postgres" / "postmaster.pid").exists()
 
 
