@@ -700,6 +700,7 @@ async def test_a_business_that_is_paid_at_its_desk_says_so_before_and_after_book
     held = is_sound(await studio.page(own))
     number = await studio.stage.value("select number from booking")
     (booking,) = await studio.mine.data("/v1/bookings")
+    (letter,) = await studio.mailed()
     paid = await studio.mine.post(f"/v1/bookings/{booking['id']}/desk-payments", {"method": "cash"})
     await studio.stage.apply()
     after = is_sound(await studio.page(own))
@@ -711,4 +712,6 @@ async def test_a_business_that_is_paid_at_its_desk_says_so_before_and_after_book
     assert "Nothing was paid yet, and you are not booked yet." in held.text
     assert "takes payment at its desk: pay 15.00 EUR there until" in held.text
     assert number in held.text
+    assert letter.to == "one@example.com"
+    assert "takes payment at its desk. Pay there until then, and you are booked." in letter.text
     assert "You are booked" in after.text

@@ -16,7 +16,8 @@ from bursar.kernel.mail import Message
 _BOOKING: Final = """
 select b.number, b.status, b.seats, b.starts_at, b.cancel_by, b.held_until, b.credits_back, b.credit_cost, b.terms::text as terms,
   b.snapshot ->> 'title' as title, b.snapshot ->> 'venue' as venue, b.snapshot ->> 'time_zone' as zone, b.cancel_reason,
-  c.email, c.name
+  c.email, c.name,
+  b.order_id is not null and not exists (select from checkout k where k.tenant_id = b.tenant_id and k.order_id = b.order_id) as is_at_desk
 from booking b join customer c on c.tenant_id = b.tenant_id and c.id = b.customer_id
 where b.tenant_id = $1 and b.id = $2 and c.email is not null and c.erased_at is null
 """
@@ -103,7 +104,11 @@ def _requested(row: Any, business: str) -> tuple[str, str]:
 
 def _to_pay(row: Any, business: str) -> tuple[str, str]:
     until = times.told(row["held_until"], row["zone"]) if row["held_until"] else "soon"
-    text = f"{business} confirmed it, and holds it for you until {until}. Pay for it until then.\n\n{_facts(row)}"
+    if row["is_at_desk"]:
+        said = f"{business} holds it for you until {until}, and takes payment at its desk. Pay there until then, and you are booked."
+    else:
+        said = f"{business} confirmed it, and holds it for you until {until}. Pay for it until then."
+    text = f"{said}\n\n{_facts(row)}"
     return f"Pay for your seat: {row['title']} ({business})", text
 
 

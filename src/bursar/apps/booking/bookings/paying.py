@@ -8,12 +8,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from bursar.apps.booking import coupons, passes, rules
+from bursar.apps.booking.bookings import telling
 from bursar.apps.booking.bookings.models import Booking, ClassSeats, PaidWith, Priced
 from bursar.apps.booking.bookings.refusals import PaymentMissing
 from bursar.apps.booking.schedule.deposits import deposit_of
 from bursar.apps.booking.schedule.taxes import NO_TAX, Tax, Taxed
 from bursar.kernel import ids
 from bursar.kernel.db import Transaction
+from bursar.kernel.identity import letters
 from bursar.money import checkouts
 from bursar.money.desk import place_order
 from bursar.money.fulfilment.spending import Reserved
@@ -237,10 +239,13 @@ async def ask_for_money(
     landing: Landing,
     actor: str,
     asks_minor: int | None = None,
+    telling_of: UUID | None = None,
+    now: datetime | None = None,
 ) -> UUID:
     """Start the checkout of a booking and return its order. asks_minor: what is asked, where that is not its price. Nothing is sent before the commit.
 
-    A business that has a desk and no gateway is paid at the desk: there is an order, and no checkout. Raises what `checkouts.start` raises.
+    A business that has a desk and no gateway is paid at the desk: there is an order, and no checkout.
+    telling_of: the booking, whose customer is told so by a letter, now, because no page leads him on. Raises what `checkouts.start` raises.
     """
     assert price_id is not None, "only what has a price is paid with money"
     lines = [(ids.show(ids.PRICE, price_id), quantity)]
@@ -263,6 +268,9 @@ async def ask_for_money(
     order = await place_order(
         tx, tenant_id=tenant_id, customer_id=customer_id, lines=lines, asks_minor=asks_minor, actor=actor
     )
+    if telling_of and now:
+        about = [ids.show(ids.BOOKING, telling_of)]
+        await letters.write_all_about(tx, tenant_id=tenant_id, kind=telling.TO_PAY, abouts=about, now=now)
     return order.id
 
 

@@ -163,6 +163,8 @@ async def _pay_and_write(
             landing=landing,
             actor=actor,
             asks_minor=price.asks_minor,
+            telling_of=None if situation.source in STAFFED else booking_id,
+            now=now,
         )
     made = await rows.write(
         tx,

@@ -15,7 +15,7 @@ import msgspec
 
 from bursar.apps.booking import policies
 from bursar.apps.booking.bookings import deadlines, numbers, rows, staffed, telling
-from bursar.apps.booking.bookings.models import Booking, Source
+from bursar.apps.booking.bookings.models import STAFFED, Booking, Source
 from bursar.apps.booking.bookings.paying import NOWHERE, Landing, ask_for_money
 from bursar.apps.booking.bookings.refusals import BookingNotRequested
 from bursar.apps.booking.bookings.staffed import StaffBusy
@@ -139,7 +139,10 @@ async def book(tx: Transaction, *, tenant_id: UUID, new: NewAppointment, actor: 
         tx, tenant_id=tenant_id, offer=offer, new=new, candidates=candidates, terms=terms, actor=actor, now=now
     )
     if made.status == "held":
-        made = await _ask_for_money(tx, tenant_id=tenant_id, made=made, offer=offer, landing=new.landing, actor=actor)
+        told_at = None if made.source in STAFFED else now
+        made = await _ask_for_money(
+            tx, tenant_id=tenant_id, made=made, offer=offer, landing=new.landing, actor=actor, told_at=told_at
+        )
     await deadlines.watch(tx, tenant_id=tenant_id, booking=made)
     await _tell_made(tx, tenant_id=tenant_id, made=made, reason=new.override_reason, actor=actor, now=now)
     return made
@@ -303,9 +306,16 @@ async def _write(tx: Transaction, tenant_id: UUID, values: Sequence[Any]) -> Boo
 
 
 async def _ask_for_money(
-    tx: Transaction, *, tenant_id: UUID, made: Booking, offer: Offer, landing: Landing, actor: str
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    made: Booking,
+    offer: Offer,
+    landing: Landing,
+    actor: str,
+    told_at: datetime | None = None,
 ) -> Booking:
-    """Start the checkout of what is due."""
+    """Start the checkout of what is due. told_at: when the customer is told of it, where he pays at the desk; None: by others."""
     order_id = await ask_for_money(
         tx,
         tenant_id=tenant_id,
@@ -313,6 +323,8 @@ async def _ask_for_money(
         price_id=offer.due_price_id,
         landing=landing,
         actor=actor,
+        telling_of=made.id if told_at else None,
+        now=told_at,
     )
     return rows.read(await tx.fetchrow(_ORDERED, tenant_id, made.id, order_id))
 
