@@ -16,6 +16,7 @@ import pytest
 from bursar.kernel.postgres.ports import free_port
 from bursar.kernel.processes import send
 from commanding import command
+from databases import begin_as_copy
 from test_up import Up, bursar, eventually
 
 KEY = "sk_test_of_the_gap"
@@ -90,6 +91,7 @@ def lost() -> Iterator[Lost]:
 
 def _disaster(root: Path, settings: dict[str, str], gateway: str) -> Lost:
     # Backups are taken by hand here: the log, which would bring back all but seconds, is what is lost.
+    begin_as_copy(root / "data")
     up = Up(root / "data", BURSAR_BACKUP_KEY_FILE=settings["BURSAR_BACKUP_KEY_FILE"])
     try:
         # Another business, before it in every list, whose key its gateway takes no longer.

@@ -23,6 +23,8 @@ from bursar.backups.wal import segment_object
 from bursar.kernel.errors import DomainError
 from bursar.kernel.postgres import Cluster, DirectoryTaken, ServerFailed, Tools, wheel_bin
 from bursar.kernel.processes import send, working_in
+from commanding import command
+from databases import begin_as_copy
 from test_up import Up, bursar, finish, status_of
 from test_up import eventually as soon
 
@@ -50,9 +52,9 @@ class Disaster:
 
 
 def _command(settings: dict[str, str], *arguments: str) -> dict:
-    code, said, complained = finish(bursar(*arguments, "--json", **settings))
-    assert code == 0, said + complained
-    return json.loads(said)
+    done = command(*arguments, "--json", timeout_s=120, **settings)
+    assert done.code == 0, done.out + done.err
+    return json.loads(done.out)
 
 
 @contextmanager
@@ -109,6 +111,7 @@ def disaster() -> Iterator[Disaster]:
         "BURSAR_DRILL_RPO_S": "60",
         "BURSAR_DATA": str(root / "data"),
     }
+    begin_as_copy(root / "data")
     made = _command(settings, "backup", "key")
     assert made["recovery_copy"] in (root / "keys").read_text()
     try:
@@ -268,12 +271,12 @@ def _drills_that_do_not(up: Up, settings: dict[str, str], store: Path) -> None:
     base = store / "backups" / _row(admin, "select name from backup_listed order by name desc limit 1")[0] / "base"
     _flip(base)
     try:
-        code, said, _ = finish(bursar("drill", "--json", **settings))
+        done = command("drill", "--json", timeout_s=120, **settings)
     finally:
         _flip(base)
 
-    told = json.loads(said)
-    assert (code, told["state"]) == (1, "failed")
+    told = json.loads(done.out)
+    assert (done.code, told["state"]) == (1, "failed")
     assert str(base.relative_to(store)) in told["complaint"]
     states = "select array_agg(state order by began_at) from backup_drill"
     assert _row(admin, states)[0] == ["passed", "broken_off", "failed"]

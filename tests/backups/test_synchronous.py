@@ -13,6 +13,8 @@ import pytest
 from test_restoring import Writer, _command, _held, _run, _running
 
 from bursar.kernel.processes import send
+from commanding import command
+from databases import begin_as_copy
 from test_up import bursar, eventually, finish
 
 
@@ -39,6 +41,7 @@ def _settings(root: Path) -> dict[str, str]:
 
 def test_nothing_acknowledged_is_lost_with_the_data_directory(root):
     settings = _settings(root)
+    begin_as_copy(root / "data")
     _command(settings, "backup", "key")
     with _running(root / "data", settings) as up:
         assert eventually(lambda: list((root / "store").glob("backups/*/backup")), within_s=60)
@@ -119,10 +122,9 @@ def test_a_spool_that_is_anothers_or_has_a_gap_is_refused_before_anything_is_wri
 
 
 def _shown(root: Path, settings: dict[str, str], *options: str) -> dict:
-    command = ("restore", "--into", str(root / "shown"), "--dry-run", *options, "--json")
-    _, said, complained = finish(bursar(*command, **settings))
-    assert said, complained
-    return json.loads(said)
+    done = command("restore", "--into", str(root / "shown"), "--dry-run", *options, "--json", **settings)
+    assert done.out, done.err
+    return json.loads(done.out)
 
 
 def test_synchronous_needs_a_spool_of_its_own(root):

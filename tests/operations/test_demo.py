@@ -23,6 +23,7 @@ from bursar.money.gateways import gateway
 from bursar.money.gateways.sandbox import walk_in
 from bursar.operations import demo
 from bursar.operations.studio import OFFERS
+from databases import begin_as_copy
 
 pytestmark = pytest.mark.anyio
 
@@ -180,6 +181,7 @@ def test_up_opens_the_demo_and_customers_come_in():
     directory = Path(tempfile.mkdtemp(prefix="bursar-demo-"))
     directory.chmod(0o755)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    begin_as_copy(directory / "data")
     command = [sys.executable, "-m", "bursar", "up", "--data", str(directory / "data"), "--json"]
     up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean)
     try:

@@ -20,6 +20,7 @@ from bursar.kernel.db import Database
 from bursar.kernel.ids import GATEWAY_ACCOUNT, TENANT, parse
 from bursar.kernel.seal import Seal
 from bursar.money.intake import accounts
+from databases import begin_as_copy
 
 WITHIN_S = 60
 
@@ -29,6 +30,7 @@ def up() -> Iterator[dict[str, Any]]:
     directory = Path(tempfile.mkdtemp(prefix="bursar-sandbox-"))
     directory.chmod(0o755)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    begin_as_copy(directory / "data")
     command = [sys.executable, "-m", "bursar", "up", "--data", str(directory / "data"), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean)
     try:
