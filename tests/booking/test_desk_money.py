@@ -1,5 +1,6 @@
 """A business without a gateway is paid at its desk: what is booked for money waits for the cash, which makes it sure once."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import asyncpg
@@ -8,6 +9,8 @@ import pytest
 from api.conftest import running
 from booking.studio import Clock, Studio, refused, studio_of, told
 from booking.tills import HOUR, jobs, soon, state
+from bursar.apps.booking import bookings
+from bursar.kernel import ids
 from bursar.operations.verify import verify
 from stage import add_price
 
@@ -166,3 +169,30 @@ async def test_of_cash_that_was_partly_handed_back_before_cancelling_owes_the_re
     await jobs(desk)
 
     assert await to_hand_back(desk) == [(booked["number"], 2000)]
+
+
+async def test_cash_is_taken_and_handed_back_once_however_often_it_is_said_at_once(desk: Studio):
+    ann = await desk.person("ann")
+    held = told(await desk.book(await desk.class_at(soon(), cost=0, price="drop-in"), ann))
+    path = f"/v1/bookings/{held['id']}/desk-payments"
+
+    taken = await asyncio.gather(*(desk.caller.post(path, {"method": "cash"}) for _ in range(5)))
+    await desk.stage.apply()
+    paid = await payments(desk)
+    told(await desk.cancel(held, by="business"))
+    await jobs(desk)
+    (due,) = await desk.caller.data("/v1/desk-returns")
+    handed = await asyncio.gather(*(hand_back(desk, due["id"]) for _ in range(5)), return_exceptions=True)
+    await desk.stage.apply()
+
+    assert {each.status_code for each in taken} == {202}
+    assert paid == [1500]
+    assert sum(isinstance(each, bookings.NothingToHandBack) for each in handed) == 4
+    refunds = await desk.caller.data("/v1/refunds")
+    assert [(each["amount_minor"], each["status"]) for each in refunds] == [(1500, "succeeded")]
+
+
+async def hand_back(desk: Studio, payment: str) -> None:
+    async with desk.stage.db.tenant(desk.stage.tenant_id) as tx:
+        place = {"tenant_id": desk.stage.tenant_id, "payment_id": ids.parse(ids.PAYMENT, payment)}
+        await bookings.hand_back(tx, **place, actor="user:ann", now=desk.clock.now)
