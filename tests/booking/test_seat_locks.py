@@ -10,6 +10,7 @@ import pytest
 from booking.studio import Studio, studio, told
 from bursar.apps.booking import passes
 from bursar.apps.booking.bookings import seats
+from bursar.apps.booking.bookings.waiting import CLOSE_WAITLIST
 from bursar.kernel import ids
 from bursar.kernel.db import Database, Transaction
 
@@ -88,3 +89,21 @@ async def test_whoever_frees_a_seat_leaves_it_to_the_next_in_the_queue_who_is_bu
     assert free == (0, 0, 2)
     assert (await desk.of(ann, flow), await desk.seats(flow)) == (["requested"], (1, 0, 1))
     assert await desk.broken() == {}
+
+
+async def test_who_joins_while_the_waitlist_is_being_closed_does_not_hold_the_class_from_the_job(desk: Studio):
+    flow = await desk.class_at(SIX, capacity=1)
+    await desk.booked(flow, await desk.person("first", owns=1))
+    told(await desk.wait(flow, await desk.person("ann", owns=1)))
+    bob = await desk.person("bob", owns=1)
+
+    async with desk.stage.db.tenant(desk.stage.tenant_id) as tx:
+        # What a job ends with, in the transaction in which it does its work: here it comes first.
+        await tx.execute("delete from job where kind = $1", CLOSE_WAITLIST)
+        joining = asyncio.create_task(desk.wait(flow, bob))
+        await until_waits(desk)
+        await goes_on(tx, desk, flow)
+    told(await joining)
+
+    assert await desk.seats(flow) == (0, 1, 2)
+    assert await desk.stage.value("select count(*) from job where kind = $1", CLOSE_WAITLIST) == 1

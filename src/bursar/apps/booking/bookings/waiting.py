@@ -93,6 +93,10 @@ async def join(
     Raises SeatsFree, AlreadyBooked, AlreadyWaiting, AlreadyPromoted, WaitlistClosed, WishTooLarge, ClassCancelled, ClassNotPublished, ClassNotFound,
     CustomerNotFound.
     """
+    # Before any lock: where that job is at work now this waits for it, and it wants attendees and the class.
+    seen = await seats.class_of(tx, tenant_id=tenant_id, class_id=class_id)
+    key = ids.show(ids.CLASS, class_id)
+    await jobs.enqueue(tx, tenant_id=tenant_id, kind=CLOSE_WAITLIST, key=key, run_at=seen.starts_at)
     await passes.queue_up(tx, tenant_id=tenant_id, customer_id=customer_id)
     await holding.free_expired(tx, tenant_id=tenant_id, class_id=class_id, now=now)
     a_class = await seats.locked(tx, tenant_id=tenant_id, class_id=class_id)
@@ -109,13 +113,6 @@ async def join(
     if row is None:
         raise _waits_already(a_class)
     entry = Entry(**dict(row))
-    await jobs.enqueue(
-        tx,
-        tenant_id=tenant_id,
-        kind=CLOSE_WAITLIST,
-        key=ids.show(ids.CLASS, class_id),
-        run_at=a_class.starts_at,
-    )
     await telling.tell(
         tx, tenant_id=tenant_id, actor=actor, facts=[telling.of_entry("waitlist.joined", entry)], now=now
     )
