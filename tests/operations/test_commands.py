@@ -48,6 +48,18 @@ async def test_verify_shows_the_row_and_exits_with_one(db, database_url, admin_u
     assert payment in text
 
 
+async def test_a_desk_is_told_to_write_down_and_a_gateway_where_to_deliver(db, database_url, admin_url):
+    tenant = ids.show(ids.TENANT, (await play_calmly(db, database_url, CHECKOUT)).tenant_id)
+
+    desk = bursar(database_url, admin_url, "gateway", "add", "--tenant", tenant, "--gateway", "manual")[1]
+    signed = ("--gateway", "stripe", "--signing-secret", "whsec_one")
+    gateway = bursar(database_url, admin_url, "gateway", "add", "--tenant", tenant, *signed)[1]
+
+    assert "Deliver to" not in desk
+    assert "/v1/manual-payments" in desk
+    assert "Deliver to http" in gateway
+
+
 @pytest.mark.parametrize("arguments", [(), ("--all", "--tenant", "ten_00000000000000000000000000")])
 async def test_verify_wants_one_tenant_or_all(database_url, admin_url, arguments):
     code, said, _ = bursar(database_url, admin_url, "verify", *arguments, "--json")

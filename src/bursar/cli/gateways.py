@@ -71,7 +71,12 @@ def add(
         return _shown(view, settings)
 
     added = act(data, adding)
-    answer(added, f"{added['id']}\nDeliver to {added['webhook_url']}", as_json=as_json)
+    told = (
+        "Write down what is paid: POST /v1/manual-payments"
+        if gateway == "manual"
+        else f"Deliver to {added['webhook_url']}"
+    )
+    answer(added, f"{added['id']}\n{told}", as_json=as_json)
 
 
 @app.command("list")
