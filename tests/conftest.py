@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
 
 from bursar.cli.running import run
 from bursar.kernel import migrations
@@ -37,6 +38,9 @@ from databases import (
 )
 
 gc.disable()  # until the tests are loaded: what is loaded stays
+# How long an example takes says how busy the machine is.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 _started: list[tuple[Cluster, Path]] = []
 

@@ -187,6 +187,24 @@ async def test_the_row_in_focus_keeps_it_when_the_list_refreshes(desk: Desk):
         assert await window.page.evaluate("document.activeElement.id") == focused
 
 
+async def test_a_click_is_not_lost_to_the_news_under_it(desk: Desk):
+    async with desk.window() as window:
+        page = window.page
+        await window.open("/events")
+        row = page.locator("main tbody a.row").first
+        address = await row.get_attribute("href")
+        await row.hover()
+        await page.mouse.down()
+        await desk.stage.deliver(event("product.created", {"id": "prod_live", "object": "product"}))
+        await page.wait_for_timeout(2_000)
+        await page.mouse.up()
+
+        await page.wait_for_url(f"{window.base}{address}", timeout=WAIT_MS)
+        await window.open("/events")
+        await expect(page.locator("main tbody tr").first).to_contain_text("product.created", timeout=WAIT_MS)
+        assert not window.complaints
+
+
 async def test_a_dead_letter_is_replayed_by_clicking(desk: Desk):
     async with desk.window() as window:
         page = window.page

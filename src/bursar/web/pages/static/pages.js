@@ -77,7 +77,7 @@
   // ---- live parts: a mark says that something changed, the part asks for itself again
   const part = document.querySelector("[data-live]");
   if (!part || !window.EventSource || !window.htmx) return;
-  let source = null, isOwed = false, retry = 0;
+  let source = null, isOwed = false, isPressed = false, retry = 0;
 
   function say(word) {
     for (const state of document.querySelectorAll("[data-live-state]")) {
@@ -85,7 +85,13 @@
       state.classList.toggle("is-off", word !== "live");
     }
   }
+  // A click is one when it ends on what it began on: nothing is replaced under a pressed pointer.
+  part.addEventListener("pointerdown", () => { isPressed = true; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => setTimeout(() => { isPressed = false; }), true);
+  }
   function isInUse() {
+    if (isPressed) return true;
     const picked = window.getSelection();
     if (picked && !picked.isCollapsed && part.contains(picked.anchorNode)) return true;
     const focused = document.activeElement;
