@@ -2,21 +2,19 @@
 
 from datetime import timedelta
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bursar.kernel import ids
-from bursar.kernel.auth import Caller, CallerOf, TenantRoute, needs
-from bursar.kernel.db import Transaction
+from bursar.kernel.auth import CallerOf, TenantRoute, needs
 from bursar.kernel.http import Currency, Email, Input, Instant, Key, Lines, Page, PageFilters, Positive, Reason, page_of
 from bursar.kernel.http.identifiers import AccountId, CustomerId, OrderId, PaymentId
 from bursar.money.desk import assigning, orders, recording, unmatched
 from bursar.money.desk.orders import Order
 from bursar.money.desk.unmatched import UnmatchedPayment
 from bursar.money.gateways.manual import DeskMethod
-from bursar.money.intake.queries import event_story
+from bursar.money.intake.queries import event
 from bursar.money.intake.schemas import GatewayEvent
 from bursar.money.purchases.bought import QUANTITY_MAX
 
@@ -122,7 +120,7 @@ async def assign_unmatched_payment(
             actor=caller.actor,
             now=caller.now(),
         )
-        return await _event(tx, caller, event_id)
+        return await event(tx, tenant_id=caller.tenant_id, event_id=event_id)
 
 
 @router.get("/orders")
@@ -177,7 +175,7 @@ async def record_manual_payment(caller: CallerOf, paid: ManualPayment) -> Gatewa
             occurred_at=paid.occurred_at or caller.now(),
             actor=caller.actor,
         )
-        return await _event(tx, caller, event_id)
+        return await event(tx, tenant_id=caller.tenant_id, event_id=event_id)
 
 
 @router.post("/manual-refunds", status_code=202)
@@ -195,13 +193,8 @@ async def record_manual_refund(caller: CallerOf, refunded: ManualRefund) -> Gate
             occurred_at=refunded.occurred_at or caller.now(),
             actor=caller.actor,
         )
-        return await _event(tx, caller, event_id)
+        return await event(tx, tenant_id=caller.tenant_id, event_id=event_id)
 
 
 def _fresh_reference() -> str:
     return f"desk_{ids.encode(ids.new())}"
-
-
-async def _event(tx: Transaction, caller: Caller, event_id: UUID) -> GatewayEvent:
-    story = await event_story(tx, tenant_id=caller.tenant_id, event_id=event_id)
-    return GatewayEvent.model_validate({name: getattr(story, name) for name in GatewayEvent.model_fields})

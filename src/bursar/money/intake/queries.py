@@ -132,6 +132,11 @@ async def event_story(tx: Transaction, *, tenant_id: UUID, event_id: UUID) -> Ga
     return GatewayEventStory.of(await tx.fetchrow(_STORY, tenant_id, event_id))
 
 
+async def event(tx: Transaction, *, tenant_id: UUID, event_id: UUID) -> GatewayEvent:
+    """Return an event that is known to be there."""
+    return GatewayEvent.of(await tx.fetchrow(_STORY, tenant_id, event_id))
+
+
 async def event_body(tx: Transaction, *, tenant_id: UUID, event_id: UUID) -> bytes | None:
     """Return the raw body of an event; None when it is past its retention."""
     body = await tx.fetchval(_BODY, tenant_id, event_id)

@@ -13,7 +13,7 @@ from bursar.kernel.db import Transaction
 from bursar.kernel.http import Input, Key, Page, PageFilters, page_of
 from bursar.kernel.http.identifiers import AccountId, BookingId
 from bursar.money.gateways.manual import DeskMethod
-from bursar.money.intake.queries import event_story
+from bursar.money.intake.queries import event
 from bursar.money.intake.schemas import GatewayEvent
 
 TAKING_MONEY: Final = "payments:write"
@@ -52,8 +52,7 @@ async def take_desk_payment(
     """Record that what a held booking has to be paid with was taken at the desk. A moment later it is booked."""
     async with caller.transaction() as tx:
         event_id = await take(tx, caller, booking, new)
-        story = await event_story(tx, tenant_id=caller.tenant_id, event_id=event_id)
-        return GatewayEvent.model_validate({name: getattr(story, name) for name in GatewayEvent.model_fields})
+        return await event(tx, tenant_id=caller.tenant_id, event_id=event_id)
 
 
 async def take(tx: Transaction, caller: Caller, booking_id: UUID, new: NewDeskPayment) -> UUID:
