@@ -139,6 +139,7 @@ async def walk_in(visit: Visiting, class_ref: str) -> Response:
             pays="money" if pays_cash else "auto",
             landing=bookings.Landing(base_url=visit.resources.settings.public_url, is_at_desk=pays_cash),
         )
+        # The same form sent again finds it paid; where nothing is due, the refusal says so.
         if pays_cash and (made.status == "held" or made.order_id is None):
             await taken(page, visit, made.id, DeskMethod.cash)
     done = "taken" if pays_cash else "held" if made.status == "held" else "booked"
